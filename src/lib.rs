@@ -26,3 +26,5 @@ pub mod region;
 pub mod slots;
 pub mod ssr;
 pub mod time;
+#[cfg(feature = "vhtp")]
+pub mod vhtp;
