@@ -55,9 +55,7 @@ fn broadcast_dims() -> impl Strategy<Value = (Vec<u32>, Vec<u32>, Vec<u32>)> {
             let skip = dropped.min(out.len() - 1);
             let mut a = shrink(a_bits, 0);
             let b = shrink(b_bits, skip);
-            for axis in 0..skip {
-                a[axis] = out[axis];
-            }
+            a[..skip].copy_from_slice(&out[..skip]);
             (a, b, out.clone())
         },
     )
