@@ -390,7 +390,8 @@ proptest! {
 
 #[test]
 fn a_convolution_by_hand() {
-    // x = [1 2; 3 4] (scale 1, zero point 0), 2x2 filter of [1 -1; 2 0], bias 5: 1 - 2 + 6 + 0 + 5 = 10, halved.
+    // x = [1 2; 3 4] (scale 1, zero point 0), 2x2 filter of [1 -1; 2 0], bias 5: 1 - 2 + 6 + 0 + 5
+    // = 10, halved.
     let x = fixed(DataType::Ufixed8, &[1, 2, 2, 1], 1.0, 0);
     let w = fixed(DataType::Sfixed8, &[2, 2, 1, 1], 1.0, 0);
     let b = fixed(DataType::Sfixed32, &[1], 1.0, 0);
