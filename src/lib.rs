@@ -16,6 +16,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod binary;
 pub mod capability;
 pub mod device;
 pub mod event;
