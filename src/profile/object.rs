@@ -61,7 +61,8 @@ impl Profile {
             ProfileEvent::DeviceCycles(times.cycles),
         ];
         let wait_us = times.dispatched.since_us(times.submitted);
-        let detail = [ProfileEvent::QueueWaitUs(wait_us), ProfileEvent::Yields(times.yields.into())];
+        let detail =
+            [ProfileEvent::QueueWaitUs(wait_us), ProfileEvent::Yields(times.yields.into())];
         let detailed = self.level == ProfileLevel::Detailed;
         let events = basic.iter().chain(detail.iter().filter(|_| detailed));
         for &event in events {

@@ -67,8 +67,8 @@ pub struct Request {
     pub graph: GraphId,
     /// Epoch in which it was accepted.
     pub epoch: Epoch,
-    /// The client's word.
-    pub user_data: u64,
+    /// The client's words.
+    pub user_data: [usize; 2],
     /// When it times out; `FAR` for never.
     pub deadline: Instant,
     /// Place in the deadline heap, kept by [`super::Deadlines`].
@@ -91,7 +91,7 @@ impl Request {
         generation: 0,
         graph: GraphId::from_parts(0, 0, Epoch::FIRST),
         epoch: Epoch::FIRST,
-        user_data: 0,
+        user_data: [0; 2],
         deadline: Instant::FAR,
         deadline_place: u32::MAX,
         profile: None,
@@ -131,10 +131,17 @@ impl<'m> Queue<'m> {
     pub fn new(region: &mut Region<'m>, context: u16, depth: u16) -> Result<Self, OutOfMemory> {
         let slots = region.alloc_with(usize::from(depth), |index| {
             let next = u16::try_from(index).unwrap_or(u16::MAX).saturating_add(1);
-            let next = if next < depth { RequestRef { context, slot: next } } else { RequestRef::NONE };
+            let next =
+                if next < depth { RequestRef { context, slot: next } } else { RequestRef::NONE };
             Request { next, ..Request::FREE }
         })?;
-        Ok(Self { slots, context, first_free: RequestRef { context, slot: 0 }, used: 0, used_max: 0 })
+        Ok(Self {
+            slots,
+            context,
+            first_free: RequestRef { context, slot: 0 },
+            used: 0,
+            used_max: 0,
+        })
     }
 
     /// Gives the memory back.

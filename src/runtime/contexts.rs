@@ -185,8 +185,8 @@ impl<'m> Runtime<'m> {
         priority: Priority,
     ) -> Result<(), CreateError> {
         self.context(id)?;
-        let mut graphs = self.graphs.iter().filter(|(_, graph)| graph.context == id);
-        if graphs.any(|(_, graph)| graph.active_async > 0) {
+        let frozen = |graph: &Graph<'_>| graph.context == id && graph.active_async > 0;
+        if self.graphs.iter().any(|(_, graph)| frozen(graph)) {
             return Err(CreateError::Config);
         }
         let priority = self.effective_priority(priority);
@@ -243,11 +243,7 @@ impl<'m> Runtime<'m> {
         self.contexts.count()
     }
 
-    pub(super) fn on_context_created(
-        &mut self,
-        id: ContextId,
-        result: Result<(), PrepareError>,
-    ) {
+    pub(super) fn on_context_created(&mut self, id: ContextId, result: Result<(), PrepareError>) {
         let Ok(context) = self.contexts.get_mut(id) else { return self.fault() };
         context.on_device = result.is_ok();
         self.creation_answered(id, result.err());

@@ -64,9 +64,9 @@ impl<'m> Runtime<'m> {
     /// Index of the tensor with this id in a graph under construction. Linear in the number of its tensors.
     pub fn graph_tensor_by_id(&self, id: GraphId, tensor: u32) -> Result<u32, CreateError> {
         match &self.graph(id)?.state {
-            GraphState::Composing(builder) => builder
-                .tensor_by_id(tensor)
-                .ok_or(CreateError::Build(BuildError::NoSuchTensor)),
+            GraphState::Composing(builder) => {
+                builder.tensor_by_id(tensor).ok_or(CreateError::Build(BuildError::NoSuchTensor))
+            }
             _ => Err(CreateError::AlreadyFinalized),
         }
     }
@@ -148,7 +148,7 @@ impl<'m> Runtime<'m> {
     }
 
     /// The graphs of a context, in slot order. Linear in the number of graphs.
-    pub fn graphs_of(&self, context: ContextId) -> impl Iterator<Item = GraphId> + '_ {
+    pub fn graphs_of(&self, context: ContextId) -> impl Iterator<Item = GraphId> + use<'_, 'm> {
         let graphs = self.graphs.iter().filter(move |(_, graph)| graph.context == context);
         graphs.map(|(id, _)| id)
     }
@@ -272,8 +272,8 @@ impl<'m> Runtime<'m> {
         table: &SharedBytes<'m>,
         depth: u16,
     ) -> Result<(RegionSlice<'m, IoTensor>, RegionSlice<'m, ClientMemory>), CreateError> {
-        let table = GraphTable::open(table)
-            .map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
+        let table =
+            GraphTable::open(table).map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
         let (inputs, outputs) = (table.inputs(), table.outputs());
         let count = inputs.len().saturating_add(outputs.len());
         let io = self.region.alloc_with(count, |index| {

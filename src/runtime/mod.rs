@@ -117,19 +117,13 @@ impl<'m> Runtime<'m> {
     /// graphs and their data need more on top, when they are created.
     pub const fn memory_required(capacities: &Capacities) -> usize {
         const BLOCK_OVERHEAD: usize = 64;
-        let control = size_of::<Control>();
-        let outbox = (2 * capacities.graphs as usize)
-            .saturating_add(2 * capacities.buffers as usize)
-            .saturating_add(capacities.contexts as usize)
-            .saturating_add(crate::limits::IN_FLIGHT_MAX)
-            .saturating_add(2);
         let tables = [
             Slots::<'m, kind::Context, Context<'m>>::bytes(capacities.contexts),
             Slots::<'m, kind::Graph, Graph<'m>>::bytes(capacities.graphs),
             Slots::<'m, kind::Buffer, objects::Buffer>::bytes(capacities.buffers),
             Slots::<'m, kind::Profile, Profile>::bytes(capacities.profiles),
             size_of::<RequestRef>().saturating_mul(capacities.requests as usize),
-            outbox.saturating_mul(control),
+            Outbox::bytes(capacities),
             size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),
         ];
         let mut sum = BLOCK_OVERHEAD;
@@ -347,7 +341,8 @@ impl<'m> Runtime<'m> {
     }
 
     fn record(&mut self, at: Instant, kind: TraceKind, place: RequestRef, value: u32) {
-        let generation = crate::queue::Nodes::node(&self.contexts, place).map_or(0, |r| r.generation);
+        let generation =
+            crate::queue::Nodes::node(&self.contexts, place).map_or(0, |r| r.generation);
         let request =
             crate::handle::RequestId { context: place.context, slot: place.slot, generation };
         self.trace.push(TraceRecord { at, kind, epoch: self.ssr.epoch(), request, value });

@@ -37,6 +37,7 @@ pub(super) struct Context<'m> {
 }
 
 /// Life of a graph.
+#[allow(clippy::large_enum_variant, reason = "there is no heap to put the builder on")]
 pub(super) enum GraphState<'m> {
     Composing(GraphBuilder<'m>),
     Preparing,

@@ -26,17 +26,22 @@ pub(super) struct Outbox<'m> {
 }
 
 impl<'m> Outbox<'m> {
-    pub fn capacity(capacities: &Capacities) -> usize {
-        let objects = [
-            capacities.contexts, // creation or release of a context
-            capacities.graphs,   // preparation of a graph
-            capacities.graphs,   // and its release, if its context is freed before the device took the first
-            capacities.buffers,  // mapping of a buffer
-            capacities.buffers,  // and its unmapping
-        ];
-        let objects = objects.iter().fold(0usize, |sum, &n| sum.saturating_add(usize::from(n)));
-        // One abort for each running request, one connect, one probe.
-        objects.saturating_add(IN_FLIGHT_MAX).saturating_add(2)
+    /// The sum of what can be outstanding, one line for each writer.
+    pub const fn capacity(capacities: &Capacities) -> usize {
+        let contexts = capacities.contexts as usize;
+        let graphs = capacities.graphs as usize;
+        let buffers = capacities.buffers as usize;
+        contexts // creation or release of a context
+            .saturating_add(graphs) // preparation of a graph
+            .saturating_add(graphs) // and its release, if its context goes before the device took the first
+            .saturating_add(buffers) // mapping of a buffer
+            .saturating_add(buffers) // and its unmapping
+            .saturating_add(IN_FLIGHT_MAX) // an abort for each running request
+            .saturating_add(2) // a connect, a probe
+    }
+
+    pub const fn bytes(capacities: &Capacities) -> usize {
+        size_of::<Control>().saturating_mul(Self::capacity(capacities))
     }
 
     pub fn new(region: &mut Region<'m>, capacities: &Capacities) -> Result<Self, OutOfMemory> {
@@ -47,14 +52,14 @@ impl<'m> Outbox<'m> {
     /// Appends; `false` if the ring is full, which its capacity excludes.
     pub fn push(&mut self, control: Control) -> bool {
         let index = self.wrap(self.first.saturating_add(self.len));
-        match self.ring.get_mut(index) {
-            Some(slot) if self.len < self.ring.len() => {
-                *slot = control;
-                self.len = self.len.saturating_add(1);
-                true
-            }
-            _ => false,
+        if self.len >= self.ring.len() {
+            return false;
         }
+        if let Some(slot) = self.ring.get_mut(index) {
+            *slot = control;
+            self.len = self.len.saturating_add(1);
+        }
+        true
     }
 
     pub fn pop(&mut self) -> Option<Control> {
@@ -77,6 +82,10 @@ impl<'m> Outbox<'m> {
     }
 
     fn wrap(&self, index: usize) -> usize {
-        if index >= self.ring.len() { index.saturating_sub(self.ring.len()) } else { index }
+        if index >= self.ring.len() {
+            index.saturating_sub(self.ring.len())
+        } else {
+            index
+        }
     }
 }

@@ -12,8 +12,7 @@ use crate::limits::{DEADLINES_PER_CALL, DISPATCH_WINDOW};
 use crate::memory::ClientMemory;
 use crate::profile::TraceKind;
 use crate::queue::{List, Mode, Nodes, Request, RequestRef, RequestState};
-use crate::sched::in_flight::Running;
-use crate::sched::Priority;
+use crate::sched::{Priority, Running};
 use crate::ssr::State;
 use crate::time::Instant;
 
@@ -50,8 +49,8 @@ pub struct SubmitOptions {
     pub mode: Mode,
     /// When it times out; `FAR` for never.
     pub deadline: Instant,
-    /// A word that comes back with the completion.
-    pub user_data: u64,
+    /// Two words that come back with the completion.
+    pub user_data: [usize; 2],
     /// A profile object to fill.
     pub profile: Option<ProfileId>,
 }
@@ -89,7 +88,8 @@ impl<'m> Runtime<'m> {
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
         graph.bind(slot, io)?;
 
-        let active = if asynchronous { &mut graph.active_async } else { &mut graph.active_blocking };
+        let active =
+            if asynchronous { &mut graph.active_async } else { &mut graph.active_blocking };
         *active = active.saturating_add(1);
         let context = self.contexts.get_mut(context).map_err(|_| HandleError::Invalid)?;
         let generation = self.serial.wrapping_add(1);
@@ -124,7 +124,11 @@ impl<'m> Runtime<'m> {
     /// the next op border, and it completes as `Aborted`, or as `Completed` if it was faster. Constant time.
     pub fn cancel(&mut self, now: Instant, id: RequestId) -> Result<(), CancelError> {
         let place = self.find(id).ok_or(CancelError::Invalid)?;
-        if self.end_early(now, place, Outcome::Aborted) { Ok(()) } else { Err(CancelError::Ending) }
+        if self.end_early(now, place, Outcome::Aborted) {
+            Ok(())
+        } else {
+            Err(CancelError::Ending)
+        }
     }
 
     /// The outcome of a request in blocking mode, once; `None` while it has none. Constant time.
@@ -135,7 +139,9 @@ impl<'m> Runtime<'m> {
         }
         let request = *self.contexts.node(place)?;
         match (request.mode, request.state) {
-            (Mode::Blocking, RequestState::Done(outcome)) => Some(self.hear(place, request, outcome)),
+            (Mode::Blocking, RequestState::Done(outcome)) => {
+                Some(self.hear(place, request, outcome))
+            }
             _ => None,
         }
     }
@@ -259,11 +265,8 @@ impl<'m> Runtime<'m> {
             context.queue.release_slot(place.slot);
         }
         self.advance_close(place.context);
-        let request_id = RequestId {
-            context: place.context,
-            slot: place.slot,
-            generation: request.generation,
-        };
+        let request_id =
+            RequestId { context: place.context, slot: place.slot, generation: request.generation };
         let (user_data, times) = (request.user_data, request.times);
         Completion { request: request_id, user_data, outcome, times }
     }

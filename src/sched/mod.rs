@@ -3,5 +3,5 @@
 mod in_flight;
 pub mod priority;
 
-pub use in_flight::InFlight;
+pub use in_flight::{InFlight, Running};
 pub use priority::Priority;
