@@ -25,6 +25,8 @@ pub mod graph;
 pub mod handle;
 pub mod limits;
 pub mod memory;
+#[cfg(feature = "os")]
+pub mod platform;
 pub mod profile;
 pub mod queue;
 pub mod region;

@@ -257,9 +257,9 @@ impl<'m> Runtime<'m> {
             || (settled && !self.interrupted.is_empty())
     }
 
-    /// Whether `poll_command` may have something to say now.
+    /// Whether `poll_command` has something to say now.
     pub fn has_command(&self) -> bool {
-        !self.outbox.is_empty() || (self.queued > 0 && self.state() == State::Online)
+        !self.outbox.is_empty() || self.next_to_start().is_some()
     }
 
     fn control_is_due(&self, control: &Control) -> bool {

@@ -149,10 +149,7 @@ impl<'m> Runtime<'m> {
     /// The request most important to start now goes to the device. Looks at no more than
     /// [`DISPATCH_WINDOW`] requests of each priority.
     pub(super) fn dispatch(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
-        if self.queued == 0 || self.state() != State::Online {
-            return None;
-        }
-        let place = Priority::ALL.into_iter().find_map(|priority| self.runnable(priority))?;
+        let place = self.next_to_start()?;
         let request = self.contexts.node_mut(place)?;
         request.state = RequestState::Running { cancelled: None };
         request.times.dispatched = now;
@@ -168,6 +165,14 @@ impl<'m> Runtime<'m> {
         let request = RequestId { context: place.context, slot: place.slot, generation };
         let io = memories(self.graphs.get(graph).ok(), place.slot);
         Some(Command::Execute { request, graph, epoch: self.ssr.epoch(), priority: threads, io })
+    }
+
+    /// The request that may start now.
+    pub(super) fn next_to_start(&self) -> Option<RequestRef> {
+        if self.queued == 0 || self.state() != State::Online {
+            return None;
+        }
+        Priority::ALL.into_iter().find_map(|priority| self.runnable(priority))
     }
 
     /// The first of the three requests at the head of a priority's list that can run beside what runs.
