@@ -97,7 +97,7 @@ fn rustfmt(source: &str) -> Result<String> {
 }
 
 /// `HTP/QnnHtpDevice.h` is module `htp_device`.
-fn module_name(header: &str) -> String {
+pub(crate) fn module_name(header: &str) -> String {
     let stem = header
         .rsplit('/')
         .next()
