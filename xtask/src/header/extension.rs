@@ -65,6 +65,7 @@ fn own_names_only(text: &str) -> Result<()> {
         } else {
             None
         };
+        let name = name.map(str::trim);
         let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with("//")) else {
             continue;
         };

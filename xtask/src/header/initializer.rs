@@ -84,9 +84,10 @@ fn value_text(facts: &Facts, ty: &str, bytes: &[u8]) -> Result<String> {
             Some(Type::Enum { values, .. }) => values
                 .iter()
                 .find(|(_, value)| u64::try_from(*value) == Ok(number))
-                .map_or(format!("HTP_RT_QNN_ENUM({name}, {number})"), |(enumerator, _)| {
-                    enumerator.clone()
-                }),
+                .map_or(
+                    format!("HTP_RT_QNN_ENUM({name}, {number})"),
+                    |(enumerator, _)| enumerator.clone(),
+                ),
             Some(Type::Struct(structure)) => nested_text(facts, structure, bytes)?,
             _ => bail!("no initialiser for a {ty}"),
         },
