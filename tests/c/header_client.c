@@ -1,6 +1,7 @@
+// std: c11
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // A client as it is written for QNN, in C11: compiling it without a warning is the test.
-// (header_layout.c checks the layout, header_initializers.c what the initialisers contain.)
+// (header_layout.c checks the layout, qnn_initializers.c what the initialisers contain.)
 
 #include <assert.h>
 #include <stdbool.h>

@@ -25,12 +25,9 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let declares = |header: &&Header| !(header.constants.is_empty() && header.types.is_empty());
     for header in facts.headers.values().filter(declares) {
         let path = format!("ffi/src/abi/{}.rs", module_name(&header.header));
-        outputs.push((path.into(), rustfmt(&module(&facts, header))?));
+        outputs.push((path.into(), rustfmt(&root, &module(&facts, header))?));
     }
-    outputs.push((
-        "ffi/src/abi/layout.rs".into(),
-        rustfmt(&rust_layout(&facts))?,
-    ));
+    outputs.push(("ffi/src/abi/layout.rs".into(), rustfmt(&root, &rust_layout(&facts))?));
     outputs.push(("tests/c/header_layout.c".into(), c_layout(&facts)));
     settle(&root, &outputs, check, "cargo xtask abi")
 }
@@ -55,18 +52,10 @@ pub(crate) fn settle(root: &Path, outputs: &[Output], check: bool, command: &str
             }
             std::fs::write(&path, content).with_context(|| path.display().to_string())?;
         }
-        drifted.push(
-            path.strip_prefix(root)
-                .unwrap_or(&path)
-                .display()
-                .to_string(),
-        );
+        drifted.push(path.strip_prefix(root).unwrap_or(&path).display().to_string());
     }
     if check && !drifted.is_empty() {
-        bail!(
-            "not as generated; run `{command}` and commit:\n  {}",
-            drifted.join("\n  ")
-        );
+        bail!("not as generated; run `{command}` and commit:\n  {}", drifted.join("\n  "));
     }
     for path in drifted {
         println!("wrote {path}");
@@ -74,9 +63,11 @@ pub(crate) fn settle(root: &Path, outputs: &[Output], check: bool, command: &str
     Ok(())
 }
 
-fn rustfmt(source: &str) -> Result<String> {
+/// The source as `cargo fmt` would leave it.
+fn rustfmt(root: &Path, source: &str) -> Result<String> {
     let mut child = Command::new("rustfmt")
-        .args(["--edition", "2021", "--config", "max_width=100"])
+        .args(["--edition", "2021"])
+        .current_dir(root)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -85,24 +76,14 @@ fn rustfmt(source: &str) -> Result<String> {
     let text = source.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output()?;
-    ensure!(
-        matches!(writer.join(), Ok(Ok(()))),
-        "rustfmt did not take its input"
-    );
-    ensure!(
-        output.status.success(),
-        "rustfmt refused the generated source"
-    );
+    ensure!(matches!(writer.join(), Ok(Ok(()))), "rustfmt did not take its input");
+    ensure!(output.status.success(), "rustfmt refused the generated source");
     Ok(String::from_utf8(output.stdout)?)
 }
 
 /// `HTP/QnnHtpDevice.h` is module `htp_device`.
 pub(crate) fn module_name(header: &str) -> String {
-    let stem = header
-        .rsplit('/')
-        .next()
-        .unwrap_or(header)
-        .trim_end_matches(".h");
+    let stem = header.rsplit('/').next().unwrap_or(header).trim_end_matches(".h");
     let mut name = String::new();
     for (index, letter) in stem.trim_start_matches("Qnn").char_indices() {
         if letter.is_uppercase() && index > 0 {
@@ -151,12 +132,7 @@ fn declaration(out: &mut String, facts: &Facts, ty: &Type) {
             opaque(out, facts, tag, doc);
             *out += &format!("/// {doc}\npub type {name} = {tag};\n");
         }
-        Type::Enum {
-            name,
-            doc,
-            error,
-            values,
-        } => {
+        Type::Enum { name, doc, error, values } => {
             // Error codes are not declared as a type: calls answer with Qnn_ErrorHandle_t.
             let ty = if *error {
                 *out += &format!("// {name}: {doc}\n");
@@ -169,12 +145,7 @@ fn declaration(out: &mut String, facts: &Facts, ty: &Type) {
                 *out += &format!("pub const {value_name}: {ty} = {value};\n");
             }
         }
-        Type::Function {
-            name,
-            doc,
-            returns,
-            args,
-        } => {
+        Type::Function { name, doc, returns, args } => {
             let args: String = args
                 .iter()
                 .map(|(name, ty)| format!("{}: {}, ", rust_name(name), rust_type(ty)))
@@ -193,9 +164,7 @@ fn declaration(out: &mut String, facts: &Facts, ty: &Type) {
 
 /// Declares what stands behind an opaque pointer: the struct that completes it, if there is one.
 fn opaque(out: &mut String, facts: &Facts, tag: &str, doc: &str) {
-    let definition = facts
-        .structs()
-        .find(|structure| structure.tag.as_deref() == Some(tag));
+    let definition = facts.structs().find(|structure| structure.tag.as_deref() == Some(tag));
     *out += &match definition {
         Some(structure) => format!("/// {doc}\npub type {tag} = {};\n\n", structure.name),
         None => format!(
@@ -289,9 +258,7 @@ fn rust_layout(facts: &Facts) -> String {
          $(const_assert_eq!(offset_of!($name, $($field).+), $offset);)*\n    };\n}\n",
     );
     for structure in facts.structs() {
-        let Struct {
-            name, size, align, ..
-        } = structure;
+        let Struct { name, size, align, .. } = structure;
         let _ = write!(out, "\nlayout!(\n    {name}: size {size} align {align}");
         for member in &structure.fields {
             match member {
@@ -313,7 +280,7 @@ fn rust_layout(facts: &Facts) -> String {
 /// The same for a C compiler and the C headers.
 fn c_layout(facts: &Facts) -> String {
     let mut out = String::from(
-        "// SPDX-License-Identifier: Apache-2.0 OR MIT\n\
+        "// std: c11\n// SPDX-License-Identifier: Apache-2.0 OR MIT\n\
          // Layout of every QNN struct, as a C compiler sees it. Compiling this file is the test.\n\
          // Generated by `cargo xtask abi` from `ffi/abi-facts/`; do not edit.\n\n\
          #include <stddef.h>\n#include <stdint.h>\n\n",
@@ -341,11 +308,8 @@ fn c_layout(facts: &Facts) -> String {
 
 fn c_struct_layout(out: &mut String, structure: &Struct) {
     let name = &structure.name;
-    let _ = writeln!(
-        out,
-        "\nSIZE({name}, {});\nALIGN({name}, {});",
-        structure.size, structure.align
-    );
+    let _ =
+        writeln!(out, "\nSIZE({name}, {});\nALIGN({name}, {});", structure.size, structure.align);
     let mut line = |field: &str, offset: usize, size: usize| {
         let _ = writeln!(out, "FIELD({name}, {field}, {offset}, {size});");
     };
@@ -358,5 +322,38 @@ fn c_struct_layout(out: &mut String, structure: &Struct) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_types_read_as_rust() {
+        assert_eq!(rust_type("const char* const*"), "*const *const c_char");
+        assert_eq!(rust_type("const QnnContext_Config_t**"), "*mut *const QnnContext_Config_t");
+        assert_eq!(rust_type("size_t[12]"), "[usize; 12]");
+        assert_eq!(rust_type("_Bool"), "u8");
+        assert_eq!(rust_type("const uint32_t"), "u32");
+    }
+
+    #[test]
+    fn modules_are_named_after_headers() {
+        assert_eq!(module_name("QnnInterface.h"), "interface");
+        assert_eq!(module_name("HTP/QnnHtpPerfInfrastructure.h"), "htp_perf_infrastructure");
+    }
+
+    #[test]
+    fn a_changed_file_is_drift_and_is_written_only_without_check() {
+        let root = std::env::temp_dir().join(format!("abi-settle-{}", std::process::id()));
+        let outputs = [(PathBuf::from("a/b.h"), "new\n".to_owned())];
+        assert!(settle(&root, &outputs, true, "x").is_err());
+        assert!(!root.join("a/b.h").exists());
+        settle(&root, &outputs, false, "x").unwrap();
+        settle(&root, &outputs, true, "x").unwrap();
+        std::fs::write(root.join("a/b.h"), "edited\n").unwrap();
+        assert!(settle(&root, &outputs, true, "x").is_err());
+        std::fs::remove_dir_all(&root).unwrap();
     }
 }

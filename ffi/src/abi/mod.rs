@@ -13,9 +13,14 @@
 //! - A function pointer is an `Option`; null is `None`.
 //! - A `va_list` is the pointer it is passed as, see [`va_list`].
 
-#![allow(non_camel_case_types, non_upper_case_globals, non_snake_case)] // the QNN API's spelling
-#![allow(missing_docs)] // of fields and constants: documented where the QNN API is
-#![allow(unused_imports)] // each generated module imports all names; a few need none
+#![allow(
+    non_camel_case_types,
+    non_upper_case_globals,
+    non_snake_case,
+    reason = "the QNN API's own spelling"
+)]
+#![allow(missing_docs, reason = "fields and constants are documented where the QNN API is")]
+#![allow(unused_imports, reason = "each generated module imports all names; a few need none")]
 
 use core::ffi::CStr;
 

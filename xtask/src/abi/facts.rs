@@ -200,8 +200,7 @@ impl Facts {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Type> {
-        self.types()
-            .find(|ty| ty.name() == name && !matches!(ty, Type::Forward { .. }))
+        self.types().find(|ty| ty.name() == name && !matches!(ty, Type::Forward { .. }))
     }
 }
 
@@ -230,10 +229,53 @@ impl<'a> CType<'a> {
             pointers.push(constant);
             constant = level.trim() == "const";
         }
-        CType {
-            base: base.trim(),
-            pointers,
-            array,
+        CType { base: base.trim(), pointers, array }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_keep_what_is_const() {
+        let names = CType::parse("const char* const*");
+        assert_eq!((names.base, names.pointers.as_slice()), ("char", &[true, true][..]));
+        let list = CType::parse("const QnnContext_Config_t**");
+        assert_eq!(
+            (list.base, list.pointers.as_slice()),
+            ("QnnContext_Config_t", &[true, false][..])
+        );
+        let words = CType::parse("uint32_t[3]");
+        assert_eq!((words.base, words.pointers.len(), words.array), ("uint32_t", 0, Some(3)));
+    }
+
+    #[test]
+    fn initialisers_are_filled_up_and_never_cut() {
+        let initializer =
+            Initializer { name: "X_INIT".into(), ty: "X_t".into(), bytes: "ff00a1".into() };
+        assert_eq!(initializer.image(5).unwrap(), [0xff, 0, 0xa1, 0, 0]);
+        assert!(initializer.image(2).is_err());
+    }
+
+    /// Gaps in a struct are padding; a field that overlaps another one would be a wrong fact.
+    #[test]
+    fn members_neither_overlap_nor_leave_their_struct() {
+        let facts = Facts::load(&crate::abi::root()).unwrap();
+        for structure in facts.structs() {
+            let mut end = 0;
+            for member in &structure.fields {
+                let (offset, size) = match member {
+                    Member::Field(_, _, offset, size) => (*offset, *size),
+                    Member::Union { offset, size, union } => {
+                        assert!(union.iter().all(|(_, _, own)| own <= size), "{}", structure.name);
+                        (*offset, *size)
+                    }
+                };
+                assert!(offset >= end, "{}", structure.name);
+                end = offset + size;
+            }
+            assert!(end <= structure.size, "{}", structure.name);
         }
     }
 }

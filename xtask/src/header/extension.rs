@@ -36,11 +36,7 @@ fn sources(directory: &Path) -> Result<Vec<PathBuf>> {
         }
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let ours = folder.ends_with("ext") || name == "ext.rs" || name.starts_with("ext_");
             if ours && name.ends_with(".rs") {
                 found.push(path);
@@ -59,9 +55,7 @@ fn own_names_only(text: &str) -> Result<()> {
         } else if let Some(rest) = line.strip_prefix("} ") {
             rest.split(';').next()
         } else if line.starts_with(|c: char| c.is_alphabetic()) && line.contains('(') {
-            line.split('(')
-                .next()
-                .and_then(|head| head.rsplit([' ', '*']).next())
+            line.split('(').next().and_then(|head| head.rsplit([' ', '*']).next())
         } else {
             None
         };
@@ -75,4 +69,20 @@ fn own_names_only(text: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_origin_are_refused() {
+        let own = "#define HTP_RT_LIMIT 3\ntypedef struct {\n  int a;\n} htp_rt_a_t;\n\
+                   Qnn_ErrorHandle_t htp_rt_poll(Qnn_ContextHandle_t context,\n\
+                   \x20                             uint64_t timeout_us);\n}  // extern \"C\"\n";
+        assert!(own_names_only(own).is_ok());
+        for foreign in ["#define LIMIT 3\n", "} config_t;\n", "uint32_t *poll(uint32_t a);\n"] {
+            assert!(own_names_only(foreign).is_err(), "{foreign}");
+        }
+    }
 }

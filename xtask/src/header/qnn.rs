@@ -25,12 +25,7 @@ pub(crate) fn header(facts: &Facts, header: &Header) -> Result<String> {
         out += "\n\n";
     }
     for constant in &header.constants {
-        let _ = writeln!(
-            out,
-            "#define {} {}",
-            constant.name,
-            constant_text(&constant.value)
-        );
+        let _ = writeln!(out, "#define {} {}", constant.name, constant_text(&constant.value));
     }
     if !header.types.is_empty() || !header.functions.is_empty() {
         out += "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
@@ -118,13 +113,9 @@ fn declaration(out: &mut String, ty: &Type) {
             write!(out, "/** {doc} */\ntypedef struct {tag} {name};\n")
         }
         Type::Alias { name, doc, ty } => write!(out, "/** {doc} */\ntypedef {ty} {name};\n"),
-        Type::Enum {
-            name, doc, values, ..
-        } => {
+        Type::Enum { name, doc, values, .. } => {
             // C before C23 has no enumerators above INT_MAX; compilers do.
-            let wide = values
-                .iter()
-                .any(|(_, value)| i32::try_from(*value).is_err());
+            let wide = values.iter().any(|(_, value)| i32::try_from(*value).is_err());
             let extension = if wide { "HTP_RT_QNN_EXTENSION " } else { "" };
             let values: Vec<String> = values
                 .iter()
@@ -136,12 +127,7 @@ fn declaration(out: &mut String, ty: &Type) {
                 values.join(",\n")
             )
         }
-        Type::Function {
-            name,
-            doc,
-            returns,
-            args,
-        } => {
+        Type::Function { name, doc, returns, args } => {
             let head = format!("typedef {returns} (*{name})(");
             write!(out, "/** {doc} */\n{}", call(&head, args))
         }
@@ -161,13 +147,7 @@ fn enumerator_text(value: i64) -> String {
 }
 
 fn struct_declaration(out: &mut String, structure: &Struct) {
-    let Struct {
-        name,
-        doc,
-        tag,
-        forward,
-        ..
-    } = structure;
+    let Struct { name, doc, tag, forward, .. } = structure;
     let tag = tag.as_deref().unwrap_or(name);
     let typedef = if *forward { "" } else { "typedef " };
     let _ = write!(out, "/** {doc} */\n{typedef}struct {tag} {{\n");
@@ -185,11 +165,7 @@ fn struct_declaration(out: &mut String, structure: &Struct) {
             }
         }
     }
-    let _ = if *forward {
-        writeln!(out, "}};")
-    } else {
-        writeln!(out, "}} {name};")
-    };
+    let _ = if *forward { writeln!(out, "}};") } else { writeln!(out, "}} {name};") };
 }
 
 fn declarator(ty: &str, name: &str) -> String {

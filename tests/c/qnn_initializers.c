@@ -41,18 +41,21 @@
 #include "System/QnnSystemProfile.h"
 #include "System/QnnSystemTensor.h"
 
-#define CHECK(type, init, ...) \
-  do { \
-    static const type object = init; \
-    static const unsigned char expected[sizeof(type)] = {__VA_ARGS__}; \
-    if (memcmp(&object, expected, sizeof object) != 0) { \
-      puts(#init); \
-      ++failures; \
-    } \
+#define CHECK(type, init, ...)                                            \
+  do {                                                                    \
+    static const type object = init;                                      \
+    static const unsigned char expected[sizeof(type)] = {__VA_ARGS__};    \
+    if (memcmp(&object, expected, sizeof object) == 0) {                  \
+      ++passed;                                                           \
+    } else {                                                              \
+      ++failed;                                                           \
+      puts("wrong bytes: " #init);                                        \
+    }                                                                     \
   } while (0)
 
 int main(void) {
-  int failures = 0;
+  int passed = 0;
+  int failed = 0;
   CHECK(QnnHtpContext_CustomConfig_t, QNN_HTP_CONTEXT_CUSTOM_CONFIG_INIT, 0xff, 0xff, 0xff, 0x7f);
   CHECK(QnnHtpContext_CustomProperty_t, QNN_HTP_CONTEXT_CUSTOM_PROPERTY_INIT, 0xff, 0xff, 0xff, 0x7f);
   CHECK(QnnHtpDevice_PerfInfrastructure_t, QNN_HTP_DEVICE_PERF_INFRASTRUCTURE_INIT, 0x00);
@@ -137,5 +140,6 @@ int main(void) {
   CHECK(QnnSystemContext_BinaryInfo_t, QNN_SYSTEM_CONTEXT_BINARYINFO_INIT, 0xff, 0xff, 0xff, 0x7f);
   CHECK(QnnSystemInterface_t, QNN_SYSTEM_INTERFACE_INIT, 0x00);
   CHECK(QnnSystemProfile_HeaderV1_t, QNN_SYSTEM_PROFILE_HEADER_V1_INIT, 0x00);
-  return failures == 0 ? 0 : 1;
+  printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
 }
