@@ -30,7 +30,8 @@ static_assert(QNN_API_VERSION_MAJOR == 2 && QNN_API_VERSION_MINOR == 40, "core v
 static_assert(QNN_SYSTEM_API_VERSION_MAJOR == 1 && QNN_SYSTEM_API_VERSION_MINOR == 15, "system");
 static_assert(QNN_BACKEND_ID_HTP == 6, "backend id");
 static_assert(QNN_COMMON_ERROR_SYSTEM_COMMUNICATION == 1007, "communication error");
-static_assert(QNN_COMMON_ERR_SYSTEM_COMMUNICATION == QNN_COMMON_ERROR_SYSTEM_COMMUNICATION, "alias");
+static_assert(QNN_COMMON_ERR_SYSTEM_COMMUNICATION == QNN_COMMON_ERROR_SYSTEM_COMMUNICATION,
+              "both spellings");
 static_assert(QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE == 1000, "context error");
 static_assert(QNN_MIN_ERROR_CONTEXT == 5000 && QNN_MAX_ERROR_CONTEXT == 5999, "context errors");
 static_assert(DCVS_VOLTAGE_CORNER_DISABLE == DCVS_VOLTAGE_VCORNER_DISABLE, "both spellings");
@@ -257,8 +258,8 @@ static Qnn_ErrorHandle_t vote(QnnDevice_Infrastructure_t infrastructure) {
   return error != QNN_SUCCESS ? error : htp->perfInfra.destroyPowerConfigId(id);
 }
 
-static Qnn_ErrorHandle_t share_memory(const QnnInterface_t* qnn, Qnn_ContextHandle_t context, int fd,
-                                      uint32_t* dimensions, Qnn_MemHandle_t* handles) {
+static Qnn_ErrorHandle_t share_memory(const QnnInterface_t* qnn, Qnn_ContextHandle_t context,
+                                      int fd, uint32_t* dimensions, Qnn_MemHandle_t* handles) {
   QnnMemHtp_Descriptor_t htp = {QNN_HTP_MEM_SHARED_BUFFER, 4096, {0}};
   htp.sharedBufferConfig.fd = fd;
   htp.sharedBufferConfig.offset = 2048;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// A client as it is written for QNN, in C++14 and later: compiling it without a warning is the test.
+// A client as it is written for QNN, in C++14 or later: that it compiles without a warning is
+// the test.
 
 #include <array>
 #include <cstddef>
