@@ -1410,8 +1410,10 @@ FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetRecordDataSize, 144,
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcReadRecordDataMemoryMapped, 152, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcFreeRecord, 160, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcSave, 168, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcCreateFromFileWithDestinationDir, 176, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcCreateFromBinaryWithDestinationDir, 184, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcCreateFromFileWithDestinationDir, 176, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcCreateFromBinaryWithDestinationDir, 184, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetBinarySize, 192, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetBinary, 200, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcCreateWithDestinationDir, 208, 8);
@@ -1420,8 +1422,10 @@ FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoHan
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetComposableGraphInfo, 232, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfo, 240, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetComposableGraphInfoGraphName, 248, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetComposableGraphInfoNumInputTensors, 256, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetComposableGraphInfoNumOutputTensors, 264, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetComposableGraphInfoNumInputTensors, 256, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetComposableGraphInfoNumOutputTensors, 264, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetGraphInfoInputTensorInfo, 272, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetGraphInfoOutputTensorInfo, 280, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetTensorInfoName, 288, 8);
@@ -1432,50 +1436,81 @@ FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetTensorInfoDataType, 
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetTensorInfoRank, 328, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetTensorInfoDimensions, 336, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetTensorInfoQuantParams, 344, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsEncodingDefinition, 352, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsEncodingDefinition, 352, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsEncoding, 360, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsScaleOffsetScale, 368, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsScaleOffsetOffset, 376, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwScaleOffsetBitwidth, 384, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwScaleOffsetScale, 392, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwScaleOffsetOffset, 400, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsAxisScaleOffsetAxis, 408, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsAxisScaleOffsetNumScaleOffsets, 416, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsAxisScaleOffsetScaleAtIndex, 424, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsAxisScaleOffsetOffsetAtIndex, 432, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwAxisScaleOffsetBitwidth, 440, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwAxisScaleOffsetAxis, 448, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwAxisScaleOffsetNumElements, 456, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwAxisScaleOffsetScaleAtIndex, 464, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetQuantParamsBwAxisScaleOffsetOffsetAtIndex, 472, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwScaleOffsetBitwidth, 384, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwScaleOffsetScale, 392, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwScaleOffsetOffset, 400, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsAxisScaleOffsetAxis, 408, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsAxisScaleOffsetNumScaleOffsets, 416, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsAxisScaleOffsetScaleAtIndex, 424, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsAxisScaleOffsetOffsetAtIndex, 432, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwAxisScaleOffsetBitwidth, 440, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwAxisScaleOffsetAxis, 448, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwAxisScaleOffsetNumElements, 456, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwAxisScaleOffsetScaleAtIndex, 464, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetQuantParamsBwAxisScaleOffsetOffsetAtIndex, 472, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoBackendId, 480, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoBuildId, 488, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoCoreApiVersion, 496, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoBackendApiVersion, 504, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoCoreApiVersion, 496, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoBackendApiVersion, 504, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoSocVersion, 512, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoHwInfoBlobVersion, 520, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoContextBlobVersion, 528, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoHwInfoBlobSize, 536, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoHwInfoBlobVersion, 520, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoContextBlobVersion, 528, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoHwInfoBlobSize, 536, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoHwInfoBlob, 544, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoContextBlobSize, 552, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoNumContextTensors, 560, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoContextTensorInfo, 568, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoContextBlobSize, 552, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoNumContextTensors, 560, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoContextTensorInfo, 568, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoNumGraphs, 576, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoHandle, 584, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoSocModel, 592, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoContextMetadataSize, 600, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextBinaryInfoContextMetadata, 608, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoContextMetadataSize, 600, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextBinaryInfoContextMetadata, 608, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoGraphName, 616, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoNumInputTensors, 624, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoNumOutputTensors, 632, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoNumUpdateableTensors, 640, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoGraphBlobInfoSize, 648, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoGraphBlobInfo, 656, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoNumInputTensors, 624, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoNumOutputTensors, 632, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoNumUpdateableTensors, 640, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoGraphBlobInfoSize, 648, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoGraphBlobInfo, 656, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoStartOpIndex, 664, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoEndOpIndex, 672, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoInputTensorInfo, 680, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoOutputTensorInfo, 688, 8);
-FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcGetContextGraphInfoUpdateableTensorInfo, 696, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoInputTensorInfo, 680, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoOutputTensorInfo, 688, 8);
+FIELD(QnnSystemInterface_ImplementationV1_14_t,
+      systemDlcGetContextGraphInfoUpdateableTensorInfo, 696, 8);
 FIELD(QnnSystemInterface_ImplementationV1_14_t, systemDlcFreeRecordRange, 704, 8);
 
 SIZE(QnnSystemInterface_t, 744);

@@ -312,7 +312,9 @@ fn c_struct_layout(out: &mut String, structure: &Struct) {
     let _ =
         writeln!(out, "\nSIZE({name}, {});\nALIGN({name}, {});", structure.size, structure.align);
     let mut line = |field: &str, offset: usize, size: usize| {
-        let _ = writeln!(out, "FIELD({name}, {field}, {offset}, {size});");
+        let long = name.len() + field.len() > 80;
+        let separator = if long { "\n      " } else { " " };
+        let _ = writeln!(out, "FIELD({name},{separator}{field}, {offset}, {size});");
     };
     for member in &structure.fields {
         match member {
