@@ -8,8 +8,8 @@ import numpy as np
 
 from exact import column_sums, matmul, softmax
 
-CHANNELS = 16
-CHANNELS2 = 32
+CHANNELS = 24
+CHANNELS2 = 48
 EPOCHS = 60
 BATCH = 64
 LEARNING_RATE = 4e-3
