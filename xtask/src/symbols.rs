@@ -27,16 +27,9 @@ pub(crate) fn run() -> Result<()> {
     let bar = crate::steps::spinner("building the release library");
     let report = inspect()?;
     bar.finish_and_clear();
-    println!("needed from outside ({}):", report.undefined.len());
-    for name in &report.undefined {
+    println!("needed from outside ({}):", report.needed.len());
+    for name in &report.needed {
         println!("  {name}");
-    }
-    if report.linked {
-        println!(
-            "compiler_builtins brings panicking code along; judged is what is left of the \
-             archive when linked from its {} exported functions",
-            report.exported
-        );
     }
     report.verdict()?;
     println!("no heap, no panic: {} exported functions", report.exported);
@@ -53,11 +46,10 @@ pub(crate) fn check() -> Result<Tally> {
 }
 
 struct Report {
-    undefined: BTreeSet<String>,
+    /// What a program that uses every exported function must bring.
+    needed: BTreeSet<String>,
     forbidden: BTreeSet<String>,
     exported: usize,
-    /// Panicking code stood only in members that are not ours, so a link had to decide.
-    linked: bool,
 }
 
 impl Report {
@@ -77,8 +69,8 @@ fn inspect() -> Result<Report> {
     process::require("nm", HOW_TO_GET)?;
     process::require("ld", HOW_TO_GET)?;
     let archive = staticlib::release()?;
-    let mut symbols = parse(&nm(&archive)?);
-    let exported: BTreeSet<String> = symbols
+    let all = parse(&nm(&archive)?);
+    let exported: BTreeSet<String> = all
         .iter()
         .filter(|s| s.is_exported())
         .map(|s| s.name.clone())
@@ -88,33 +80,32 @@ fn inspect() -> Result<Report> {
         "the static library exports no Qnn or htp_rt_ function"
     );
 
-    // The compiler's own support library has members that panic; the linker drops them.
-    let linked = symbols.iter().any(|s| !s.ours && is_panic(&s.name))
-        && !symbols.iter().any(|s| s.ours && is_panic(&s.name));
-    if linked {
-        symbols = parse(&nm(&link(&archive, &exported)?)?);
-    }
-    let undefined = undefined_names(&symbols);
-    let panics = symbols
-        .iter()
-        .map(|s| &s.name)
-        .filter(|name| is_panic(name));
-    let heap = undefined.iter().filter(|name| is_heap(name));
-    let forbidden = panics.chain(heap).cloned().collect();
+    // The archive also holds the compiler's support library, of which a linker takes a few
+    // members. So our members are judged as they are, and the rest by what a link leaves of it.
+    let reachable = parse(&nm(&link(&archive, &exported)?)?);
+    let needed = undefined_names(&reachable);
+    let ours = all.iter().filter(|symbol| symbol.ours);
+    let forbidden = ours
+        .chain(&reachable)
+        .map(|symbol| &symbol.name)
+        .chain(&needed)
+        .filter(|name| is_panic(name) || is_heap(name))
+        .cloned()
+        .collect();
     Ok(Report {
-        undefined,
+        needed,
         forbidden,
         exported: exported.len(),
-        linked,
     })
 }
 
 fn nm(file: &Path) -> Result<String> {
     let mut command = Command::new("nm");
-    process::succeed(
-        command.args(["--format=posix", "-A"]).arg(file),
-        process::BUILD_LIMIT,
-    )
+    // Members carry bitcode beside their code. Without a plugin `nm` reads the code, which counts.
+    command
+        .args(["--plugin", "/dev/null", "--format=posix", "-A"])
+        .arg(file);
+    process::succeed(&mut command, process::BUILD_LIMIT)
 }
 
 /// Links what the exported functions reach into one object, and nothing else.
@@ -155,10 +146,16 @@ fn parse(output: &str) -> Vec<Symbol> {
         Some(Symbol {
             name,
             kind,
-            ours: !place.contains("[compiler_builtins"),
+            ours: is_ours(place),
         })
     };
     output.lines().filter_map(symbol).collect()
+}
+
+/// From `lib.a[member.o]`: everything compiled with the library, in one member by link-time
+/// optimization, is named after it.
+fn is_ours(place: &str) -> bool {
+    place.contains("[htp_runtime")
 }
 
 /// Names no member defines.

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check in order. A failure does not hide the checks after it.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{bail, Result};
 use clap::ValueEnum;
@@ -90,7 +90,8 @@ const CROSS_TARGET: &str = "thumbv7em-none-eabihf";
 /// A linked toolchain whose library source is packaged, so that `core` can be built.
 const CROSS_TOOLCHAIN: &str = "debian";
 
-pub(crate) fn run(options: &Options) -> Result<()> {
+/// The code says what the last line says, so nothing needs to follow it.
+pub(crate) fn run(options: &Options) -> ExitCode {
     let mut steps = Steps::new();
     for step in Step::value_variants() {
         let left_out = options.skip.contains(step)
@@ -101,7 +102,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             steps.run(step.name(), |bar| step.run(bar));
         }
     }
-    steps.finish()
+    if steps.finish() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn one(result: Result<()>) -> Outcome {
@@ -240,7 +245,7 @@ fn features() -> Result<Tally> {
 fn cross() -> Result<Tally> {
     let prefix: &[&str] = match CrossCompiler::find()? {
         CrossCompiler::Target => &["build"],
-        CrossCompiler::Source => &[concat!("+", "debian"), "build", "-Zbuild-std=core"],
+        CrossCompiler::Source => &["+debian", "build", "-Zbuild-std=core"],
     };
     let mut tally = Tally::default();
     for set in CROSS_FEATURE_SETS {
