@@ -2,8 +2,8 @@
 //! library, run with a time limit.
 //!
 //! A program ends with the line `N passed, N failed` and a non-zero code if something failed. One
-//! whose name begins with `header_` is only compiled. A first line such as `// std: c11 c++17`
-//! restricts the standards.
+//! whose name begins with `header_` is only compiled. A line such as `// std: c11 c++17` in the
+//! comment a file begins with restricts the standards.
 
 use std::collections::VecDeque;
 use std::env;
@@ -19,7 +19,7 @@ use indicatif::ProgressBar;
 
 use crate::process;
 use crate::staticlib;
-use crate::steps::{Outcome, Tally};
+use crate::steps::{self, Outcome, Tally};
 use crate::workspace;
 
 const WARNINGS: [&str; 6] = [
@@ -122,12 +122,11 @@ pub(crate) fn sources(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 
 /// Builds and runs every program.
 pub(crate) fn run_all(mode: Mode, bar: &ProgressBar) -> Outcome {
-    let prepared = prepare(mode);
-    let jobs = match prepared {
+    let jobs = match prepare(mode) {
         Ok(jobs) => jobs,
         Err(error) => return Outcome::from(Err(error)),
     };
-    bar.set_length(jobs.len() as u64);
+    steps::show_parts(bar, jobs.len());
     let queue = Mutex::new(VecDeque::from(jobs));
     let results = Mutex::new(Vec::new());
     let workers = thread::available_parallelism().map_or(1, |count| count.get());
@@ -405,7 +404,11 @@ mod tests {
     fn the_marker_restricts_the_standards() {
         let choose = |mode, text| chosen_standards(Language::Cpp, mode, text);
         assert_eq!(choose(Mode::Plain, "int x;\n"), ["c++14", "c++17"]);
-        assert_eq!(choose(Mode::Plain, "// std: c++17\n"), ["c++17"]);
+        assert_eq!(choose(Mode::Plain, "// what\n// std: c++17\n"), ["c++17"]);
+        assert_eq!(
+            choose(Mode::Plain, "int x;\n// std: c++17\n"),
+            ["c++14", "c++17"]
+        );
         assert_eq!(choose(Mode::Sanitized, "int x;\n"), ["c++17"]);
         assert_eq!(choose(Mode::Sanitized, "// std: c11 c++14\n"), ["c++14"]);
         assert!(choose(Mode::Plain, "// std: c11\n").is_empty());

@@ -130,11 +130,21 @@ pub(crate) fn spinner(name: &str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner().with_message(name.to_owned());
-    if let Ok(template) = ProgressStyle::with_template("{spinner}     {msg}  {elapsed}") {
-        bar.set_style(template);
-    }
+    set_template(&bar, "{spinner}     {msg}  {elapsed}");
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+/// Lets a spinner show how many of `total` parts are done.
+pub(crate) fn show_parts(bar: &ProgressBar, total: usize) {
+    bar.set_length(total as u64);
+    set_template(bar, "{spinner}     {msg}  {pos}/{len}  {elapsed}");
+}
+
+fn set_template(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
 }
 
 fn tail(text: &str) -> String {

@@ -160,7 +160,7 @@ fn rust_tests() -> Outcome {
     ];
     let runner: &[&str] = match process::find("cargo-nextest") {
         Some(_) => &["nextest", "run", "--no-fail-fast"],
-        None => &["test", "--no-fail-fast", "--all-targets"],
+        None => &["test", "--no-fail-fast", "--tests"],
     };
     let doc = [
         "test",
