@@ -235,10 +235,8 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
 }
 
 fn chosen_standards(language: Language, mode: Mode, text: &str) -> Vec<&'static str> {
-    let marker = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("// std:"));
+    let mut comment = text.lines().take_while(|line| line.starts_with("//"));
+    let marker = comment.find_map(|line| line.strip_prefix("// std:"));
     let mut standards = language.standards().to_vec();
     if let Some(marker) = marker {
         let named: Vec<&str> = marker.split_whitespace().collect();

@@ -159,7 +159,7 @@ fn rust_tests() -> Outcome {
         "htp-runtime/std",
     ];
     let runner: &[&str] = match process::find("cargo-nextest") {
-        Some(_) => &["nextest", "run", "--no-fail-fast"],
+        Some(_) => &["nextest", "run", "--no-fail-fast", "--status-level", "fail"],
         None => &["test", "--no-fail-fast", "--tests"],
     };
     let doc = [
@@ -194,8 +194,9 @@ fn rust_tests() -> Outcome {
 /// Sums the closing lines of nextest and of the standard test runner.
 fn count_tests(output: &str) -> Tally {
     let mut sum = Tally::default();
-    for line in output.lines().map(str::trim_start) {
-        if !(line.starts_with("Summary [") || line.starts_with("test result:")) {
+    for line in output.lines() {
+        // An indented `test result:` is nextest quoting what a failed test printed.
+        if !(line.trim_start().starts_with("Summary [") || line.starts_with("test result:")) {
             continue;
         }
         let mut before = "";
@@ -304,12 +305,15 @@ mod tests {
 
     #[test]
     fn both_test_runners_are_counted() {
-        let output =
-            "     Summary [   0.005s] 5 tests run: 3 passed, 1 failed, 1 timed out, 2 skipped\n\
-                      test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured\n\
-                      a line about 9 passed\n";
+        let output = [
+            "     Summary [   0.005s] 5 tests run: 3 passed, 1 failed, 1 timed out, 2 skipped",
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured",
+            "    test result: FAILED. 0 passed; 1 failed;",
+            "a line about 9 passed",
+        ]
+        .join("\n");
         assert_eq!(
-            count_tests(output),
+            count_tests(&output),
             Tally {
                 passed: 15,
                 failed: 2
