@@ -16,15 +16,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("lacking: benches/submit.rs (the benchmark is not in this tree)");
     }
     let mut command = process::cargo();
-    command.args([
-        "bench",
-        "--package",
-        "htp-runtime",
-        "--features",
-        "std",
-        "--bench",
-        "submit",
-    ]);
+    command.args(["bench", "--package", "htp-runtime", "--features", "std", "--bench", "submit"]);
     command.arg("--").args(&options.arguments);
     process::pass_through(&mut command)
 }

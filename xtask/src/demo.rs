@@ -22,9 +22,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let program = build()?;
     let mut command = Command::new(&program);
-    command
-        .args(&options.arguments)
-        .current_dir(workspace::root());
+    command.args(&options.arguments).current_dir(workspace::root());
     let last_line = run_and_watch(&mut command)?;
     judge(&last_line)
 }
@@ -32,10 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn build() -> Result<PathBuf> {
     let folder = workspace::root().join(EXAMPLE);
     let sources = programs::sources(&folder, "cpp")?;
-    ensure!(
-        !sources.is_empty(),
-        "lacking: {EXAMPLE} (the example is not in this tree)"
-    );
+    ensure!(!sources.is_empty(), "lacking: {EXAMPLE} (the example is not in this tree)");
     let compiler = programs::Language::Cpp.compiler()?;
 
     let bar = steps::spinner("building the release library");
@@ -46,12 +41,7 @@ fn build() -> Result<PathBuf> {
     std::fs::create_dir_all(program.parent().unwrap_or(Path::new(".")))?;
     let bar = steps::spinner("building the example");
     let mut compile = programs::compile_command(&compiler, "c++17");
-    compile
-        .arg("-O2")
-        .arg("-I")
-        .arg(&folder)
-        .args(&sources)
-        .arg(&library);
+    compile.arg("-O2").arg("-I").arg(&folder).args(&sources).arg(&library);
     compile.args(staticlib::LINK_FLAGS).arg("-o").arg(&program);
     process::succeed(&mut compile, process::BUILD_LIMIT)?;
     bar.finish_and_clear();
@@ -60,14 +50,8 @@ fn build() -> Result<PathBuf> {
 
 /// Runs on the caller's terminal; returns the last line written to standard output.
 fn run_and_watch(command: &mut Command) -> Result<String> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start the example")?;
-    let mut from = child
-        .stdout
-        .take()
-        .context("the example has no standard output")?;
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start the example")?;
+    let mut from = child.stdout.take().context("the example has no standard output")?;
     let mut to = std::io::stdout();
     let mut all = Vec::new();
     let mut chunk = [0; 4096];
@@ -94,31 +78,16 @@ fn judge(line: &str) -> Result<()> {
     let words: Vec<&str> = words.split_whitespace().collect();
     let mut values = BTreeMap::new();
     for pair in words.chunks(2) {
-        let [name, value] = pair else {
-            bail!("`{}` has no value in `{line}`", pair[0])
-        };
-        let value: f64 = value
-            .parse()
-            .with_context(|| format!("{name} of `{line}`"))?;
+        let [name, value] = pair else { bail!("`{}` has no value in `{line}`", pair[0]) };
+        let value: f64 = value.parse().with_context(|| format!("{name} of `{line}`"))?;
         values.insert(*name, value);
     }
-    let value = |name| {
-        values
-            .get(name)
-            .copied()
-            .with_context(|| format!("no {name} in `{line}`"))
-    };
+    let value = |name| values.get(name).copied().with_context(|| format!("no {name} in `{line}`"));
     ensure!(value("images")? > 0.0, "nothing was executed");
-    ensure!(
-        value("completed")? == value("images")?,
-        "not every image was completed"
-    );
+    ensure!(value("completed")? == value("images")?, "not every image was completed");
     ensure!(value("lost")? == 0.0, "requests were lost");
     ensure!(value("duplicated")? == 0.0, "requests were completed twice");
-    ensure!(
-        value("accuracy")? >= ACCURACY_MIN,
-        "accuracy is below {ACCURACY_MIN}"
-    );
+    ensure!(value("accuracy")? >= ACCURACY_MIN, "accuracy is below {ACCURACY_MIN}");
     Ok(())
 }
 
@@ -147,10 +116,7 @@ mod tests {
             ("lost 0", "lost none"),
             ("restarts 1", "restarts"),
         ] {
-            assert!(
-                judge(&GOOD.replace(good, bad)).is_err(),
-                "{bad} was accepted"
-            );
+            assert!(judge(&GOOD.replace(good, bad)).is_err(), "{bad} was accepted");
         }
     }
 

@@ -46,10 +46,7 @@ pub(crate) fn capture(command: &mut Command, limit: Duration) -> Result<Finished
             false
         }
         None => {
-            output.push_str(&format!(
-                "\n`{shown}` was ended after {} s\n",
-                limit.as_secs()
-            ));
+            output.push_str(&format!("\n`{shown}` was ended after {} s\n", limit.as_secs()));
             false
         }
     };
@@ -68,9 +65,7 @@ pub(crate) fn succeed(command: &mut Command, limit: Duration) -> Result<String> 
 /// Runs `command` on the terminal of the caller.
 pub(crate) fn pass_through(command: &mut Command) -> Result<()> {
     let shown = show(command);
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{shown}`"))?;
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` ended with {status}");
     }
@@ -85,9 +80,7 @@ pub(crate) fn require(program: &str, how_to_get: &str) -> Result<PathBuf> {
 /// Finds a program in the search path.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
-    env::split_paths(&paths)
-        .map(|dir| dir.join(program))
-        .find(|path| path.is_file())
+    env::split_paths(&paths).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
 /// Cargo as the developer called it, at the root of the project.
@@ -110,7 +103,8 @@ fn read_all(log: &mut File) -> Result<String> {
     log.rewind()?;
     let mut bytes = Vec::new();
     log.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    // Some tools colour what they write to a file.
+    Ok(console::strip_ansi_codes(&String::from_utf8_lossy(&bytes)).into_owned())
 }
 
 #[cfg(test)]
@@ -134,33 +128,21 @@ mod tests {
     fn failure_carries_the_output() {
         let error = succeed(&mut shell("echo broken; exit 3"), PROGRAM_LIMIT).unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.contains("broken") && text.contains("exit status: 3"),
-            "{text}"
-        );
+        assert!(text.contains("broken") && text.contains("exit status: 3"), "{text}");
     }
 
     #[test]
     fn a_hanging_program_is_ended() {
-        let finished = capture(
-            &mut shell("echo begun; while :; do :; done"),
-            Duration::from_millis(200),
-        )
-        .unwrap();
+        let finished =
+            capture(&mut shell("echo begun; while :; do :; done"), Duration::from_millis(200))
+                .unwrap();
         assert!(!finished.success);
-        assert!(
-            finished.output.contains("was ended after"),
-            "{}",
-            finished.output
-        );
+        assert!(finished.output.contains("was ended after"), "{}", finished.output);
     }
 
     #[test]
     fn a_missing_program_is_named_with_its_remedy() {
         let error = require("no-such-program", "apt-get install it").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "lacking: no-such-program (apt-get install it)"
-        );
+        assert_eq!(error.to_string(), "lacking: no-such-program (apt-get install it)");
     }
 }

@@ -22,21 +22,11 @@ use crate::staticlib;
 use crate::steps::{self, Outcome, Tally};
 use crate::workspace;
 
-const WARNINGS: [&str; 6] = [
-    "-Wall",
-    "-Wextra",
-    "-Wpedantic",
-    "-Wshadow",
-    "-Wconversion",
-    "-Werror",
-];
+const WARNINGS: [&str; 6] =
+    ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"];
 const INCLUDES: [&str; 2] = ["include", "include/qnn"];
-const SANITIZERS: [&str; 4] = [
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=all",
-    "-fno-omit-frame-pointer",
-    "-O1",
-];
+const SANITIZERS: [&str; 4] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1"];
 
 /// A language the programs are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +84,7 @@ pub(crate) enum Mode {
 pub(crate) fn compile_command(compiler: &Path, standard: &str) -> Command {
     let root = workspace::root();
     let mut command = Command::new(compiler);
-    command
-        .current_dir(&root)
-        .arg(format!("-std={standard}"))
-        .args(WARNINGS);
+    command.current_dir(&root).arg(format!("-std={standard}")).args(WARNINGS);
     for folder in INCLUDES {
         command.arg("-I").arg(root.join(folder));
     }
@@ -163,10 +150,7 @@ fn summary(mut results: Vec<(String, Result<Tally, Failed>)>) -> Outcome {
             }
         }
     }
-    Outcome {
-        tally,
-        failure: (!texts.is_empty()).then(|| texts.join("\n")),
-    }
+    Outcome { tally, failure: (!texts.is_empty()).then(|| texts.join("\n")) }
 }
 
 /// One program under one standard.
@@ -186,13 +170,7 @@ struct Failed {
 
 impl Failed {
     fn whole(text: String) -> Self {
-        Failed {
-            tally: Tally {
-                passed: 0,
-                failed: 1,
-            },
-            text,
-        }
+        Failed { tally: Tally { passed: 0, failed: 1 }, text }
     }
 }
 
@@ -213,23 +191,14 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
             }
         }
     }
-    ensure!(
-        !chosen.is_empty(),
-        "lacking: tests/c/*.c and tests/cpp/*.cpp (there is no program)"
-    );
+    ensure!(!chosen.is_empty(), "lacking: tests/c/*.c and tests/cpp/*.cpp (there is no program)");
     let library = match mode {
         Mode::Plain => staticlib::release()?,
         Mode::Sanitized => staticlib::address_sanitized()?,
     };
     let job = |(source, standard, compiler)| {
         let library = library.clone();
-        Job {
-            source,
-            standard,
-            compiler,
-            library,
-            mode,
-        }
+        Job { source, standard, compiler, library, mode }
     };
     Ok(chosen.into_iter().map(job).collect())
 }
@@ -250,24 +219,14 @@ fn chosen_standards(language: Language, mode: Mode, text: &str) -> Vec<&'static 
 
 impl Job {
     fn name(&self) -> String {
-        let file = self
-            .source
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
+        let file = self.source.file_name().unwrap_or_default().to_string_lossy();
         format!("{file} as {}", self.standard)
     }
 
     fn build_and_run(&self) -> Result<Tally, Failed> {
-        let stem = self
-            .source
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy();
+        let stem = self.source.file_stem().unwrap_or_default().to_string_lossy();
         let compile_only = stem.starts_with("header_");
-        let program = self
-            .program(&stem)
-            .map_err(|error| Failed::whole(format!("{error:#}")))?;
+        let program = self.program(&stem).map_err(|error| Failed::whole(format!("{error:#}")))?;
 
         let mut compile = compile_command(&self.compiler, self.standard);
         if self.mode == Mode::Sanitized {
@@ -276,10 +235,7 @@ impl Job {
         if compile_only {
             compile.arg("-c").arg(&self.source);
         } else {
-            compile
-                .arg(&self.source)
-                .arg(&self.library)
-                .args(staticlib::LINK_FLAGS);
+            compile.arg(&self.source).arg(&self.library).args(staticlib::LINK_FLAGS);
         }
         compile.arg("-o").arg(&program);
         process::succeed(&mut compile, process::BUILD_LIMIT)
@@ -296,15 +252,8 @@ impl Job {
     }
 
     fn program(&self, stem: &str) -> Result<PathBuf> {
-        let mode = if self.mode == Mode::Sanitized {
-            "sanitized"
-        } else {
-            "plain"
-        };
-        let folder = workspace::target_dir()
-            .join("xtask")
-            .join(mode)
-            .join(self.standard);
+        let mode = if self.mode == Mode::Sanitized { "sanitized" } else { "plain" };
+        let folder = workspace::target_dir().join("xtask").join(mode).join(self.standard);
         fs::create_dir_all(&folder)?;
         Ok(folder.join(stem))
     }
@@ -313,9 +262,7 @@ impl Job {
 /// Believes a program only if its code and its closing line agree.
 fn judge(success: bool, output: &str) -> Result<Tally, Failed> {
     let Some(tally) = output.lines().rev().find_map(closing_line) else {
-        return Err(Failed::whole(format!(
-            "{output}\nno closing line `N passed, N failed`"
-        )));
+        return Err(Failed::whole(format!("{output}\nno closing line `N passed, N failed`")));
     };
     if success && tally.failed == 0 && tally.passed > 0 {
         return Ok(tally);
@@ -324,22 +271,13 @@ fn judge(success: bool, output: &str) -> Result<Tally, Failed> {
     if tally.passed + tally.failed == 0 {
         text.push_str("\nthe program tested nothing");
     }
-    Err(Failed {
-        tally: Tally {
-            failed: tally.failed.max(1),
-            ..tally
-        },
-        text,
-    })
+    Err(Failed { tally: Tally { failed: tally.failed.max(1), ..tally }, text })
 }
 
 fn closing_line(line: &str) -> Option<Tally> {
     let (passed, failed) = line.trim().split_once(" passed, ")?;
     let failed = failed.strip_suffix(" failed")?;
-    Some(Tally {
-        passed: passed.parse().ok()?,
-        failed: failed.parse().ok()?,
-    })
+    Some(Tally { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -350,48 +288,17 @@ mod tests {
     fn a_good_program_counts_its_tests() {
         assert_eq!(
             judge(true, "ok a\n7 passed, 0 failed\n").ok(),
-            Some(Tally {
-                passed: 7,
-                failed: 0
-            })
+            Some(Tally { passed: 7, failed: 0 })
         );
     }
 
     #[test]
     fn code_and_closing_line_must_agree() {
         for (success, output, tally) in [
-            (
-                false,
-                "7 passed, 0 failed",
-                Tally {
-                    passed: 7,
-                    failed: 1,
-                },
-            ),
-            (
-                true,
-                "6 passed, 1 failed",
-                Tally {
-                    passed: 6,
-                    failed: 1,
-                },
-            ),
-            (
-                true,
-                "0 passed, 0 failed",
-                Tally {
-                    passed: 0,
-                    failed: 1,
-                },
-            ),
-            (
-                true,
-                "all well",
-                Tally {
-                    passed: 0,
-                    failed: 1,
-                },
-            ),
+            (false, "7 passed, 0 failed", Tally { passed: 7, failed: 1 }),
+            (true, "6 passed, 1 failed", Tally { passed: 6, failed: 1 }),
+            (true, "0 passed, 0 failed", Tally { passed: 0, failed: 1 }),
+            (true, "all well", Tally { passed: 0, failed: 1 }),
         ] {
             let failed = judge(success, output).err().map(|failed| failed.tally);
             assert_eq!(failed, Some(tally), "{output}");
@@ -403,10 +310,7 @@ mod tests {
         let choose = |mode, text| chosen_standards(Language::Cpp, mode, text);
         assert_eq!(choose(Mode::Plain, "int x;\n"), ["c++14", "c++17"]);
         assert_eq!(choose(Mode::Plain, "// what\n// std: c++17\n"), ["c++17"]);
-        assert_eq!(
-            choose(Mode::Plain, "int x;\n// std: c++17\n"),
-            ["c++14", "c++17"]
-        );
+        assert_eq!(choose(Mode::Plain, "int x;\n// std: c++17\n"), ["c++14", "c++17"]);
         assert_eq!(choose(Mode::Sanitized, "int x;\n"), ["c++17"]);
         assert_eq!(choose(Mode::Sanitized, "// std: c11 c++14\n"), ["c++14"]);
         assert!(choose(Mode::Plain, "// std: c11\n").is_empty());
@@ -416,21 +320,9 @@ mod tests {
     fn a_broken_program_does_not_hide_the_others() {
         let outcome = summary(vec![
             ("b".into(), Err(Failed::whole("no".into()))),
-            (
-                "a".into(),
-                Ok(Tally {
-                    passed: 3,
-                    failed: 0,
-                }),
-            ),
+            ("a".into(), Ok(Tally { passed: 3, failed: 0 })),
         ]);
-        assert_eq!(
-            outcome.tally,
-            Tally {
-                passed: 3,
-                failed: 1
-            }
-        );
+        assert_eq!(outcome.tally, Tally { passed: 3, failed: 1 });
         assert_eq!(outcome.failure.as_deref(), Some("b:\nno"));
     }
 }

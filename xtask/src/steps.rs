@@ -21,10 +21,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// A step that is one check, and holds.
-    pub(crate) const ONE: Tally = Tally {
-        passed: 1,
-        failed: 0,
-    };
+    pub(crate) const ONE: Tally = Tally { passed: 1, failed: 0 };
 
     /// Adds another count to this one.
     pub(crate) fn add(&mut self, other: Tally) {
@@ -42,14 +39,8 @@ pub(crate) struct Outcome {
 impl From<Result<Tally>> for Outcome {
     fn from(result: Result<Tally>) -> Self {
         match result {
-            Ok(tally) => Outcome {
-                tally,
-                failure: None,
-            },
-            Err(error) => Outcome {
-                tally: Tally::default(),
-                failure: Some(format!("{error:#}")),
-            },
+            Ok(tally) => Outcome { tally, failure: None },
+            Err(error) => Outcome { tally: Tally::default(), failure: Some(format!("{error:#}")) },
         }
     }
 }
@@ -63,10 +54,7 @@ pub(crate) struct Steps {
 impl Steps {
     /// Nothing run yet.
     pub(crate) fn new() -> Self {
-        Steps {
-            tally: Tally::default(),
-            failures: Vec::new(),
-        }
+        Steps { tally: Tally::default(), failures: Vec::new() }
     }
 
     /// Runs one step. A failure does not keep the next step from running.
@@ -87,10 +75,7 @@ impl Steps {
             style("  ok").green()
         };
         let seconds = begin.elapsed().as_secs_f64();
-        println!(
-            "{word}  {name:<44} {seconds:>7.1} s  {:>5} checks",
-            outcome.tally.passed
-        );
+        println!("{word}  {name:<44} {seconds:>7.1} s  {:>5} checks", outcome.tally.passed);
         self.tally.add(outcome.tally);
         if let Some(text) = outcome.failure {
             self.failures.push((name.into(), text));
@@ -108,17 +93,10 @@ impl Steps {
             println!("\n{} {name}\n{}", style("FAIL").red().bold(), tail(text));
         }
         if !self.failures.is_empty() {
-            let names: Vec<&str> = self
-                .failures
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
+            let names: Vec<&str> = self.failures.iter().map(|(name, _)| name.as_str()).collect();
             println!("\nfailed: {}", names.join(", "));
         }
-        println!(
-            "\n{} passed, {} failed",
-            self.tally.passed, self.tally.failed
-        );
+        println!("\n{} passed, {} failed", self.tally.passed, self.tally.failed);
         self.failures.is_empty()
     }
 }
@@ -170,19 +148,10 @@ mod tests {
         steps.run("first", |_| Outcome::from(Err(anyhow!("broken"))));
         steps.run("second", |_| {
             reached = true;
-            Outcome::from(Ok(Tally {
-                passed: 4,
-                failed: 0,
-            }))
+            Outcome::from(Ok(Tally { passed: 4, failed: 0 }))
         });
         assert!(reached);
-        assert_eq!(
-            steps.tally,
-            Tally {
-                passed: 4,
-                failed: 1
-            }
-        );
+        assert_eq!(steps.tally, Tally { passed: 4, failed: 1 });
         assert_eq!(steps.failures, [("first".into(), "broken".into())]);
         assert!(!steps.finish());
     }
@@ -190,12 +159,7 @@ mod tests {
     #[test]
     fn failed_checks_without_a_reason_still_fail() {
         let mut steps = Steps::new();
-        steps.run("quiet", |_| {
-            Outcome::from(Ok(Tally {
-                passed: 1,
-                failed: 2,
-            }))
-        });
+        steps.run("quiet", |_| Outcome::from(Ok(Tally { passed: 1, failed: 2 })));
         assert!(!steps.finish());
     }
 
@@ -203,10 +167,7 @@ mod tests {
     fn only_the_end_of_long_output_is_shown() {
         let text: String = (0..500).map(|line| format!("line {line}\n")).collect();
         let shown = tail(&text);
-        assert!(
-            shown.starts_with("(380 lines left out)\nline 380\n"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("(380 lines left out)\nline 380\n"), "{shown}");
         assert!(shown.ends_with("line 499"));
     }
 }

@@ -39,10 +39,7 @@ pub(crate) fn run() -> Result<()> {
 /// The same as a step of `cargo xtask test`.
 pub(crate) fn check() -> Result<Tally> {
     inspect()?.verdict()?;
-    Ok(Tally {
-        passed: 2,
-        failed: 0,
-    })
+    Ok(Tally { passed: 2, failed: 0 })
 }
 
 struct Report {
@@ -58,10 +55,7 @@ impl Report {
             return Ok(());
         }
         let names: Vec<&str> = self.forbidden.iter().map(String::as_str).collect();
-        bail!(
-            "the static library must not contain or need:\n  {}",
-            names.join("\n  ")
-        );
+        bail!("the static library must not contain or need:\n  {}", names.join("\n  "));
     }
 }
 
@@ -70,15 +64,9 @@ fn inspect() -> Result<Report> {
     process::require("ld", HOW_TO_GET)?;
     let archive = staticlib::release()?;
     let all = parse(&nm(&archive)?);
-    let exported: BTreeSet<String> = all
-        .iter()
-        .filter(|s| s.is_exported())
-        .map(|s| s.name.clone())
-        .collect();
-    ensure!(
-        !exported.is_empty(),
-        "the static library exports no Qnn or htp_rt_ function"
-    );
+    let exported: BTreeSet<String> =
+        all.iter().filter(|s| s.is_exported()).map(|s| s.name.clone()).collect();
+    ensure!(!exported.is_empty(), "the static library exports no Qnn or htp_rt_ function");
 
     // The archive also holds the compiler's support library, of which a linker takes a few
     // members. So our members are judged as they are, and the rest by what a link leaves of it.
@@ -92,19 +80,13 @@ fn inspect() -> Result<Report> {
         .filter(|name| is_panic(name) || is_heap(name))
         .cloned()
         .collect();
-    Ok(Report {
-        needed,
-        forbidden,
-        exported: exported.len(),
-    })
+    Ok(Report { needed, forbidden, exported: exported.len() })
 }
 
 fn nm(file: &Path) -> Result<String> {
     let mut command = Command::new("nm");
     // Members carry bitcode beside their code. Without a plugin `nm` reads the code, which counts.
-    command
-        .args(["--plugin", "/dev/null", "--format=posix", "-A"])
-        .arg(file);
+    command.args(["--plugin", "/dev/null", "--format=posix", "-A"]).arg(file);
     process::succeed(&mut command, process::BUILD_LIMIT)
 }
 
@@ -143,11 +125,7 @@ fn parse(output: &str) -> Vec<Symbol> {
         let mut words = rest.split_whitespace();
         let name = words.next()?.to_owned();
         let kind = words.next()?.chars().next()?;
-        Some(Symbol {
-            name,
-            kind,
-            ours: is_ours(place),
-        })
+        Some(Symbol { name, kind, ours: is_ours(place) })
     };
     output.lines().filter_map(symbol).collect()
 }
@@ -160,14 +138,9 @@ fn is_ours(place: &str) -> bool {
 
 /// Names no member defines.
 fn undefined_names(symbols: &[Symbol]) -> BTreeSet<String> {
-    let defined: BTreeSet<&str> = symbols
-        .iter()
-        .filter(|s| !needs(s.kind))
-        .map(|s| s.name.as_str())
-        .collect();
-    let needed = symbols
-        .iter()
-        .filter(|s| needs(s.kind) && !defined.contains(s.name.as_str()));
+    let defined: BTreeSet<&str> =
+        symbols.iter().filter(|s| !needs(s.kind)).map(|s| s.name.as_str()).collect();
+    let needed = symbols.iter().filter(|s| needs(s.kind) && !defined.contains(s.name.as_str()));
     needed.map(|s| s.name.clone()).collect()
 }
 
@@ -180,14 +153,9 @@ fn is_heap(name: &str) -> bool {
 }
 
 fn is_panic(name: &str) -> bool {
-    [
-        "4core9panicking",
-        "9panicking",
-        "9panic_fmt",
-        "panic_bounds_check",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
+    ["4core9panicking", "9panicking", "9panic_fmt", "panic_bounds_check"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 #[cfg(test)]
@@ -210,10 +178,7 @@ mod tests {
 
     #[test]
     fn what_another_member_defines_is_not_needed() {
-        assert_eq!(
-            undefined_names(&parse(CLEAN)),
-            BTreeSet::from(["memcpy".to_owned()])
-        );
+        assert_eq!(undefined_names(&parse(CLEAN)), BTreeSet::from(["memcpy".to_owned()]));
     }
 
     #[test]

@@ -124,52 +124,19 @@ fn format() -> Result<()> {
 
 fn clippy() -> Result<()> {
     process::require("cargo-clippy", "rustup component add clippy")?;
-    let most = [
-        "clippy",
-        "--workspace",
-        "--exclude",
-        "htp-runtime-ffi",
-        "--all-targets",
-    ];
-    cargo(
-        &[
-            &most[..],
-            &["--features", "htp-runtime/std", "--", "-D", "warnings"],
-        ]
-        .concat(),
-    )?;
+    let most = ["clippy", "--workspace", "--exclude", "htp-runtime-ffi", "--all-targets"];
+    cargo(&[&most[..], &["--features", "htp-runtime/std", "--", "-D", "warnings"]].concat())?;
     // Apart from the rest, as its panic handler needs the release profile.
-    cargo(&[
-        "clippy",
-        "--package",
-        "htp-runtime-ffi",
-        "--release",
-        "--",
-        "-D",
-        "warnings",
-    ])
+    cargo(&["clippy", "--package", "htp-runtime-ffi", "--release", "--", "-D", "warnings"])
 }
 
 fn rust_tests() -> Outcome {
-    let packages = [
-        "--workspace",
-        "--exclude",
-        "htp-runtime-ffi",
-        "--features",
-        "htp-runtime/std",
-    ];
+    let packages = ["--workspace", "--exclude", "htp-runtime-ffi", "--features", "htp-runtime/std"];
     let runner: &[&str] = match process::find("cargo-nextest") {
         Some(_) => &["nextest", "run", "--no-fail-fast", "--status-level", "fail"],
         None => &["test", "--no-fail-fast", "--tests"],
     };
-    let doc = [
-        "test",
-        "--doc",
-        "--package",
-        "htp-runtime",
-        "--features",
-        "std",
-    ];
+    let doc = ["test", "--doc", "--package", "htp-runtime", "--features", "std"];
     let mut tally = Tally::default();
     let mut texts = Vec::new();
     for arguments in [[runner, &packages].concat(), doc.to_vec()] {
@@ -185,10 +152,7 @@ fn rust_tests() -> Outcome {
             Err(error) => texts.push(format!("{error:#}")),
         }
     }
-    Outcome {
-        tally,
-        failure: (!texts.is_empty()).then(|| texts.join("\n")),
-    }
+    Outcome { tally, failure: (!texts.is_empty()).then(|| texts.join("\n")) }
 }
 
 /// Sums the closing lines of nextest and of the standard test runner.
@@ -216,27 +180,14 @@ fn count_tests(output: &str) -> Tally {
 
 fn docs() -> Result<()> {
     let mut command = process::cargo();
-    command.args([
-        "doc",
-        "--no-deps",
-        "--package",
-        "htp-runtime",
-        "--features",
-        "std",
-    ]);
+    command.args(["doc", "--no-deps", "--package", "htp-runtime", "--features", "std"]);
     process::succeed(command.env("RUSTDOCFLAGS", "-D warnings"), BUILD_LIMIT).map(drop)
 }
 
 fn features() -> Result<Tally> {
     let mut tally = Tally::default();
     for set in FEATURE_SETS {
-        let package = [
-            "build",
-            "--package",
-            "htp-runtime",
-            "--lib",
-            "--no-default-features",
-        ];
+        let package = ["build", "--package", "htp-runtime", "--lib", "--no-default-features"];
         cargo(&[&package[..], &["--features", set]].concat())?;
         tally.add(Tally::ONE);
     }
@@ -253,14 +204,7 @@ fn cross() -> Result<Tally> {
         let mut command: Command = process::cargo();
         command
             .args(prefix)
-            .args([
-                "--release",
-                "--package",
-                "htp-runtime",
-                "--lib",
-                "--target",
-                CROSS_TARGET,
-            ])
+            .args(["--release", "--package", "htp-runtime", "--lib", "--target", CROSS_TARGET])
             .args(["--no-default-features", "--features", set])
             .env("RUSTC_BOOTSTRAP", "1"); // building `core` is unstable; only this check needs it
         process::succeed(&mut command, BUILD_LIMIT)?;
@@ -282,9 +226,7 @@ impl CrossCompiler {
         process::require("rustup", "it comes with the Rust installer")?;
         let listed = |arguments: &[&str], wanted: &str| -> Result<bool> {
             let output = process::succeed(Command::new("rustup").args(arguments), BUILD_LIMIT)?;
-            Ok(output
-                .lines()
-                .any(|line| line.split_whitespace().next() == Some(wanted)))
+            Ok(output.lines().any(|line| line.split_whitespace().next() == Some(wanted)))
         };
         if listed(&["target", "list", "--installed"], CROSS_TARGET)? {
             return Ok(CrossCompiler::Target);
@@ -312,24 +254,12 @@ mod tests {
             "a line about 9 passed",
         ]
         .join("\n");
-        assert_eq!(
-            count_tests(&output),
-            Tally {
-                passed: 15,
-                failed: 2
-            }
-        );
+        assert_eq!(count_tests(&output), Tally { passed: 15, failed: 2 });
     }
 
     #[test]
     fn flaky_words_do_not_count() {
         let output = "Summary [ 0.1s] 2 tests run: 2 passed (1 slow), 0 skipped";
-        assert_eq!(
-            count_tests(output),
-            Tally {
-                passed: 2,
-                failed: 0
-            }
-        );
+        assert_eq!(count_tests(output), Tally { passed: 2, failed: 0 });
     }
 }

@@ -10,9 +10,7 @@ pub(crate) fn root() -> PathBuf {
     // Cargo sets the variable on `cargo run`; the built-in value serves a binary started by hand.
     let manifest_dir = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    manifest_dir
-        .parent()
-        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    manifest_dir.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// Folder cargo builds into.
@@ -34,10 +32,7 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     /// Part of the path after the last dot; empty if there is none.
     pub(crate) fn extension(&self) -> &str {
-        Path::new(&self.path)
-            .extension()
-            .and_then(|part| part.to_str())
-            .unwrap_or("")
+        Path::new(&self.path).extension().and_then(|part| part.to_str()).unwrap_or("")
     }
 }
 
@@ -65,11 +60,7 @@ pub(crate) fn text_files(base: &Path) -> Result<Vec<SourceFile>> {
         if text.contains('\0') {
             continue;
         }
-        let path = entry
-            .path()
-            .strip_prefix(base)?
-            .to_string_lossy()
-            .replace('\\', "/");
+        let path = entry.path().strip_prefix(base)?.to_string_lossy().replace('\\', "/");
         files.push(SourceFile { path, text });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -6,9 +6,7 @@ use super::{Finding, SourceFile, FUNCTION_LINES_MAX};
 const NOT_FUNCTIONS: [&str; 5] = ["struct", "class", "enum", "union", "namespace"];
 
 pub(super) fn check(file: &SourceFile) -> Vec<Finding> {
-    let long = functions(&file.text)
-        .into_iter()
-        .filter(|f| f.lines > FUNCTION_LINES_MAX);
+    let long = functions(&file.text).into_iter().filter(|f| f.lines > FUNCTION_LINES_MAX);
     long.map(|Function { name, line, lines }| {
         let what = format!("`{name}` has {lines} lines, {FUNCTION_LINES_MAX} at most");
         Finding::at(file, line, "function-length", what).about(&name)
@@ -43,11 +41,7 @@ fn functions(text: &str) -> Vec<Function> {
             '}' => {
                 depth = depth.saturating_sub(1);
                 if let Some((name, first, _)) = open.take_if(|(_, _, outside)| *outside == depth) {
-                    found.push(Function {
-                        name,
-                        line: first,
-                        lines: line - first + 1,
-                    });
+                    found.push(Function { name, line: first, lines: line - first + 1 });
                 }
                 head.clear();
             }
@@ -69,15 +63,11 @@ fn functions(text: &str) -> Vec<Function> {
 fn name_of(head: &str) -> Option<String> {
     let (before, _) = head.split_once('(')?;
     let head = head.trim_end();
-    let is_type = before
-        .split_whitespace()
-        .any(|word| NOT_FUNCTIONS.contains(&word));
+    let is_type = before.split_whitespace().any(|word| NOT_FUNCTIONS.contains(&word));
     if (is_type && !head.ends_with(')')) || before.contains('=') {
         return None;
     }
-    let start = before
-        .trim_end()
-        .rfind(|c: char| !(c.is_alphanumeric() || "_:~".contains(c)));
+    let start = before.trim_end().rfind(|c: char| !(c.is_alphanumeric() || "_:~".contains(c)));
     let name = before.trim_end()[start.map_or(0, |at| at + 1)..].to_owned();
     (!name.is_empty()).then_some(name)
 }
@@ -139,10 +129,7 @@ mod tests {
     use super::*;
 
     fn named(text: &str) -> Vec<(String, usize, usize)> {
-        functions(text)
-            .into_iter()
-            .map(|f| (f.name, f.line, f.lines))
-            .collect()
+        functions(text).into_iter().map(|f| (f.name, f.line, f.lines)).collect()
     }
 
     fn row(name: &str, line: usize, lines: usize) -> (String, usize, usize) {
@@ -154,10 +141,7 @@ mod tests {
         let text = "#include <a.h>\n#define X(a) { a \\\n }\nstatic int f(int a)\n{\n  \
                     if (a) { b(); }\n}\nnamespace n {\nclass C {\n  \
                     int m() const noexcept { return 1; }\n};\nC::~C() {\n}\n}\n";
-        assert_eq!(
-            named(text),
-            [row("f", 4, 4), row("m", 10, 1), row("C::~C", 12, 2)]
-        );
+        assert_eq!(named(text), [row("f", 4, 4), row("m", 10, 1), row("C::~C", 12, 2)]);
     }
 
     #[test]
@@ -177,9 +161,6 @@ mod tests {
         let function = |lines: usize| format!("void f() {{\n{}}}\n", "g();\n".repeat(lines - 2));
         assert!(check(&file("a.c", &function(70))).is_empty());
         let found = check(&file("a.c", &function(71)));
-        assert_eq!(
-            (found[0].rule, found[0].item.as_str()),
-            ("function-length", "f")
-        );
+        assert_eq!((found[0].rule, found[0].item.as_str()), ("function-length", "f"));
     }
 }

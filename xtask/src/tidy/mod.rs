@@ -31,13 +31,7 @@ struct Finding {
 impl Finding {
     fn at(file: &SourceFile, line: usize, rule: &'static str, what: impl Into<String>) -> Self {
         let path = file.path.clone();
-        Finding {
-            rule,
-            path,
-            line,
-            item: String::new(),
-            what: what.into(),
-        }
+        Finding { rule, path, line, item: String::new(), what: what.into() }
     }
 
     fn about(mut self, item: &str) -> Self {
@@ -131,25 +125,15 @@ impl Config {
     }
 
     fn may_be_unsafe(&self, path: &str) -> bool {
-        self.unsafe_places
-            .iter()
-            .any(|place| matches(&place.path, path))
+        self.unsafe_places.iter().any(|place| matches(&place.path, path))
     }
 
     fn allows(&self, finding: &Finding) -> bool {
         // Length and layout of a generated file are the generator's business.
-        let by_hand = [
-            "line-length",
-            "file-length",
-            "function-length",
-            "banned-word",
-            "whitespace",
-        ];
+        let by_hand =
+            ["line-length", "file-length", "function-length", "banned-word", "whitespace"];
         if by_hand.contains(&finding.rule)
-            && self
-                .generated
-                .iter()
-                .any(|place| matches(&place.path, &finding.path))
+            && self.generated.iter().any(|place| matches(&place.path, &finding.path))
         {
             return true;
         }
@@ -190,12 +174,10 @@ fn matches(pattern: &str, path: &str) -> bool {
         return false;
     };
     match after.strip_suffix('/') {
-        Some(folder) => rest
-            .match_indices(&format!("{folder}/"))
-            .any(|(i, _)| !rest[..i].contains('/')),
-        None => rest
-            .strip_suffix(after)
-            .is_some_and(|middle| !middle.contains('/')),
+        Some(folder) => {
+            rest.match_indices(&format!("{folder}/")).any(|(i, _)| !rest[..i].contains('/'))
+        }
+        None => rest.strip_suffix(after).is_some_and(|middle| !middle.contains('/')),
     }
 }
 
@@ -204,10 +186,7 @@ mod tests {
     use super::*;
 
     pub(super) fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile {
-            path: path.into(),
-            text: text.into(),
-        }
+        SourceFile { path: path.into(), text: text.into() }
     }
 
     const CONFIG_TEXT: &str = "unsafe_places = [{ path = \"ffi/\", reason = \"C\" }]\n\
@@ -216,11 +195,7 @@ mod tests {
 
     fn shown(files: &[SourceFile]) -> Vec<String> {
         let config = Config::parse(CONFIG_TEXT).unwrap();
-        findings(files, &config)
-            .unwrap()
-            .iter()
-            .map(Finding::shown)
-            .collect()
+        findings(files, &config).unwrap().iter().map(Finding::shown).collect()
     }
 
     #[test]
@@ -228,28 +203,16 @@ mod tests {
         assert!(matches("src/region.rs", "src/region.rs"));
         assert!(!matches("src/region.rs", "src/region.rs.bak"));
         assert!(matches("ffi/", "ffi/src/lib.rs"));
-        assert!(matches(
-            "src/platform/*/sys.rs",
-            "src/platform/linux/sys.rs"
-        ));
+        assert!(matches("src/platform/*/sys.rs", "src/platform/linux/sys.rs"));
         assert!(!matches("src/platform/*/sys.rs", "src/platform/a/b/sys.rs"));
-        assert!(!matches(
-            "src/platform/*/sys.rs",
-            "src/platform/linux/lock.rs"
-        ));
-        assert!(matches(
-            "src/platform/*/sys/",
-            "src/platform/linux/sys/lock.rs"
-        ));
+        assert!(!matches("src/platform/*/sys.rs", "src/platform/linux/lock.rs"));
+        assert!(matches("src/platform/*/sys/", "src/platform/linux/sys/lock.rs"));
     }
 
     #[test]
     fn an_exception_covers_its_rule_and_file_only() {
         assert_eq!(shown(&[file("a.md", "x \n")]), [""; 0]);
-        assert_eq!(
-            shown(&[file("a.md", "x \n"), file("b.md", "x \n")]).len(),
-            1
-        );
+        assert_eq!(shown(&[file("a.md", "x \n"), file("b.md", "x \n")]).len(), 1);
     }
 
     #[test]

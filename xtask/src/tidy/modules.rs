@@ -14,11 +14,8 @@ const PROGRAM_FOLDERS: [&str; 4] = ["src/bin", "tests", "benches", "examples"];
 const TARGET_SECTIONS: [&str; 5] = ["lib", "bin", "test", "bench", "example"];
 
 pub(super) fn check(files: &[SourceFile]) -> Result<Vec<Finding>> {
-    let rust: BTreeMap<&str, &SourceFile> = files
-        .iter()
-        .filter(|f| f.extension() == "rs")
-        .map(|f| (f.path.as_str(), f))
-        .collect();
+    let rust: BTreeMap<&str, &SourceFile> =
+        files.iter().filter(|f| f.extension() == "rs").map(|f| (f.path.as_str(), f)).collect();
     let mut open: Vec<String> = roots(files, &rust)?;
     let roots: BTreeSet<String> = open.iter().cloned().collect();
     let mut reached = BTreeSet::new();
@@ -33,26 +30,17 @@ pub(super) fn check(files: &[SourceFile]) -> Result<Vec<Finding>> {
         let Ok(tokens) = file.text.parse::<TokenStream>() else {
             continue;
         };
-        let mut names = Names {
-            file: &path,
-            is_root: roots.contains(&path),
-            found: Vec::new(),
-        };
+        let mut names = Names { file: &path, is_root: roots.contains(&path), found: Vec::new() };
         names.collect(tokens, "");
         open.extend(names.found);
     }
     let dead = rust.values().filter(|file| !reached.contains(&file.path));
-    Ok(dead
-        .map(|f| Finding::at(f, 0, "dead-module", "no `mod` leads to this file"))
-        .collect())
+    Ok(dead.map(|f| Finding::at(f, 0, "dead-module", "no `mod` leads to this file")).collect())
 }
 
 fn roots(files: &[SourceFile], rust: &BTreeMap<&str, &SourceFile>) -> Result<Vec<String>> {
     let mut roots = Vec::new();
-    for manifest in files
-        .iter()
-        .filter(|file| file.path.ends_with("Cargo.toml"))
-    {
+    for manifest in files.iter().filter(|file| file.path.ends_with("Cargo.toml")) {
         let folder = folder_of(&manifest.path);
         for name in ["src/lib.rs", "src/main.rs", "build.rs"] {
             roots.push(join(folder, name));
@@ -62,16 +50,11 @@ fn roots(files: &[SourceFile], rust: &BTreeMap<&str, &SourceFile>) -> Result<Vec
             roots.extend(rust.keys().filter_map(|path| {
                 let rest = path.strip_prefix(&base)?;
                 let own = !rest.contains('/')
-                    || rest
-                        .strip_suffix("/main.rs")
-                        .is_some_and(|name| !name.contains('/'));
+                    || rest.strip_suffix("/main.rs").is_some_and(|name| !name.contains('/'));
                 own.then(|| (*path).to_owned())
             }));
         }
-        let table: toml::Table = manifest
-            .text
-            .parse()
-            .with_context(|| manifest.path.clone())?;
+        let table: toml::Table = manifest.text.parse().with_context(|| manifest.path.clone())?;
         for section in TARGET_SECTIONS {
             roots.extend(named_paths(table.get(section)).map(|path| join(folder, path)));
         }
@@ -81,14 +64,8 @@ fn roots(files: &[SourceFile], rust: &BTreeMap<&str, &SourceFile>) -> Result<Vec
 
 /// The `path` of a `[lib]` or of each `[[bin]]`.
 fn named_paths(section: Option<&toml::Value>) -> impl Iterator<Item = &str> {
-    let many = section
-        .and_then(toml::Value::as_array)
-        .into_iter()
-        .flatten();
-    section
-        .into_iter()
-        .chain(many)
-        .filter_map(|target| target.get("path")?.as_str())
+    let many = section.and_then(toml::Value::as_array).into_iter().flatten();
+    section.into_iter().chain(many).filter_map(|target| target.get("path")?.as_str())
 }
 
 /// Files that the modules of one file may stand in.
@@ -126,8 +103,7 @@ impl Names<'_> {
                 _ if is_word(Some(tree), "include") && is_sign(here.get(1), '!') => {
                     if let Some(TokenTree::Group(group)) = here.get(2) {
                         let name = group.stream().to_string();
-                        self.found
-                            .push(join(folder_of(self.file), name.trim_matches('"')));
+                        self.found.push(join(folder_of(self.file), name.trim_matches('"')));
                     }
                 }
                 _ if is_sign(Some(tree), ';') => path_attribute = None,
@@ -149,8 +125,7 @@ impl Names<'_> {
             self.file.trim_end_matches(".rs").to_owned()
         };
         self.found.push(join(&base, &format!("{inside}{name}.rs")));
-        self.found
-            .push(join(&base, &format!("{inside}{name}/mod.rs")));
+        self.found.push(join(&base, &format!("{inside}{name}/mod.rs")));
     }
 }
 
@@ -158,11 +133,7 @@ impl Names<'_> {
 fn path_of(attribute: TokenStream) -> Option<String> {
     let trees: Vec<TokenTree> = attribute.into_iter().collect();
     let is_path = is_word(trees.first(), "path") && is_sign(trees.get(1), '=');
-    is_path.then(|| {
-        trees
-            .get(2)
-            .map(|value| value.to_string().trim_matches('"').to_owned())
-    })?
+    is_path.then(|| trees.get(2).map(|value| value.to_string().trim_matches('"').to_owned()))?
 }
 
 fn folder_of(path: &str) -> &str {
@@ -192,11 +163,7 @@ mod tests {
     fn dead(files: &[(&str, &str)]) -> Vec<String> {
         let mut all = vec![file("Cargo.toml", "[package]\nname = \"a\"\n")];
         all.extend(files.iter().map(|(path, text)| file(path, text)));
-        check(&all)
-            .unwrap()
-            .into_iter()
-            .map(|finding| finding.path)
-            .collect()
+        check(&all).unwrap().into_iter().map(|finding| finding.path).collect()
     }
 
     #[test]
@@ -216,14 +183,8 @@ mod tests {
     #[test]
     fn inline_modules_macros_and_paths_are_followed() {
         let files = [
-            (
-                "src/lib.rs",
-                "mod a { mod b; }\ncfg_if! { if #[cfg(x)] { mod c; } }\n",
-            ),
-            (
-                "src/a/b.rs",
-                "#[path = \"../other/d.rs\"]\nmod d;\ninclude!(\"e.rs\");\n",
-            ),
+            ("src/lib.rs", "mod a { mod b; }\ncfg_if! { if #[cfg(x)] { mod c; } }\n"),
+            ("src/a/b.rs", "#[path = \"../other/d.rs\"]\nmod d;\ninclude!(\"e.rs\");\n"),
             ("src/c.rs", ""),
             ("src/other/d.rs", ""),
             ("src/a/e.rs", ""),
@@ -247,11 +208,7 @@ mod tests {
     #[test]
     fn a_manifest_may_name_its_roots() {
         let manifest = "[lib]\npath = \"x.rs\"\n[[bench]]\nname = \"b\"\npath = \"deep/b.rs\"\n";
-        let all = [
-            file("k/Cargo.toml", manifest),
-            file("k/x.rs", ""),
-            file("k/deep/b.rs", ""),
-        ];
+        let all = [file("k/Cargo.toml", manifest), file("k/x.rs", ""), file("k/deep/b.rs", "")];
         assert!(check(&all).unwrap().is_empty());
     }
 }

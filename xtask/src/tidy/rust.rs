@@ -189,10 +189,7 @@ mod tests {
         let config = Config::parse(
             "generated = []\nunsafe_places = [{ path = \"ffi/\", reason = \"C\" }]\n",
         );
-        check(&file(path, text), &config.unwrap())
-            .iter()
-            .map(|finding| finding.rule)
-            .collect()
+        check(&file(path, text), &config.unwrap()).iter().map(|finding| finding.rule).collect()
     }
 
     #[test]
@@ -211,26 +208,14 @@ mod tests {
 
     #[test]
     fn a_lint_is_switched_off_with_a_reason() {
-        assert_eq!(
-            rules("src/a.rs", "#[allow(dead_code)]\nfn a() {}\n"),
-            ["allow-reason"]
-        );
-        assert_eq!(
-            rules("src/a.rs", "#![cfg_attr(test, allow(x))]\n"),
-            ["allow-reason"]
-        );
-        assert_eq!(
-            rules("src/a.rs", "#[allow(x, reason = \"y\")]\nfn a() {}\n"),
-            [""; 0]
-        );
+        assert_eq!(rules("src/a.rs", "#[allow(dead_code)]\nfn a() {}\n"), ["allow-reason"]);
+        assert_eq!(rules("src/a.rs", "#![cfg_attr(test, allow(x))]\n"), ["allow-reason"]);
+        assert_eq!(rules("src/a.rs", "#[allow(x, reason = \"y\")]\nfn a() {}\n"), [""; 0]);
     }
 
     #[test]
     fn a_conditionally_ignored_test_is_found() {
-        assert_eq!(
-            rules("tests/a.rs", "#[cfg_attr(x, ignore)]\nfn a() {}\n"),
-            ["ignored-test"]
-        );
+        assert_eq!(rules("tests/a.rs", "#[cfg_attr(x, ignore)]\nfn a() {}\n"), ["ignored-test"]);
     }
 
     #[test]
@@ -238,14 +223,8 @@ mod tests {
         let text = "// SAFETY: why\nunsafe impl Send for A {}\n";
         assert_eq!(rules("ffi/src/a.rs", text), [""; 0]);
         assert_eq!(rules("src/a.rs", text), ["unsafe-place"]);
-        assert_eq!(
-            rules("src/a.rs", "unsafe extern \"C\" fn a() {}\n"),
-            ["unsafe-place"]
-        );
-        assert_eq!(
-            rules("src/a.rs", "unsafe extern \"C\" { fn a(); }\n"),
-            ["unsafe-place"]
-        );
+        assert_eq!(rules("src/a.rs", "unsafe extern \"C\" fn a() {}\n"), ["unsafe-place"]);
+        assert_eq!(rules("src/a.rs", "unsafe extern \"C\" { fn a(); }\n"), ["unsafe-place"]);
     }
 
     #[test]
@@ -266,13 +245,7 @@ mod tests {
 
     #[test]
     fn text_and_comments_are_not_code() {
-        assert_eq!(
-            rules(
-                "src/a.rs",
-                "// unsafe { }\nconst A: &str = \"unsafe { }\";\n"
-            ),
-            [""; 0]
-        );
+        assert_eq!(rules("src/a.rs", "// unsafe { }\nconst A: &str = \"unsafe { }\";\n"), [""; 0]);
     }
 
     #[test]

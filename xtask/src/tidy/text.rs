@@ -8,30 +8,18 @@ const CODE: [&str; 7] = ["rs", "c", "cpp", "h", "hpp", "py", "sh"];
 
 // Put together from halves, so that this file may contain them.
 const BANNED: [(&str, &str); 9] = [
-    (
-        concat!("todo", "!"),
-        "leave it absent or answer not-supported",
-    ),
-    (
-        concat!("unimple", "mented!"),
-        "leave it absent or answer not-supported",
-    ),
+    (concat!("todo", "!"), "leave it absent or answer not-supported"),
+    (concat!("unimple", "mented!"), "leave it absent or answer not-supported"),
     (concat!("db", "g!"), "debugging output"),
     (concat!("FIX", "ME"), "mend it or record it as a limit"),
     (concat!("..", "/shared"), "the project stands alone"),
     (concat!("crates", ".io"), "a registry is cargo's business"),
     (concat!("pypi", ".org"), "a registry is pip's business"),
-    (
-        concat!("registry", ".npmjs"),
-        "a registry is npm's business",
-    ),
+    (concat!("registry", ".npmjs"), "a registry is npm's business"),
     (concat!("#[ign", "ore"), "a test runs or is not there"),
 ];
-const MACHINE_FOLDERS: [&str; 3] = [
-    concat!("/wo", "rk"),
-    concat!("/ho", "me"),
-    concat!("/ro", "ot"),
-];
+const MACHINE_FOLDERS: [&str; 3] =
+    [concat!("/wo", "rk"), concat!("/ho", "me"), concat!("/ro", "ot")];
 const SLEEPS: [&str; 6] = [
     concat!("thread::sl", "eep"),
     concat!("sl", "eep_for"),
@@ -45,19 +33,14 @@ const WITHOUT_SLEEP: [&str; 5] = ["src/", "ffi/", "tests/", "sim/", "benches/"];
 pub(super) fn check(file: &SourceFile) -> Vec<Finding> {
     let mut found = Vec::new();
     let is_code = CODE.contains(&file.extension());
-    let no_sleep = WITHOUT_SLEEP
-        .iter()
-        .any(|folder| file.path.starts_with(folder));
+    let no_sleep = WITHOUT_SLEEP.iter().any(|folder| file.path.starts_with(folder));
     for (index, line) in file.text.split_terminator('\n').enumerate() {
         let number = index + 1;
         let mut say =
             |rule: &'static str, what: String| found.push(Finding::at(file, number, rule, what));
         let characters = line.chars().count();
         if is_code && characters > LINE_CHARACTERS_MAX {
-            say(
-                "line-length",
-                format!("{characters} characters, {LINE_CHARACTERS_MAX} at most"),
-            );
+            say("line-length", format!("{characters} characters, {LINE_CHARACTERS_MAX} at most"));
         }
         if line.ends_with([' ', '\t', '\r']) {
             say("whitespace", "white space at the end of the line".into());
@@ -72,10 +55,7 @@ pub(super) fn check(file: &SourceFile) -> Vec<Finding> {
         }
         if no_sleep && !line.trim_start().starts_with("//") {
             if let Some(call) = SLEEPS.iter().find(|call| line.contains(*call)) {
-                say(
-                    "sleep",
-                    format!("`{}`: wait on an event with a deadline", call.trim()),
-                );
+                say("sleep", format!("`{}`: wait on an event with a deadline", call.trim()));
             }
         }
     }
@@ -109,10 +89,7 @@ mod tests {
     use super::*;
 
     fn rules(path: &str, text: &str) -> Vec<&'static str> {
-        check(&file(path, text))
-            .iter()
-            .map(|finding| finding.rule)
-            .collect()
+        check(&file(path, text)).iter().map(|finding| finding.rule).collect()
     }
 
     #[test]
@@ -146,11 +123,7 @@ mod tests {
     #[test]
     fn every_banned_word_is_found() {
         for (word, _) in BANNED {
-            assert_eq!(
-                rules("a.md", &format!("a {word} b\n")),
-                ["banned-word"],
-                "{word}"
-            );
+            assert_eq!(rules("a.md", &format!("a {word} b\n")), ["banned-word"], "{word}");
         }
     }
 

@@ -83,11 +83,7 @@ impl Trace {
 
     fn of(requirements: Vec<Requirement>, files: &[SourceFile]) -> Self {
         let known: BTreeSet<String> = requirements.iter().map(|r| r.id.clone()).collect();
-        let mut trace = Trace {
-            requirements,
-            tests: BTreeMap::new(),
-            problems: Vec::new(),
-        };
+        let mut trace = Trace { requirements, tests: BTreeMap::new(), problems: Vec::new() };
         for file in files {
             let path = &file.path;
             let wanted = FOLDERS.iter().any(|folder| path.starts_with(folder))
@@ -97,9 +93,7 @@ impl Trace {
             }
             let found = scan::scan(path, &file.text);
             for problem in found.problems {
-                trace
-                    .problems
-                    .push(format!("{path}:{}: {}", problem.line, problem.what));
+                trace.problems.push(format!("{path}:{}: {}", problem.line, problem.what));
             }
             for mention in found.mentions {
                 let place = format!("{path}:{}", mention.line);
@@ -107,9 +101,7 @@ impl Trace {
                     let tests = trace.tests.entry(mention.id).or_default();
                     tests.push(format!("{place} {}", mention.test));
                 } else {
-                    trace
-                        .problems
-                        .push(format!("{place}: {} does not exist", mention.id));
+                    trace.problems.push(format!("{place}: {} does not exist", mention.id));
                 }
             }
         }
@@ -132,10 +124,7 @@ impl Trace {
         let mut sum = Row::default();
         for requirement in &self.requirements {
             let covered = self.covered(requirement);
-            areas
-                .entry(&requirement.area)
-                .or_default()
-                .count(requirement.priority, covered);
+            areas.entry(&requirement.area).or_default().count(requirement.priority, covered);
             sum.count(requirement.priority, covered);
         }
         println!("area     total   must  tested  must tested   share of must");
@@ -185,18 +174,10 @@ impl Row {
     }
 
     fn line(&self, area: &str) -> String {
-        let Row {
-            total,
-            must,
-            tested,
-            must_tested,
-        } = self;
+        let Row { total, must, tested, must_tested } = self;
         let share = match must {
             0 => "-".to_owned(),
-            _ => format!(
-                "{:.1} %",
-                f64::from(*must_tested) * 100.0 / f64::from(*must)
-            ),
+            _ => format!("{:.1} %", f64::from(*must_tested) * 100.0 / f64::from(*must)),
         };
         format!("{area:<8} {total:>5}  {must:>5}  {tested:>6}  {must_tested:>11}  {share:>14}")
     }
@@ -210,10 +191,7 @@ fn parse(text: &str) -> Result<Vec<Requirement>> {
         if !seen.insert(id) {
             bail!("{id} is there twice");
         }
-        if !id
-            .strip_prefix(area.as_str())
-            .is_some_and(|number| number.starts_with('-'))
-        {
+        if !id.strip_prefix(area.as_str()).is_some_and(|number| number.starts_with('-')) {
             bail!("{id} does not begin with its area {area}");
         }
         if text.trim().is_empty() {
@@ -227,10 +205,7 @@ fn shorten(text: &str, characters_max: usize) -> String {
     if text.chars().count() <= characters_max {
         return text.to_owned();
     }
-    let mut short: String = text
-        .chars()
-        .take(characters_max.saturating_sub(1))
-        .collect();
+    let mut short: String = text.chars().take(characters_max.saturating_sub(1)).collect();
     short.push('…');
     short
 }
@@ -253,10 +228,7 @@ mod tests {
     "#;
 
     fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile {
-            path: path.into(),
-            text: text.into(),
-        }
+        SourceFile { path: path.into(), text: text.into() }
     }
 
     #[test]
@@ -273,19 +245,14 @@ mod tests {
         let text = "// REQ: SSR-003\n#[test]\nfn restarts() {}\n";
         let trace = Trace::of(parse(LIST).unwrap(), &[file("src/ssr.rs", text)]);
         let error = trace.verdict().unwrap_err().to_string();
-        assert!(
-            error.contains("src/ssr.rs:3: SSR-003 does not exist"),
-            "{error}"
-        );
+        assert!(error.contains("src/ssr.rs:3: SSR-003 does not exist"), "{error}");
     }
 
     #[test]
     fn other_folders_and_other_files_are_not_read() {
         let text = "// REQ: SSR-003\n";
-        let trace = Trace::of(
-            parse(LIST).unwrap(),
-            &[file("docs/a.rs", text), file("src/a.md", text)],
-        );
+        let trace =
+            Trace::of(parse(LIST).unwrap(), &[file("docs/a.rs", text), file("src/a.md", text)]);
         assert!(trace.verdict().is_ok());
     }
 

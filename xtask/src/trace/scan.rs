@@ -49,36 +49,24 @@ pub(crate) fn scan(path: &str, text: &str) -> Scan {
             for (comment, id) in pending.drain(..) {
                 match &test {
                     Some(test) => {
-                        found.mentions.push(Mention {
-                            id,
-                            test: test.clone(),
-                            line: number,
-                        });
+                        found.mentions.push(Mention { id, test: test.clone(), line: number });
                     }
                     None => found.problems.push(not_above_a_test(comment, &id)),
                 }
             }
         }
     }
-    found
-        .problems
-        .extend(pending.iter().map(|(line, id)| not_above_a_test(*line, id)));
+    found.problems.extend(pending.iter().map(|(line, id)| not_above_a_test(*line, id)));
     found
 }
 
 fn not_above_a_test(line: usize, id: &str) -> Problem {
-    Problem {
-        line,
-        what: format!("{id} does not stand directly above a test"),
-    }
+    Problem { line, what: format!("{id} does not stand directly above a test") }
 }
 
 /// The ids of a requirement comment; `None` if the line is something else.
 fn requirement_comment(code: &str) -> Option<Result<Vec<String>, String>> {
-    let words = code
-        .strip_prefix("//")?
-        .trim_start_matches(['/', '!'])
-        .trim_start();
+    let words = code.strip_prefix("//")?.trim_start_matches(['/', '!']).trim_start();
     let rest = words.strip_prefix("REQ")?;
     if rest.starts_with(|next: char| next.is_alphanumeric() || next == '_') {
         return None; // a longer word
@@ -114,10 +102,7 @@ struct Rules {
 impl Rules {
     fn of(path: &str) -> Self {
         let plain_functions = path.starts_with("tests/") || path.starts_with("sim/");
-        Rules {
-            rust: path.ends_with(".rs"),
-            plain_functions,
-        }
+        Rules { rust: path.ends_with(".rs"), plain_functions }
     }
 
     fn test_name(&self, code: &str, attributes: &str) -> Option<String> {
@@ -129,15 +114,9 @@ impl Rules {
     }
 
     fn rust_test(&self, code: &str, attributes: &str) -> Option<String> {
-        if [
-            "const _",
-            "const_assert",
-            "assert_eq_size",
-            "assert_eq_align",
-            "static_assertions::",
-        ]
-        .iter()
-        .any(|start| code.starts_with(start))
+        if ["const _", "const_assert", "assert_eq_size", "assert_eq_align", "static_assertions::"]
+            .iter()
+            .any(|start| code.starts_with(start))
         {
             return Some("static assertion".into());
         }
@@ -171,21 +150,12 @@ fn c_test(code: &str) -> Option<String> {
     if code.ends_with(';') && !code.contains('{') {
         return None; // a declaration or a call
     }
-    let is_macro = name
-        .chars()
-        .all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit());
-    Some(if is_macro {
-        first_word(after)
-    } else {
-        name.to_owned()
-    })
+    let is_macro = name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit());
+    Some(if is_macro { first_word(after) } else { name.to_owned() })
 }
 
 fn first_word(text: &str) -> String {
-    text.chars()
-        .skip_while(|c| !is_word(*c))
-        .take_while(|c| is_word(*c))
-        .collect()
+    text.chars().skip_while(|c| !is_word(*c)).take_while(|c| is_word(*c)).collect()
 }
 
 fn is_word(c: char) -> bool {
@@ -199,11 +169,7 @@ mod tests {
     fn tests_of(path: &str, text: &str) -> Vec<(String, String, usize)> {
         let found = scan(path, text);
         assert_eq!(found.problems, []);
-        found
-            .mentions
-            .into_iter()
-            .map(|m| (m.id, m.test, m.line))
-            .collect()
+        found.mentions.into_iter().map(|m| (m.id, m.test, m.line)).collect()
     }
 
     fn problems_of(path: &str, text: &str) -> Vec<usize> {
@@ -221,11 +187,7 @@ mod tests {
         let text = "// REQ: SSR-001, ASYNC-012\n// REQ: BUF-003\n// why\n#[test]\nfn one() {\n}\n";
         assert_eq!(
             tests_of("src/queue/mod.rs", text),
-            [
-                row("SSR-001", "one", 5),
-                row("ASYNC-012", "one", 5),
-                row("BUF-003", "one", 5)
-            ]
+            [row("SSR-001", "one", 5), row("ASYNC-012", "one", 5), row("BUF-003", "one", 5)]
         );
     }
 
@@ -244,25 +206,16 @@ mod tests {
     #[test]
     fn a_plain_function_of_the_core_is_no_test() {
         assert_eq!(
-            problems_of(
-                "src/a.rs",
-                "#[test]\nfn a() {}\n// REQ: SSR-001\nfn b() {}\n"
-            ),
+            problems_of("src/a.rs", "#[test]\nfn a() {}\n// REQ: SSR-001\nfn b() {}\n"),
             [3]
         );
-        assert_eq!(
-            problems_of("src/a.rs", "// REQ: SSR-001\n#[inline]\nfn b() {}\n"),
-            [1]
-        );
+        assert_eq!(problems_of("src/a.rs", "// REQ: SSR-001\n#[inline]\nfn b() {}\n"), [1]);
     }
 
     #[test]
     fn a_suite_function_and_a_case_macro_are_tests() {
         let text = "// REQ: SSR-001\npub fn reconnects<D: Device>(device: D) {\n}\n";
-        assert_eq!(
-            tests_of("tests/conformance/ssr.rs", text),
-            [row("SSR-001", "reconnects", 2)]
-        );
+        assert_eq!(tests_of("tests/conformance/ssr.rs", text), [row("SSR-001", "reconnects", 2)]);
         let text = "// REQ: OPS-001\nconv_case!(pads_left, 1, 2);\n";
         assert_eq!(tests_of("src/a.rs", text), [row("OPS-001", "pads_left", 2)]);
     }
@@ -283,44 +236,21 @@ mod tests {
 
     #[test]
     fn c_calls_declarations_and_data_are_no_tests() {
-        assert_eq!(
-            problems_of("tests/c/a.c", "// REQ: CB-001\nvoid notified_once(void);\n"),
-            [1]
-        );
-        assert_eq!(
-            problems_of("tests/c/a.c", "// REQ: CB-001\nif (x) {\n"),
-            [1]
-        );
-        assert_eq!(
-            problems_of("tests/c/a.c", "// REQ: CB-001\nint x = f(3);\n"),
-            [1]
-        );
+        assert_eq!(problems_of("tests/c/a.c", "// REQ: CB-001\nvoid notified_once(void);\n"), [1]);
+        assert_eq!(problems_of("tests/c/a.c", "// REQ: CB-001\nif (x) {\n"), [1]);
+        assert_eq!(problems_of("tests/c/a.c", "// REQ: CB-001\nint x = f(3);\n"), [1]);
     }
 
     #[test]
     fn a_comment_must_touch_its_test() {
-        assert_eq!(
-            problems_of("src/a.rs", "// REQ: SSR-001\n\n#[test]\nfn one() {}\n"),
-            [1]
-        );
-        assert_eq!(
-            problems_of("src/a.rs", "fn one() {}\n// REQ: SSR-001\n"),
-            [2]
-        );
+        assert_eq!(problems_of("src/a.rs", "// REQ: SSR-001\n\n#[test]\nfn one() {}\n"), [1]);
+        assert_eq!(problems_of("src/a.rs", "fn one() {}\n// REQ: SSR-001\n"), [2]);
     }
 
     #[test]
     fn a_misspelt_comment_is_a_problem() {
-        for comment in [
-            "//REQ: SSR-001",
-            "/// REQ: SSR-001",
-            "// REQ SSR-001",
-            "// REQ: ssr-1",
-        ] {
-            assert_eq!(
-                problems_of("src/a.rs", &format!("{comment}\n#[test]\nfn a() {{}}\n")),
-                [1]
-            );
+        for comment in ["//REQ: SSR-001", "/// REQ: SSR-001", "// REQ SSR-001", "// REQ: ssr-1"] {
+            assert_eq!(problems_of("src/a.rs", &format!("{comment}\n#[test]\nfn a() {{}}\n")), [1]);
         }
         assert_eq!(tests_of("src/a.rs", "// REQUEST slots\nfn a() {}\n"), []);
     }
