@@ -1,0 +1,190 @@
+//! A table of slots with generations: insert, find and remove in constant time, memory fixed at creation.
+
+use crate::handle::{Epoch, Handle};
+use crate::region::{OutOfMemory, Region, RegionSlice};
+
+/// Why a handle does not lead to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidHandle;
+
+/// No free slot: the capacity given at init is exceeded. A configuration error, not a passing state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapacityExceeded;
+
+struct Slot<T> {
+    generation: u16,
+    /// Epoch in the handle of the present tenant.
+    epoch: Epoch,
+    next_free: u16,
+    value: Option<T>,
+}
+
+const NO_SLOT: u16 = u16::MAX;
+
+/// Objects of one kind. `K` is the handle kind, `T` what a slot holds.
+pub struct Slots<'m, K, T> {
+    slots: RegionSlice<'m, Slot<T>>,
+    first_free: u16,
+    count: u16,
+    count_max: u16,
+    kind: core::marker::PhantomData<fn() -> K>,
+}
+
+impl<'m, K, T> Slots<'m, K, T> {
+    /// A table for `capacity` objects (at most 65,534).
+    pub fn new(region: &mut Region<'m>, capacity: u16) -> Result<Self, OutOfMemory> {
+        let capacity = capacity.min(NO_SLOT.saturating_sub(1));
+        let slots = region.alloc_with(usize::from(capacity), |index| {
+            let next = u16::try_from(index).unwrap_or(NO_SLOT).saturating_add(1);
+            let next_free = if next < capacity { next } else { NO_SLOT };
+            Slot { generation: 1, epoch: Epoch::FIRST, next_free, value: None }
+        })?;
+        let first_free = if capacity == 0 { NO_SLOT } else { 0 };
+        Ok(Self { slots, first_free, count: 0, count_max: 0, kind: core::marker::PhantomData })
+    }
+
+    /// Bytes of region memory that a table of `capacity` takes.
+    pub const fn bytes(capacity: u16) -> usize {
+        size_of::<Slot<T>>().saturating_mul(capacity as usize)
+    }
+
+    /// Puts `value` into a free slot and gives its handle.
+    pub fn insert(&mut self, epoch: Epoch, value: T) -> Result<Handle<K>, CapacityExceeded> {
+        let index = self.first_free;
+        let slot = self.slots.get_mut(usize::from(index)).ok_or(CapacityExceeded)?;
+        self.first_free = slot.next_free;
+        slot.epoch = epoch;
+        slot.value = Some(value);
+        self.count = self.count.saturating_add(1);
+        self.count_max = self.count_max.max(self.count);
+        Ok(Handle::from_parts(index, slot.generation, epoch))
+    }
+
+    /// Takes the object out; its handle is invalid from here on.
+    pub fn remove(&mut self, handle: Handle<K>) -> Result<T, InvalidHandle> {
+        let slot = Self::tenant(self.slots.get_mut(usize::from(handle.index())), handle)?;
+        let value = slot.value.take().ok_or(InvalidHandle)?;
+        slot.generation = slot.generation.wrapping_add(1).max(1);
+        slot.next_free = self.first_free;
+        self.first_free = handle.index();
+        self.count = self.count.saturating_sub(1);
+        Ok(value)
+    }
+
+    /// The object of a handle.
+    pub fn get(&self, handle: Handle<K>) -> Result<&T, InvalidHandle> {
+        match self.slots.get(usize::from(handle.index())) {
+            Some(slot)
+                if slot.generation == handle.generation() && slot.epoch == handle.epoch() =>
+            {
+                slot.value.as_ref().ok_or(InvalidHandle)
+            }
+            _ => Err(InvalidHandle),
+        }
+    }
+
+    /// The object of a handle, to change it.
+    pub fn get_mut(&mut self, handle: Handle<K>) -> Result<&mut T, InvalidHandle> {
+        let slot = Self::tenant(self.slots.get_mut(usize::from(handle.index())), handle)?;
+        slot.value.as_mut().ok_or(InvalidHandle)
+    }
+
+    /// The object in slot `index`, whoever it is.
+    pub fn at(&self, index: u16) -> Option<&T> {
+        self.slots.get(usize::from(index))?.value.as_ref()
+    }
+
+    /// The object in slot `index`, to change it.
+    pub fn at_mut(&mut self, index: u16) -> Option<&mut T> {
+        self.slots.get_mut(usize::from(index))?.value.as_mut()
+    }
+
+    /// Handle of the present tenant of slot `index`.
+    pub fn handle_at(&self, index: u16) -> Option<Handle<K>> {
+        let slot = self.slots.get(usize::from(index))?;
+        slot.value.as_ref()?;
+        Some(Handle::from_parts(index, slot.generation, slot.epoch))
+    }
+
+    /// All objects with their handles, in slot order. Takes time linear in the capacity.
+    pub fn iter(&self) -> impl Iterator<Item = (Handle<K>, &T)> {
+        (0u16..).zip(self.slots.iter()).filter_map(|(index, slot)| {
+            let value = slot.value.as_ref()?;
+            Some((Handle::from_parts(index, slot.generation, slot.epoch), value))
+        })
+    }
+
+    /// Objects in the table now.
+    pub fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// The most objects that were ever in the table at once.
+    pub fn count_max(&self) -> u16 {
+        self.count_max
+    }
+
+    /// Slots in the table.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn tenant(
+        slot: Option<&mut Slot<T>>,
+        handle: Handle<K>,
+    ) -> Result<&mut Slot<T>, InvalidHandle> {
+        slot.filter(|slot| slot.generation == handle.generation() && slot.epoch == handle.epoch())
+            .ok_or(InvalidHandle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handle::kind;
+
+    type Table = Slots<'static, kind::Graph, u32>;
+
+    fn table(capacity: u16) -> Table {
+        Slots::new(&mut Region::from_heap(1 << 16), capacity).unwrap()
+    }
+
+    #[test]
+    fn a_released_handle_is_invalid_for_ever() {
+        let mut table = table(2);
+        let old = table.insert(Epoch::FIRST, 10).unwrap();
+        assert_eq!(table.remove(old), Ok(10));
+        assert_eq!(table.remove(old), Err(InvalidHandle));
+        let new = table.insert(Epoch::FIRST, 11).unwrap();
+        assert_eq!(new.index(), old.index());
+        assert!(table.get(old).is_err());
+        assert_eq!(table.get(new), Ok(&11));
+    }
+
+    #[test]
+    fn forged_parts_lead_nowhere() {
+        let mut table = table(2);
+        let real = table.insert(Epoch::FIRST, 10).unwrap();
+        for (index, generation, epoch) in [
+            (real.index() + 1, real.generation(), real.epoch()),
+            (real.index(), real.generation() + 1, real.epoch()),
+            (real.index(), real.generation(), real.epoch().next()),
+            (u16::MAX, u16::MAX, Epoch::FIRST),
+        ] {
+            assert!(table.get_mut(Handle::from_parts(index, generation, epoch)).is_err());
+        }
+    }
+
+    #[test]
+    fn capacity_is_what_was_asked_for() {
+        let mut table = table(3);
+        let handles: std::vec::Vec<_> =
+            (0..3).map(|value| table.insert(Epoch::FIRST, value).unwrap()).collect();
+        assert_eq!(table.insert(Epoch::FIRST, 9), Err(CapacityExceeded));
+        assert_eq!((table.count(), table.capacity()), (3, 3));
+        for handle in handles {
+            table.remove(handle).unwrap();
+        }
+        assert_eq!((table.count(), table.count_max()), (0, 3));
+    }
+}
