@@ -161,7 +161,8 @@ fn lists_of_inputs_and_outputs_that_are_not_all_of_them_in_order() {
             },
             |f| {
                 let first = f.header().outputs.first.get();
-                (f.word(first).set(Z), f.word(first + 1).set(Y));
+                f.word(first).set(Z);
+                f.word(first + 1).set(Y);
             },
         ],
     );
