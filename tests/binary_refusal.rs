@@ -83,14 +83,12 @@ fn every_other_length() {
 fn every_change_of_one_byte() {
     let mut bytes = binary();
     for index in 0..bytes.len() {
-        for mask in [0x01, 0x80, 0xFF] {
-            bytes[index] ^= mask;
-            let refused = error(&bytes);
-            bytes[index] ^= mask;
-            let behind_sections =
-                index >= DIRECTORY && !matches!(refused, BinaryError::SectionChecksum { .. });
-            assert!(!behind_sections, "byte {index}: {refused:?}");
-        }
+        let mask = [0x01, 0x80, 0xFF][index % 3];
+        bytes[index] ^= mask;
+        let refused = error(&bytes);
+        bytes[index] ^= mask;
+        let by_checksum = matches!(refused, BinaryError::SectionChecksum { .. });
+        assert!(by_checksum || index < DIRECTORY, "byte {index}: {refused:?}");
     }
     assert!(ContextBinary::parse(&bytes).is_ok());
 }

@@ -3,7 +3,7 @@
 mod binary_support;
 
 use binary_support::{sources, table, three_graphs, walk, write};
-use htp_runtime::binary::layout::GRAPH_ALIGN;
+use htp_runtime::binary::layout::{checksum, GRAPH_ALIGN};
 use htp_runtime::binary::{
     BinaryError, BinaryLayout, ContextBinary, GraphSource, WriteError, GRAPHS_MAX,
 };
@@ -69,7 +69,6 @@ fn nothing_but_graphs_priorities_and_arch_is_stored() {
     assert_eq!(write(binary.arch(), &again), first);
 }
 
-// REQ: BIN-001
 #[test]
 fn another_architecture_is_noticed() {
     let bytes = write(75, &three_graphs());
@@ -116,6 +115,39 @@ fn only_what_can_be_read_is_written() {
     let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
     assert!(plan(&many[..GRAPHS_MAX]).is_ok());
     assert_eq!(plan(&many), Err(WriteError::TooManyGraphs));
+}
+
+// The offsets of docs/formats.md, written down a second time: a change here needs a new version number.
+#[test]
+fn the_layout_is_the_documented_one() {
+    let graphs = three_graphs();
+    let bytes = write(73, &graphs);
+    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    assert_eq!(bytes[..4], *b"HTPB");
+    assert_eq!((u32_at(4), u64_at(8)), (1, bytes.len()));
+    assert_eq!((u32_at(16), u32_at(20), u32_at(24)), (73, 3, 4));
+    let sealed = [&bytes[..28], &[0; 4], &bytes[32..32 + 4 * 24]].concat();
+    assert_eq!(u32_at(28), checksum(&[&sealed]));
+    let mut end = 32 + 4 * 24;
+    for section in 0..4 {
+        let at = 32 + section * 24;
+        assert_eq!((u32_at(at), u64_at(at + 8)), (if section == 0 { 1 } else { 2 }, end));
+        end += u64_at(at + 16);
+        assert_eq!(u32_at(at + 4), checksum(&[&bytes[u64_at(at + 8)..end]]));
+    }
+    assert_eq!(end, bytes.len());
+    let mut name_at = 128 + 3 * 28;
+    for (index, name) in ["lane", "pedestrian", "schild-ß"].into_iter().enumerate() {
+        let at = 128 + index * 28;
+        assert_eq!((u32_at(at) as usize, u32_at(at + 4) as usize), (name_at, name.len()));
+        assert_eq!(&bytes[name_at..name_at + name.len()], name.as_bytes());
+        name_at += name.len();
+        let table = u64_at(at + 8)..u64_at(at + 8) + u64_at(at + 16);
+        assert_eq!((table.start % 4096, &bytes[table]), (0, &graphs[index].0[..]));
+        assert_eq!(u32_at(at + 24), graphs[index].1);
+    }
+    assert_eq!(checksum(&[b"1234", b"56789"]), 0xCBF4_3926);
 }
 
 proptest! {
