@@ -35,3 +35,5 @@ pub mod sched;
 pub mod slots;
 pub mod ssr;
 pub mod time;
+#[cfg(feature = "vhtp")]
+pub mod vhtp;

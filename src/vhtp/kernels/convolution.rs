@@ -1,0 +1,237 @@
+//! Conv2d and DepthWiseConv2d over NHWC activations.
+
+use super::fixed::Channel;
+use super::scheme::{with_scheme, Numbers, Scheme};
+use super::{element, rows, rows_mut, run};
+
+/// One spatial axis of a sliding window, in elements.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::vhtp) struct Axis {
+    /// Extent of the input.
+    pub(in crate::vhtp) input: usize,
+    /// Extent of the output.
+    pub(in crate::vhtp) output: usize,
+    /// Taps of the window.
+    pub(in crate::vhtp) window: usize,
+    /// Distance of neighbouring windows.
+    pub(in crate::vhtp) stride: usize,
+    /// Distance of neighbouring taps.
+    pub(in crate::vhtp) dilation: usize,
+    /// Padding before the first element.
+    pub(in crate::vhtp) pad_before: usize,
+    /// Padding after the last element.
+    pub(in crate::vhtp) pad_after: usize,
+}
+
+impl Axis {
+    /// Input element under `tap` of window `output`; `None` in the padding.
+    #[inline(always)]
+    pub(in crate::vhtp) fn element(&self, output: usize, tap: usize) -> Option<usize> {
+        let padded = output.wrapping_mul(self.stride).wrapping_add(tap.wrapping_mul(self.dilation));
+        padded.checked_sub(self.pad_before).filter(|&element| element < self.input)
+    }
+
+    /// Whether `tap` of window `output` lies in the input or its padding (a rounded-up last window may not).
+    #[inline(always)]
+    pub(in crate::vhtp) fn counts(&self, output: usize, tap: usize) -> bool {
+        let padded = output.wrapping_mul(self.stride).wrapping_add(tap.wrapping_mul(self.dilation));
+        let extent = self.input.wrapping_add(self.pad_before).wrapping_add(self.pad_after);
+        padded < extent
+    }
+}
+
+/// A compiled convolution.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::vhtp) struct Convolution {
+    /// Number scheme.
+    pub(in crate::vhtp) numbers: Numbers,
+    /// Height.
+    pub(in crate::vhtp) height: Axis,
+    /// Width.
+    pub(in crate::vhtp) width: Axis,
+    /// Input channels.
+    pub(in crate::vhtp) inputs: usize,
+    /// Output channels.
+    pub(in crate::vhtp) outputs: usize,
+    /// Input channels of one group.
+    pub(in crate::vhtp) group_inputs: usize,
+    /// Output channels of one group.
+    pub(in crate::vhtp) group_outputs: usize,
+    /// Whether each group is a single channel (DepthWiseConv2d).
+    pub(in crate::vhtp) depthwise: bool,
+}
+
+/// Runs a convolution.
+pub(in crate::vhtp) fn convolution(
+    op: &Convolution,
+    channels: &[Channel],
+    x: &[u8],
+    w: &[u8],
+    out: &mut [u8],
+) -> Option<()> {
+    with_scheme!(op.numbers, scheme => typed(scheme, op, channels, x, w, out))
+}
+
+fn typed<S: Scheme>(
+    scheme: S,
+    op: &Convolution,
+    channels: &[Channel],
+    x: &[u8],
+    w: &[u8],
+    out: &mut [u8],
+) -> Option<()> {
+    let (x, w) = (element::view::<S::X>(x)?, element::view::<S::W>(w)?);
+    let out = element::view_mut::<S::X>(out)?;
+    let image = op.height.input.wrapping_mul(op.width.input).wrapping_mul(op.inputs);
+    let mut pixels = rows_mut(out, op.outputs);
+    for x in rows(x, image) {
+        for oy in 0..op.height.output {
+            for ox in 0..op.width.output {
+                let pixel = pixels.next()?;
+                let place = Place { scheme, op, x, w, oy, ox };
+                match op.depthwise {
+                    true => place.depthwise(channels, pixel),
+                    false => place.groups(channels, pixel),
+                }?;
+            }
+        }
+    }
+    Some(())
+}
+
+/// One output pixel.
+#[derive(Clone, Copy)]
+struct Place<'a, S: Scheme> {
+    scheme: S,
+    op: &'a Convolution,
+    x: &'a [S::X],
+    w: &'a [S::W],
+    oy: usize,
+    ox: usize,
+}
+
+impl<S: Scheme> Place<'_, S> {
+    fn groups(self, channels: &[Channel], pixel: &mut [S::X]) -> Option<()> {
+        let size = self.op.group_outputs;
+        let groups = rows(channels, size).zip(rows_mut(pixel, size)).enumerate();
+        for (group, (channels, pixel)) in groups {
+            self.blocks(group, channels, pixel)?;
+        }
+        Some(())
+    }
+
+    /// The output channels of one group, as many at once as vectors like.
+    fn blocks(self, group: usize, channels: &[Channel], pixel: &mut [S::X]) -> Option<()> {
+        let first_input = group.wrapping_mul(self.op.group_inputs);
+        let mut output = group.wrapping_mul(self.op.group_outputs);
+        let (mut channels, mut pixel) = (channels, pixel);
+        loop {
+            let done = match pixel.len() {
+                0 => return Some(()),
+                1..8 => self.block::<1>(first_input, output, channels, pixel)?,
+                8..32 => self.block::<8>(first_input, output, channels, pixel)?,
+                _ => self.block::<32>(first_input, output, channels, pixel)?,
+            };
+            output = output.wrapping_add(done);
+            channels = channels.get(done..)?;
+            pixel = core::mem::take(&mut pixel).get_mut(done..)?;
+        }
+    }
+
+    /// `N` output channels from `output` on.
+    #[inline(always)]
+    fn block<const N: usize>(
+        self,
+        first_input: usize,
+        output: usize,
+        channels: &[Channel],
+        pixel: &mut [S::X],
+    ) -> Option<usize> {
+        let op = self.op;
+        let channels = channels.first_chunk::<N>()?;
+        let mut sums = [S::ZERO; N];
+        sums.iter_mut().zip(channels).for_each(|(sum, channel)| *sum = S::start(channel));
+        let mut activations = S::ZERO;
+        let tap_weights = op.group_inputs.wrapping_mul(op.outputs);
+        let mut taps = rows(self.w, tap_weights);
+        for ky in 0..op.height.window {
+            let iy = op.height.element(self.oy, ky);
+            for kx in 0..op.width.window {
+                let weights = taps.next()?;
+                let (Some(iy), Some(ix)) = (iy, op.width.element(self.ox, kx)) else { continue };
+                let position = iy.wrapping_mul(op.width.input).wrapping_add(ix);
+                let start = position.wrapping_mul(op.inputs).wrapping_add(first_input);
+                let x = run(self.x, start, op.group_inputs)?;
+                for (x, weights) in x.iter().zip(rows(weights, op.outputs)) {
+                    let x = self.scheme.activation(*x);
+                    activations = S::add(activations, x);
+                    let weights = weights.get(output..)?.first_chunk::<N>()?;
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = S::multiply_add(*sum, x, S::weight(*weight));
+                    }
+                }
+            }
+        }
+        let results = sums.iter().zip(channels);
+        for (to, (sum, channel)) in pixel.iter_mut().zip(results) {
+            *to = self.scheme.finish(*sum, activations, channel);
+        }
+        Some(N)
+    }
+
+    fn depthwise(self, channels: &[Channel], pixel: &mut [S::X]) -> Option<()> {
+        let (mut channels, mut pixel, mut output) = (channels, pixel, 0usize);
+        let single = self.op.group_outputs == 1;
+        loop {
+            let done = match pixel.len() {
+                0 => return Some(()),
+                16.. if single => self.lanes::<16>(output, output, channels, pixel)?,
+                4.. if single => self.lanes::<4>(output, output, channels, pixel)?,
+                _ => {
+                    let input = output.checked_div(self.op.group_outputs)?;
+                    self.lanes::<1>(input, output, channels, pixel)?
+                }
+            };
+            output = output.wrapping_add(done);
+            channels = channels.get(done..)?;
+            pixel = core::mem::take(&mut pixel).get_mut(done..)?;
+        }
+    }
+
+    /// `N` output channels from `output` on, each of its own input channel from `input` on.
+    #[inline(always)]
+    fn lanes<const N: usize>(
+        self,
+        input: usize,
+        output: usize,
+        channels: &[Channel],
+        pixel: &mut [S::X],
+    ) -> Option<usize> {
+        let op = self.op;
+        let channels = channels.first_chunk::<N>()?;
+        let mut sums = [(S::ZERO, S::ZERO); N];
+        sums.iter_mut().zip(channels).for_each(|(sum, channel)| sum.0 = S::start(channel));
+        let mut taps = rows(self.w, op.outputs);
+        for ky in 0..op.height.window {
+            let iy = op.height.element(self.oy, ky);
+            for kx in 0..op.width.window {
+                let weights = taps.next()?.get(output..)?.first_chunk::<N>()?;
+                let (Some(iy), Some(ix)) = (iy, op.width.element(self.ox, kx)) else { continue };
+                let position = iy.wrapping_mul(op.width.input).wrapping_add(ix);
+                let start = position.wrapping_mul(op.inputs).wrapping_add(input);
+                let x = self.x.get(start..)?.first_chunk::<N>()?;
+                for ((sum, activations), (x, weight)) in sums.iter_mut().zip(x.iter().zip(weights))
+                {
+                    let x = self.scheme.activation(*x);
+                    *sum = S::multiply_add(*sum, x, S::weight(*weight));
+                    *activations = S::add(*activations, x);
+                }
+            }
+        }
+        let results = sums.iter().zip(channels);
+        for (to, ((sum, activations), channel)) in pixel.iter_mut().zip(results) {
+            *to = self.scheme.finish(*sum, *activations, channel);
+        }
+        Some(N)
+    }
+}

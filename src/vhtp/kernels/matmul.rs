@@ -1,0 +1,150 @@
+//! FullyConnected and MatMul.
+
+use super::fixed::Channel;
+use super::scheme::{with_scheme, Numbers, Scheme};
+use super::{element, rows_mut, run};
+use crate::graph::RANK_MAX;
+
+/// A compiled matrix multiplication: `batches` of `[m, k] x [k, n]`.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::vhtp) struct Matmul {
+    /// Number scheme.
+    pub(in crate::vhtp) numbers: Numbers,
+    /// Rows of the output.
+    pub(in crate::vhtp) m: usize,
+    /// Length of the sums.
+    pub(in crate::vhtp) k: usize,
+    /// Columns of the output.
+    pub(in crate::vhtp) n: usize,
+    /// Whether the first operand lies as `[k, m]`.
+    pub(in crate::vhtp) transpose_0: bool,
+    /// Whether the second operand lies as `[n, k]`.
+    pub(in crate::vhtp) transpose_1: bool,
+    /// Batch dimensions of the output, aligned right, ones before.
+    pub(in crate::vhtp) batch: [usize; RANK_MAX],
+    /// Distance between matrices of the first operand along each batch dimension, in matrices; 0 where broadcast.
+    pub(in crate::vhtp) batch_0: [usize; RANK_MAX],
+    /// The same of the second operand.
+    pub(in crate::vhtp) batch_1: [usize; RANK_MAX],
+}
+
+/// Runs a matrix multiplication.
+pub(in crate::vhtp) fn matmul(
+    op: &Matmul,
+    channels: &[Channel],
+    a: &[u8],
+    b: &[u8],
+    out: &mut [u8],
+) -> Option<()> {
+    with_scheme!(op.numbers, scheme => typed(scheme, op, channels, a, b, out))
+}
+
+fn typed<S: Scheme>(
+    scheme: S,
+    op: &Matmul,
+    channels: &[Channel],
+    a: &[u8],
+    b: &[u8],
+    out: &mut [u8],
+) -> Option<()> {
+    let (a, b) = (element::view::<S::X>(a)?, element::view::<S::W>(b)?);
+    let out = element::view_mut::<S::X>(out)?;
+    let (a_size, b_size) = (op.m.wrapping_mul(op.k), op.k.wrapping_mul(op.n));
+    let matrices = rows_mut(out, op.m.wrapping_mul(op.n));
+    let places = super::elementwise::Odometer::new(op.batch, [op.batch_0, op.batch_1]);
+    for ([a_index, b_index], out) in places.zip(matrices) {
+        let a = run(a, a_index.wrapping_mul(a_size), a_size)?;
+        let b = run(b, b_index.wrapping_mul(b_size), b_size)?;
+        for (row, out) in rows_mut(out, op.n).enumerate() {
+            // Elements of row `row`: contiguous, or one of each row of the transposed matrix.
+            let (a, step) = match op.transpose_0 {
+                false => (run(a, row.wrapping_mul(op.k), op.k)?, 1),
+                true => (a.get(row..)?, op.m),
+            };
+            match op.transpose_1 {
+                true => dots(scheme, op, channels, (a, step), b, out),
+                false => blocks(scheme, op, channels, (a, step), b, out),
+            }?;
+        }
+    }
+    Some(())
+}
+
+/// One output row, second operand `[n, k]`: a dot product for each element.
+fn dots<S: Scheme>(
+    scheme: S,
+    op: &Matmul,
+    channels: &[Channel],
+    (a, step): (&[S::X], usize),
+    b: &[S::W],
+    out: &mut [S::X],
+) -> Option<()> {
+    for ((to, channel), weights) in out.iter_mut().zip(channels).zip(super::rows(b, op.k)) {
+        let (mut sum, mut activations) = (S::start(channel), S::ZERO);
+        if step == 1 {
+            for (x, weight) in a.iter().zip(weights) {
+                let x = scheme.activation(*x);
+                sum = S::multiply_add(sum, x, S::weight(*weight));
+                activations = S::add(activations, x);
+            }
+        } else {
+            for (index, weight) in weights.iter().enumerate() {
+                let x = scheme.activation(*a.get(index.wrapping_mul(step))?);
+                sum = S::multiply_add(sum, x, S::weight(*weight));
+                activations = S::add(activations, x);
+            }
+        }
+        *to = scheme.finish(sum, activations, channel);
+    }
+    Some(())
+}
+
+/// One output row, second operand `[k, n]`: several columns at once.
+fn blocks<S: Scheme>(
+    scheme: S,
+    op: &Matmul,
+    channels: &[Channel],
+    (a, step): (&[S::X], usize),
+    b: &[S::W],
+    out: &mut [S::X],
+) -> Option<()> {
+    let (mut channels, mut out, mut column) = (channels, out, 0usize);
+    loop {
+        let done = match out.len() {
+            0 => return Some(()),
+            1..8 => block::<S, 1>(scheme, op, channels, (a, step), (b, column), out)?,
+            8..32 => block::<S, 8>(scheme, op, channels, (a, step), (b, column), out)?,
+            _ => block::<S, 32>(scheme, op, channels, (a, step), (b, column), out)?,
+        };
+        column = column.wrapping_add(done);
+        channels = channels.get(done..)?;
+        out = core::mem::take(&mut out).get_mut(done..)?;
+    }
+}
+
+#[inline(always)]
+fn block<S: Scheme, const N: usize>(
+    scheme: S,
+    op: &Matmul,
+    channels: &[Channel],
+    (a, step): (&[S::X], usize),
+    (b, column): (&[S::W], usize),
+    out: &mut [S::X],
+) -> Option<usize> {
+    let channels = channels.first_chunk::<N>()?;
+    let mut sums = [S::ZERO; N];
+    sums.iter_mut().zip(channels).for_each(|(sum, channel)| *sum = S::start(channel));
+    let mut activations = S::ZERO;
+    for (index, weights) in super::rows(b, op.n).enumerate() {
+        let x = scheme.activation(*a.get(index.wrapping_mul(step))?);
+        activations = S::add(activations, x);
+        let weights = weights.get(column..)?.first_chunk::<N>()?;
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            *sum = S::multiply_add(*sum, x, S::weight(*weight));
+        }
+    }
+    for (to, (sum, channel)) in out.iter_mut().zip(sums.iter().zip(channels)) {
+        *to = scheme.finish(*sum, activations, channel);
+    }
+    Some(N)
+}

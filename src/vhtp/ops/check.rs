@@ -1,0 +1,192 @@
+//! Checks that all ops share: operands, quantization, parameters.
+
+use super::Refusal;
+use crate::graph::{DataType, Op, Tensor, TensorKind, RANK_MAX};
+use crate::vhtp::kernels::element::{FixedType, RealType};
+
+/// Largest offset in either direction; far beyond what any encoding of a 16-bit type needs.
+const OFFSET_MAX: u32 = 1 << 20;
+/// Largest extent, padding, stride or dilation, so that index arithmetic cannot overflow on 32-bit targets.
+const EXTENT_MAX: usize = 1 << 24;
+
+/// `Ok` if `fits`, a refusal otherwise.
+pub(super) fn ensure(fits: bool) -> Result<(), Refusal> {
+    fits.then_some(()).ok_or(Refusal::Invalid)
+}
+
+/// Refuses parameters that the op does not have: their meaning would be lost.
+pub(super) fn only_params(op: &Op<'_>, known: &[&str]) -> Result<(), Refusal> {
+    ensure(op.params().all(|param| known.contains(&param.name())))
+}
+
+/// Operand `index`; absent and `Null` operands are refused.
+pub(super) fn input<'a>(op: &Op<'a>, index: usize) -> Result<Tensor<'a>, Refusal> {
+    optional_input(op, index).ok_or(Refusal::Invalid)
+}
+
+/// Operand `index`, if it is there.
+pub(super) fn optional_input<'a>(op: &Op<'a>, index: usize) -> Option<Tensor<'a>> {
+    op.inputs().at(index).filter(|tensor| tensor.kind() != TensorKind::Null)
+}
+
+/// The one output; more are refused.
+pub(super) fn output<'a>(op: &Op<'a>) -> Result<Tensor<'a>, Refusal> {
+    ensure(op.outputs().len() == 1)?;
+    op.outputs().at(0).ok_or(Refusal::Invalid)
+}
+
+/// One input, one output.
+pub(super) fn unary<'a>(op: &Op<'a>) -> Result<(Tensor<'a>, Tensor<'a>), Refusal> {
+    ensure(op.inputs().len() == 1)?;
+    Ok((input(op, 0)?, output(op)?))
+}
+
+/// Whether two tensors have the same dimensions.
+pub(super) fn same_shape(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
+    a.rank() == b.rank() && a.dims().eq(b.dims())
+}
+
+/// What an element is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Format {
+    /// Quantized by one scale and offset.
+    Fixed(Fixed),
+    /// Float.
+    Real(RealType),
+}
+
+/// A quantization of a whole tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fixed {
+    /// Type.
+    pub(super) element: FixedType,
+    /// Real value of one step.
+    pub(super) scale: f32,
+    /// Added before scaling.
+    pub(super) offset: i32,
+}
+
+impl Fixed {
+    /// Largest magnitude of a stored value plus the offset.
+    pub(super) fn magnitude(&self) -> u64 {
+        let (min, max) = self.element.range();
+        let offset = i64::from(self.offset);
+        let low = min.saturating_add(offset).unsigned_abs();
+        low.max(max.saturating_add(offset).unsigned_abs())
+    }
+}
+
+/// The quantized type behind a data type.
+pub(super) fn fixed_type(data_type: DataType) -> Option<FixedType> {
+    Some(match data_type {
+        DataType::Ufixed8 => FixedType::U8,
+        DataType::Sfixed8 => FixedType::I8,
+        DataType::Ufixed16 => FixedType::U16,
+        DataType::Sfixed16 => FixedType::I16,
+        _ => return None,
+    })
+}
+
+/// The float type behind a data type.
+pub(super) fn real_type(data_type: DataType) -> Option<RealType> {
+    match data_type {
+        DataType::Float16 => Some(RealType::F16),
+        DataType::Float32 => Some(RealType::F32),
+        _ => None,
+    }
+}
+
+/// Whether an offset is one that the kernels can add.
+pub(super) fn offset_fits(offset: i32) -> bool {
+    offset.unsigned_abs() <= OFFSET_MAX
+}
+
+/// Format of an activation: quantized per tensor, or float.
+pub(super) fn format(tensor: &Tensor<'_>) -> Result<Format, Refusal> {
+    if let Some(real) = real_type(tensor.data_type()) {
+        return Ok(Format::Real(real));
+    }
+    let element = fixed_type(tensor.data_type()).ok_or(Refusal::Unsupported)?;
+    ensure(tensor.quant_count() == 1)?;
+    let quant = tensor.quant(0).ok_or(Refusal::Invalid)?;
+    ensure(offset_fits(quant.offset))?;
+    Ok(Format::Fixed(Fixed { element, scale: quant.scale, offset: quant.offset }))
+}
+
+/// An unsigned scalar parameter, or `default`.
+pub(super) fn scalar(op: &Op<'_>, name: &str, default: u32) -> Result<u32, Refusal> {
+    op.param(name).map_or(Ok(default), |param| param.as_u32().ok_or(Refusal::Invalid))
+}
+
+/// A boolean parameter; absent means false.
+pub(super) fn flag(op: &Op<'_>, name: &str) -> Result<bool, Refusal> {
+    op.param(name).map_or(Ok(false), |param| param.as_bool().ok_or(Refusal::Invalid))
+}
+
+/// `N` extents from a 32-bit tensor parameter with exactly as many elements, each at most [`EXTENT_MAX`].
+pub(super) fn extents<const N: usize>(
+    op: &Op<'_>,
+    name: &str,
+    default: Option<[usize; N]>,
+) -> Result<[usize; N], Refusal> {
+    let Some(param) = op.param(name) else { return default.ok_or(Refusal::Invalid) };
+    let tensor = param.tensor().ok_or(Refusal::Invalid)?;
+    ensure(tensor.data_type() == DataType::Uint32 && tensor.element_count() == N)?;
+    let mut values = [0; N];
+    for (index, value) in values.iter_mut().enumerate() {
+        *value = usize::try_from(param.word(index).ok_or(Refusal::Invalid)?)
+            .map_err(|_| Refusal::Invalid)?;
+        ensure(*value <= EXTENT_MAX)?;
+    }
+    Ok(values)
+}
+
+/// Dimensions as extents the kernels can index with.
+pub(super) fn shape(tensor: &Tensor<'_>) -> Result<[usize; RANK_MAX], Refusal> {
+    let shape = tensor.shape();
+    ensure(shape.iter().all(|&extent| extent <= EXTENT_MAX))?;
+    Ok(shape)
+}
+
+/// Dimensions of a tensor of rank 4.
+pub(super) fn shape_4d(tensor: &Tensor<'_>) -> Result<[usize; 4], Refusal> {
+    ensure(tensor.rank() == 4)?;
+    let [a, b, c, d, ..] = shape(tensor)?;
+    Ok([a, b, c, d])
+}
+
+/// Dimensions aligned right, ones before.
+pub(super) fn aligned_shape(tensor: &Tensor<'_>) -> Result<[usize; RANK_MAX], Refusal> {
+    let mut aligned = [1; RANK_MAX];
+    for (to, from) in aligned.iter_mut().rev().zip(tensor.dims().rev()) {
+        *to = usize::try_from(from).map_err(|_| Refusal::Invalid)?;
+        ensure(*to <= EXTENT_MAX)?;
+    }
+    Ok(aligned)
+}
+
+/// Row-major strides of `shape`, in elements.
+pub(super) fn strides(shape: &[usize; RANK_MAX]) -> [usize; RANK_MAX] {
+    let mut strides = [1; RANK_MAX];
+    let mut next = 1usize;
+    for (stride, extent) in strides.iter_mut().zip(shape).rev() {
+        *stride = next;
+        next = next.saturating_mul(*extent);
+    }
+    strides
+}
+
+/// Strides for an operand of `shape` in an index space of `target`: 0 where it is repeated. Refused if it does not fit.
+pub(super) fn broadcast_strides(
+    shape: &[usize; RANK_MAX],
+    target: &[usize; RANK_MAX],
+) -> Result<[usize; RANK_MAX], Refusal> {
+    let mut strides = strides(shape);
+    for ((stride, &extent), &wanted) in strides.iter_mut().zip(shape).zip(target) {
+        ensure(extent == wanted || extent == 1)?;
+        if extent == 1 {
+            *stride = 0;
+        }
+    }
+    Ok(strides)
+}

@@ -1,0 +1,68 @@
+//! The cycle model: how long an op takes on the modelled device.
+//!
+//! A model, not a measurement: it ranks networks and SoCs plausibly and is the same on every host.
+
+use super::model::VhtpConfig;
+
+/// Cycles of starting any op: descriptors, synchronisation of the threads.
+const OP_START_CYCLES: u64 = 400;
+/// Bytes of one HVX vector.
+const VECTOR_BYTES: u64 = 128;
+/// Bytes per cycle between VTCM and the units.
+const VTCM_BYTES_PER_CYCLE: u64 = 512;
+/// Bytes per cycle between VTCM and DDR.
+const DDR_BYTES_PER_CYCLE: u64 = 32;
+
+/// What an op has to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    /// Multiply-accumulates.
+    pub(super) macs: u64,
+    /// Whether they run on the matrix unit (HMX) or on vectors (HVX).
+    pub(super) matrix: bool,
+    /// Bits of the wider operand: 8 or 16.
+    pub(super) bits: u32,
+    /// Passes over the data that are not multiply-accumulates.
+    pub(super) vector_passes: u64,
+    /// Bytes of operands and results.
+    pub(super) bytes: u64,
+}
+
+/// Cycles of `work` on the configured device: start, then the slower of computing and moving data.
+pub(super) fn cycles(work: &Work, config: &VhtpConfig) -> u64 {
+    let wide = u64::from(work.bits > 8);
+    let vector = VECTOR_BYTES.saturating_mul(u64::from(config.hvx_units.max(1)));
+    let macs_per_cycle = match work.matrix {
+        true => config.matrix_macs_per_cycle() >> wide,
+        false => vector >> wide,
+    };
+    let data = work.bytes.saturating_mul(work.vector_passes);
+    let compute = per(work.macs, macs_per_cycle).saturating_add(per(data, vector));
+    let vtcm_bytes = u64::from(config.vtcm_mib) << 20;
+    let bandwidth =
+        if work.bytes > vtcm_bytes { DDR_BYTES_PER_CYCLE } else { VTCM_BYTES_PER_CYCLE };
+    OP_START_CYCLES.saturating_add(compute.max(per(work.bytes, bandwidth)))
+}
+
+fn per(amount: u64, rate: u64) -> u64 {
+    let rounded_up = amount.saturating_add(rate.saturating_sub(1));
+    rounded_up.checked_div(rate).unwrap_or(u64::MAX)
+}
+
+/// Microseconds that `cycles` take at `frequency_mhz`, rounded up.
+pub(super) fn duration_us(cycles: u64, frequency_mhz: u32) -> u64 {
+    per(cycles, u64::from(frequency_mhz.max(1)))
+}
+
+/// Cycles of an op in one execution: with a seed other than 0 up to 1/16 more, by a hash of seed, execution and op.
+pub(super) fn varied(cycles: u64, seed: u64, execution: u64, op: u64) -> u64 {
+    if seed == 0 {
+        return cycles;
+    }
+    let mut hash = seed ^ execution.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ op.rotate_left(32);
+    for _ in 0..2 {
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    }
+    let share = hash >> 48; // 0..65536 of 65536ths of one sixteenth
+    cycles.saturating_add(cycles.saturating_mul(share) >> 20)
+}
