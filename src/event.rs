@@ -47,7 +47,7 @@ pub struct Completion {
     /// The request.
     pub request: RequestId,
     /// The words that the client gave at submit.
-    pub user_data: [usize; 2],
+    pub user_data: [usize; 3],
     /// How it ended.
     pub outcome: Outcome,
     /// When.

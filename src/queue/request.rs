@@ -68,7 +68,7 @@ pub struct Request {
     /// Epoch in which it was accepted.
     pub epoch: Epoch,
     /// The client's words.
-    pub user_data: [usize; 2],
+    pub user_data: [usize; 3],
     /// When it times out; `FAR` for never.
     pub deadline: Instant,
     /// Place in the deadline heap, kept by [`super::Deadlines`].
@@ -91,7 +91,7 @@ impl Request {
         generation: 0,
         graph: GraphId::from_parts(0, 0, Epoch::FIRST),
         epoch: Epoch::FIRST,
-        user_data: [0; 2],
+        user_data: [0; 3],
         deadline: Instant::FAR,
         deadline_place: u32::MAX,
         profile: None,

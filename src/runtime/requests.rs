@@ -49,8 +49,8 @@ pub struct SubmitOptions {
     pub mode: Mode,
     /// When it times out; `FAR` for never.
     pub deadline: Instant,
-    /// Two words that come back with the completion.
-    pub user_data: [usize; 2],
+    /// Words that come back with the completion.
+    pub user_data: [usize; 3],
     /// A profile object to fill.
     pub profile: Option<ProfileId>,
 }
