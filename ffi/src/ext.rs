@@ -149,16 +149,14 @@ fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
 /// can be done at time `now_us`, which never goes back. `next_us`, if not NULL, receives the time of the next thing to
 /// do, `UINT64_MAX` if only a call can bring something. Work is bounded by what is queued.
 ///
-/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library runs threads.
+/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs threads.
 ///
 /// # Safety
 /// `next_us` is NULL or writable.
 #[no_mangle]
 pub unsafe extern "C" fn htp_rt_poll(now_us: u64, next_us: *mut u64) -> Qnn_ErrorHandle_t {
-    let instance = match instance::get() {
-        Ok(instance) if instance.threaded => return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
-        Ok(instance) => instance,
-        Err(error) => return error,
+    let Some(instance) = instance::existing().filter(|instance| !instance.threaded) else {
+        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
     };
     let due_us = instance.driver.poll(now_us);
     // SAFETY: the caller's promise.
@@ -692,6 +690,11 @@ impl Write for ClientWriter {
         // SAFETY: the client promised a function that may be called with its parameter.
         let taken = unsafe { (self.function)(self.param, bytes.as_ptr(), bytes.len()) };
         if taken { Ok(bytes.len()) } else { Err(embedded_io::ErrorKind::Other) }
+    }
+
+    /// The provided one panics when nothing is taken.
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.write(bytes).map(|_| ())
     }
 
     fn flush(&mut self) -> Result<(), Self::Error> {

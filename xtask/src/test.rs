@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{abi, header, symbols, tidy, trace};
+use crate::{abi, header, model, symbols, tidy, trace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -74,7 +74,9 @@ impl Step {
             Step::Clippy => one(clippy()),
             Step::Tidy => one(tidy::check()),
             Step::Trace => one(trace::check()),
-            Step::Header => one(abi::run(true).and_then(|()| header::run(true))),
+            Step::Header => {
+                one(abi::run(true).and_then(|()| header::run(true)).and_then(|()| model::run(true)))
+            }
             Step::Rust => rust_tests(),
             Step::Docs => one(docs()),
             Step::Features => features().into(),
