@@ -89,7 +89,7 @@ impl Step {
 }
 
 /// Feature sets the core is built with, besides those of the tests.
-const FEATURE_SETS: [&str; 3] = ["", "vhtp", "std,vhtp"];
+const FEATURE_SETS: [&str; 4] = ["", "vhtp", "os,vhtp", "std,os,vhtp"];
 /// Feature sets that must build where there is no operating system.
 const CROSS_FEATURE_SETS: [&str; 2] = ["", "vhtp"];
 const CROSS_TARGET: &str = "thumbv7em-none-eabihf";
@@ -131,7 +131,10 @@ fn format() -> Result<()> {
 fn clippy() -> Result<()> {
     process::require("cargo-clippy", "rustup component add clippy")?;
     let most = ["clippy", "--workspace", "--exclude", "htp-runtime-ffi", "--all-targets"];
-    cargo(&[&most[..], &["--features", "htp-runtime/std", "--", "-D", "warnings"]].concat())?;
+    cargo(
+        &[&most[..], &["--features", "htp-runtime/std,htp-runtime/os", "--", "-D", "warnings"]]
+            .concat(),
+    )?;
     // Apart from the rest, as its panic handler needs the release profile.
     cargo(&["clippy", "--package", "htp-runtime-ffi", "--release", "--", "-D", "warnings"])
 }
