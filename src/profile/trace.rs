@@ -71,7 +71,7 @@ impl<'m> Trace<'m> {
 
     /// The records that are kept, oldest first.
     pub fn records(&self) -> impl Iterator<Item = &TraceRecord> {
-        let full = self.overwritten() > 0;
+        let full = self.total >= self.ring.len() as u64;
         let (newer, older) = self.ring.split_at_checked(self.next).unwrap_or((&[], &[]));
         older.iter().filter(move |_| full).chain(newer.iter())
     }
