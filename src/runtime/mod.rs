@@ -127,12 +127,17 @@ impl<'m> Runtime<'m> {
             size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),
         ];
         let mut sum = BLOCK_OVERHEAD;
+        let mut largest = 0;
         let mut rest: &[usize] = &tables;
         while let [first, tail @ ..] = rest {
             sum = sum.saturating_add(*first).saturating_add(BLOCK_OVERHEAD);
+            if *first > largest {
+                largest = *first;
+            }
             rest = tail;
         }
-        sum
+        // The allocator looks for a block of the next of the 32 sizes between two powers of two.
+        sum.saturating_add(largest / 32)
     }
 
     /// What the platform allows.
