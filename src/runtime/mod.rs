@@ -226,7 +226,7 @@ impl<'m> Runtime<'m> {
                 self.on_executed(now, request, result);
             }
             Event::Alive { epoch, steps } if epoch == self.epoch() => self.on_alive(now, steps),
-            _ => self.counters.late_events = self.counters.late_events.saturating_add(1),
+            _ => self.late(),
         }
     }
 
@@ -338,6 +338,11 @@ impl<'m> Runtime<'m> {
         if !self.outbox.push(control) {
             self.fault();
         }
+    }
+
+    /// An answer to nothing that was asked, or to something that is over.
+    fn late(&mut self) {
+        self.counters.late_events = self.counters.late_events.saturating_add(1);
     }
 
     /// An internal rule did not hold.

@@ -194,8 +194,7 @@ impl<'m> Runtime<'m> {
     ) {
         let place = self.find(id).filter(|place| self.in_flight.remove(*place));
         let Some(request) = place.and_then(|place| self.contexts.node_mut(place)) else {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         };
         let cancelled = match request.state {
             RequestState::Running { cancelled } => cancelled,

@@ -82,8 +82,7 @@ impl Runtime<'_> {
 
     pub(super) fn on_connected(&mut self, now: Instant, epoch: Epoch) {
         if epoch != self.epoch() || self.state() != State::BeforePowerUp {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         }
         self.ssr.connected(now);
         self.record_state(now);
@@ -95,8 +94,7 @@ impl Runtime<'_> {
 
     pub(super) fn on_connect_failed(&mut self, now: Instant, epoch: Epoch) {
         if epoch != self.epoch() || self.state() != State::BeforePowerUp {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         }
         self.on_attempt_failed(now);
     }
