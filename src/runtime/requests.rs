@@ -155,6 +155,7 @@ impl<'m> Runtime<'m> {
         let place = Priority::ALL.into_iter().find_map(|priority| self.runnable(priority))?;
         let request = self.contexts.node_mut(place)?;
         request.state = RequestState::Running { cancelled: None };
+        request.dispatched = true;
         request.times.dispatched = now;
         let (graph, priority, generation) = (request.graph, request.priority, request.generation);
         self.run_lists.get_mut(priority.level())?.remove(&mut self.contexts, place);
@@ -224,6 +225,7 @@ impl<'m> Runtime<'m> {
         request.times.completed = now;
         let (graph, mode, profile) = (request.graph, request.mode, request.profile);
         let times = request.times;
+        let kind = if request.dispatched { TraceKind::Ended } else { TraceKind::Withdrawn };
         if let Ok(graph) = self.graphs.get_mut(graph) {
             let active = match mode {
                 Mode::Asynchronous => &mut graph.active_async,
@@ -241,7 +243,7 @@ impl<'m> Runtime<'m> {
         if mode == Mode::Asynchronous {
             self.done.push_back(&mut self.contexts, place);
         }
-        self.record(now, TraceKind::Ended, place, outcome as u32);
+        self.record(now, kind, place, outcome as u32);
         self.advance_close(place.context);
     }
 

@@ -47,6 +47,7 @@ impl Runtime<'_> {
         if !self.ssr.close_epoch(now) {
             return;
         }
+        self.record(now, TraceKind::Restart, RequestRef::NONE, State::BeforeShutdown as u32);
         // What was running comes before what was queued, each list in its order.
         while let Some(running) = self.in_flight.pop() {
             self.interrupted.push_back(&mut self.contexts, running.request);
