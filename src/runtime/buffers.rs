@@ -56,7 +56,7 @@ impl Runtime<'_> {
 
     pub(super) fn on_buffer_mapped(&mut self, id: BufferId, result: Result<(), PrepareError>) {
         match self.buffers.get_mut(id) {
-            Ok(buffer) if buffer.ready || buffer.failed.is_some() => self.late(),
+            Ok(buffer) if !buffer.is_pending() => self.late(),
             Ok(buffer) => {
                 buffer.ready = result.is_ok();
                 buffer.failed = result.err();

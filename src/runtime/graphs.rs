@@ -288,11 +288,7 @@ impl<'m> Runtime<'m> {
     }
 
     /// The memory that submit will need: what to bind, and a row for each slot of the queue.
-    fn make_rows(
-        &mut self,
-        table: &SharedBytes<'m>,
-        depth: u16,
-    ) -> Result<Rows<'m>, CreateError> {
+    fn make_rows(&mut self, table: &SharedBytes<'m>, depth: u16) -> Result<Rows<'m>, CreateError> {
         let table =
             GraphTable::open(table).map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
         let (inputs, outputs) = (table.inputs(), table.outputs());

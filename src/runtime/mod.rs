@@ -181,12 +181,18 @@ impl<'m> Runtime<'m> {
     }
 
     /// Whether nothing is queued, running, under construction on the device or waiting to be heard.
+    /// Linear in the number of contexts and buffers.
     pub fn is_idle(&self) -> bool {
+        let epoch = self.epoch();
+        let owed = |context: &Context<'_>| context.answers_due > 0 && context.epoch == epoch;
+        let mapping = |buffer: &objects::Buffer| buffer.is_pending() && buffer.epoch == epoch;
         self.queued == 0
             && self.in_flight.is_empty()
             && self.outbox.is_empty()
             && self.done.is_empty()
             && self.interrupted.is_empty()
+            && !self.contexts.iter().any(|(_, context)| owed(context))
+            && !self.buffers.iter().any(|(_, buffer)| mapping(buffer))
     }
 
     /// The next command for the device. Call until `None` after every call and event.

@@ -99,6 +99,13 @@ pub(super) struct Buffer {
     pub failed: Option<PrepareError>,
 }
 
+impl Buffer {
+    /// The device has not answered yet.
+    pub fn is_pending(&self) -> bool {
+        !self.ready && self.failed.is_none()
+    }
+}
+
 pub(super) type Contexts<'m> = Slots<'m, kind::Context, Context<'m>>;
 pub(super) type Graphs<'m> = Slots<'m, kind::Graph, Graph<'m>>;
 pub(super) type Buffers<'m> = Slots<'m, kind::Buffer, Buffer>;
