@@ -61,6 +61,8 @@ pub struct Request {
     pub mode: Mode,
     /// Priority when it was accepted.
     pub priority: Priority,
+    /// It has gone to the device.
+    pub dispatched: bool,
     /// Number of the request, counted over all requests of the runtime.
     pub generation: u32,
     /// The graph to execute.
@@ -88,6 +90,7 @@ impl Request {
         state: RequestState::Free,
         mode: Mode::Asynchronous,
         priority: Priority::DEFAULT,
+        dispatched: false,
         generation: 0,
         graph: GraphId::from_parts(0, 0, Epoch::FIRST),
         epoch: Epoch::FIRST,

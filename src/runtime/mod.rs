@@ -127,12 +127,17 @@ impl<'m> Runtime<'m> {
             size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),
         ];
         let mut sum = BLOCK_OVERHEAD;
+        let mut largest = 0;
         let mut rest: &[usize] = &tables;
         while let [first, tail @ ..] = rest {
             sum = sum.saturating_add(*first).saturating_add(BLOCK_OVERHEAD);
+            if *first > largest {
+                largest = *first;
+            }
             rest = tail;
         }
-        sum
+        // The allocator looks for a block of the next of the 32 sizes between two powers of two.
+        sum.saturating_add(largest / 32)
     }
 
     /// What the platform allows.
@@ -176,12 +181,18 @@ impl<'m> Runtime<'m> {
     }
 
     /// Whether nothing is queued, running, under construction on the device or waiting to be heard.
+    /// Linear in the number of contexts and buffers.
     pub fn is_idle(&self) -> bool {
+        let epoch = self.epoch();
+        let owed = |context: &Context<'_>| context.answers_due > 0 && context.epoch == epoch;
+        let mapping = |buffer: &objects::Buffer| buffer.is_pending() && buffer.epoch == epoch;
         self.queued == 0
             && self.in_flight.is_empty()
             && self.outbox.is_empty()
             && self.done.is_empty()
             && self.interrupted.is_empty()
+            && !self.contexts.iter().any(|(_, context)| owed(context))
+            && !self.buffers.iter().any(|(_, buffer)| mapping(buffer))
     }
 
     /// The next command for the device. Call until `None` after every call and event.
@@ -221,7 +232,7 @@ impl<'m> Runtime<'m> {
                 self.on_executed(now, request, result);
             }
             Event::Alive { epoch, steps } if epoch == self.epoch() => self.on_alive(now, steps),
-            _ => self.counters.late_events = self.counters.late_events.saturating_add(1),
+            _ => self.late(),
         }
     }
 
@@ -333,6 +344,11 @@ impl<'m> Runtime<'m> {
         if !self.outbox.push(control) {
             self.fault();
         }
+    }
+
+    /// An answer to nothing that was asked, or to something that is over.
+    fn late(&mut self) {
+        self.counters.late_events = self.counters.late_events.saturating_add(1);
     }
 
     /// An internal rule did not hold.

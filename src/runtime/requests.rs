@@ -152,6 +152,7 @@ impl<'m> Runtime<'m> {
         let place = self.next_to_start()?;
         let request = self.contexts.node_mut(place)?;
         request.state = RequestState::Running { cancelled: None };
+        request.dispatched = true;
         request.times.dispatched = now;
         let (graph, priority, generation) = (request.graph, request.priority, request.generation);
         self.run_lists.get_mut(priority.level())?.remove(&mut self.contexts, place);
@@ -199,8 +200,7 @@ impl<'m> Runtime<'m> {
     ) {
         let place = self.find(id).filter(|place| self.in_flight.remove(*place));
         let Some(request) = place.and_then(|place| self.contexts.node_mut(place)) else {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         };
         let cancelled = match request.state {
             RequestState::Running { cancelled } => cancelled,
@@ -230,6 +230,7 @@ impl<'m> Runtime<'m> {
         request.times.completed = now;
         let (graph, mode, profile) = (request.graph, request.mode, request.profile);
         let times = request.times;
+        let kind = if request.dispatched { TraceKind::Ended } else { TraceKind::Withdrawn };
         if let Ok(graph) = self.graphs.get_mut(graph) {
             let active = match mode {
                 Mode::Asynchronous => &mut graph.active_async,
@@ -247,7 +248,7 @@ impl<'m> Runtime<'m> {
         if mode == Mode::Asynchronous {
             self.done.push_back(&mut self.contexts, place);
         }
-        self.record(now, TraceKind::Ended, place, outcome as u32);
+        self.record(now, kind, place, outcome as u32);
         self.advance_close(place.context);
     }
 

@@ -47,6 +47,7 @@ impl Runtime<'_> {
         if !self.ssr.close_epoch(now) {
             return;
         }
+        self.record(now, TraceKind::Restart, RequestRef::NONE, State::BeforeShutdown as u32);
         // What was running comes before what was queued, each list in its order.
         while let Some(running) = self.in_flight.pop() {
             self.interrupted.push_back(&mut self.contexts, running.request);
@@ -82,8 +83,7 @@ impl Runtime<'_> {
 
     pub(super) fn on_connected(&mut self, now: Instant, epoch: Epoch) {
         if epoch != self.epoch() || self.state() != State::BeforePowerUp {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         }
         self.ssr.connected(now);
         self.record_state(now);
@@ -95,8 +95,7 @@ impl Runtime<'_> {
 
     pub(super) fn on_connect_failed(&mut self, now: Instant, epoch: Epoch) {
         if epoch != self.epoch() || self.state() != State::BeforePowerUp {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         }
         self.on_attempt_failed(now);
     }

@@ -78,11 +78,12 @@ impl Machine {
     /// Closes the epoch after a crash. `false` if there was nothing to close: a restart is already under way, or the
     /// DSP is lost.
     pub fn close_epoch(&mut self, now: Instant) -> bool {
-        if !self.apply(now, Input::CrashSeen) {
+        if next(self.state, Input::CrashSeen).is_none() {
             return false;
         }
-        self.restarts = self.restarts.saturating_add(1);
         self.attempts = 0;
+        self.apply(now, Input::CrashSeen);
+        self.restarts = self.restarts.saturating_add(1);
         self.epoch = self.epoch.next();
         self.apply(now, Input::EpochClosed);
         self.timer = Some(now);
