@@ -1,7 +1,7 @@
 //! The digit network through the whole core: context binary, runtime, virtual HTP; byte for byte against two
 //! independent references (plain Rust in `reference/`, Python in `data/digits/logits.bin`).
 
-#[path = "support/digits.rs"]
+#[path = "support/digits_world.rs"]
 mod digits;
 #[allow(dead_code, reason = "shared with the test of the reference itself")]
 mod reference;

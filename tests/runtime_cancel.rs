@@ -83,7 +83,7 @@ fn deadlines_expire_in_their_order_a_bounded_number_at_a_time() {
     world.submit_n(graph, 1);
     let delays: Vec<u64> = (0..80).map(|index| 1 + (index * 37) % 80).collect();
     for &delay in &delays {
-        let options = SubmitOptions { user_data: [delay as usize; 2], ..within(&world, delay) };
+        let options = SubmitOptions { user_data: [delay as usize; 3], ..within(&world, delay) };
         world.submit(graph, options).unwrap();
     }
     world.now = world.now.after_us(80);

@@ -114,7 +114,7 @@ fn submit_returns_first_and_each_request_is_heard_once_with_its_own_words() {
     let (_, graph) = world.context_and_graph(10);
     let mut requests = Vec::new();
     for word in 0..10 {
-        let options = SubmitOptions { user_data: [word, !word], ..ASYNC };
+        let options = SubmitOptions { user_data: [word, !word, 0], ..ASYNC };
         requests.push(world.submit(graph, options).unwrap());
         assert!(!world.runtime.has_notice() && world.completions.is_empty());
     }
@@ -123,7 +123,7 @@ fn submit_returns_first_and_each_request_is_heard_once_with_its_own_words() {
     world.finish_all();
     world.assert_outcomes(&requests, Outcome::Completed);
     for (word, (completion, request)) in world.completions.iter().zip(&requests).enumerate() {
-        assert_eq!(completion.user_data, [word, !word]);
+        assert_eq!(completion.user_data, [word, !word, 0]);
         assert_eq!(completion.request, *request);
         assert_eq!(completion.times.submitted, Instant::from_us(1_000));
         assert_eq!(completion.times.completed, Instant::from_us(1_500));

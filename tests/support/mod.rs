@@ -47,7 +47,7 @@ pub fn all_capabilities() -> Capabilities {
 pub const ASYNC: SubmitOptions = SubmitOptions {
     mode: Mode::Asynchronous,
     deadline: Instant::FAR,
-    user_data: [0; 2],
+    user_data: [0; 3],
     profile: None,
 };
 
