@@ -204,6 +204,10 @@ pub unsafe extern "C" fn htp_rt_context_stats(
     }
 }
 
+/// Most dimensions a tensor has.
+pub const HTP_RT_RANK_MAX: usize = 6;
+static_assertions::const_assert_eq!(HTP_RT_RANK_MAX, RANK_MAX);
+
 /// An input or output of a graph.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -217,7 +221,7 @@ pub struct htp_rt_tensor_info_t {
     /// Number of dimensions.
     pub rank: u32,
     /// Dimensions, outermost first.
-    pub dims: [u32; RANK_MAX],
+    pub dims: [u32; HTP_RT_RANK_MAX],
     /// Bytes of the whole tensor.
     pub size_bytes: u64,
     /// Scale of a per-tensor quantization; 0 if there is none.
@@ -294,7 +298,7 @@ fn with_graph(
 }
 
 fn tensor_info(tensor: &Tensor<'_>) -> htp_rt_tensor_info_t {
-    let mut dims = [0; RANK_MAX];
+    let mut dims = [0; HTP_RT_RANK_MAX];
     for (to, from) in dims.iter_mut().zip(tensor.dims()) {
         *to = from;
     }
