@@ -46,8 +46,8 @@ pub struct RequestTimes {
 pub struct Completion {
     /// The request.
     pub request: RequestId,
-    /// The word that the client gave at submit.
-    pub user_data: u64,
+    /// The words that the client gave at submit.
+    pub user_data: [usize; 3],
     /// How it ended.
     pub outcome: Outcome,
     /// When.

@@ -130,6 +130,6 @@ pub struct RequestId {
     pub context: u16,
     /// Slot in the context's queue, 0 to depth - 1.
     pub slot: u16,
-    /// Which request of that slot, counted up by each.
+    /// Number of the request, counted over all requests of the runtime.
     pub generation: u32,
 }

@@ -2,6 +2,8 @@
 
 mod builder;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 mod validate;
 

@@ -147,9 +147,11 @@ pub enum TableError {
     Version,
     /// A section or a run of records lies outside the block.
     OutOfBounds,
-    /// A tensor's type, role, rank, dimensions, quantization or data size is wrong.
+    /// A tensor's type, role, rank, dimensions, quantization or data size is wrong, or the lists of inputs and outputs
+    /// are not the tensors of that role in order.
     BadTensor,
-    /// An operation refers to a tensor that does not exist, that nothing has produced yet, or that has a producer.
+    /// An operation refers to a tensor that does not exist, that nothing has produced yet, or that has another
+    /// producer; or it writes a tensor twice; or a tensor names a producer that does not write it.
     BadOp,
     /// A name is not UTF-8.
     BadName,
@@ -186,7 +188,8 @@ fn section<T: FromBytes + Immutable + KnownLayout + Unaligned>(
 }
 
 impl<'a> GraphTable<'a> {
-    /// Checks a block and opens it. Takes time linear in the number of records (quadratic in none).
+    /// Checks a block and opens it. Takes time linear in the number of records and their operands, except that the
+    /// outputs of one operation are compared with each other.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TableError> {
         let table = Self::open(bytes)?;
         super::validate::validate(&table)?;
@@ -204,6 +207,9 @@ impl<'a> GraphTable<'a> {
         }
         let total = usize::try_from(header.total_bytes.get()).map_err(|_| TableError::Truncated)?;
         let bytes = bytes.get(..total).ok_or(TableError::Truncated)?;
+        if total < size_of::<Header>() {
+            return Err(TableError::Truncated);
+        }
         Self::locate(bytes, header).ok_or(TableError::OutOfBounds)
     }
 
@@ -516,10 +522,14 @@ impl<'a> Param<'a> {
     /// A scalar as an unsigned integer (boolean, unsigned, or non-negative signed).
     pub fn as_u32(&self) -> Option<u32> {
         let (data_type, bits) = self.scalar()?;
-        match data_type {
-            DataType::Float16 | DataType::Float32 => None,
-            _ => u32::try_from(bits).ok(),
-        }
+        let value_max = match data_type {
+            DataType::Float16 | DataType::Float32 => return None,
+            DataType::Int8 | DataType::Sfixed8 => i8::MAX as u64,
+            DataType::Int16 | DataType::Sfixed16 => i16::MAX as u64,
+            DataType::Int32 | DataType::Sfixed32 => i32::MAX as u64,
+            _ => u64::MAX,
+        };
+        u32::try_from(bits).ok().filter(|_| bits <= value_max)
     }
 
     /// A scalar as a boolean.

@@ -14,12 +14,9 @@ pub(super) fn validate(table: &GraphTable<'_>) -> Result<(), TableError> {
         [(header.inputs, TensorKind::AppWrite), (header.outputs, TensorKind::AppRead)]
     {
         let words = table.word_run(span).ok_or(TableError::OutOfBounds)?;
-        let listed = words.iter().all(|word| {
-            let index = usize::try_from(word.get()).unwrap_or(usize::MAX);
-            table.tensor(index).is_some_and(|tensor| tensor.kind() == kind)
-        });
-        let count = table.tensors().filter(|tensor| tensor.kind() == kind).count();
-        if !listed || words.len() != count {
+        let listed = words.iter().map(|word| usize::try_from(word.get()).ok());
+        let expected = table.tensors().filter(|tensor| tensor.kind() == kind);
+        if !listed.eq(expected.map(|tensor| Some(tensor.index()))) {
             return Err(TableError::BadTensor);
         }
     }
@@ -28,7 +25,8 @@ pub(super) fn validate(table: &GraphTable<'_>) -> Result<(), TableError> {
         check_op(table, &op)?;
         written = written.saturating_add(op.outputs().len());
     }
-    // Every written tensor named its writer (check_op), so equal counts mean that no tensor claims a false one.
+    // Every written tensor named its writer and was written once (check_op), so equal counts mean that no tensor
+    // claims a false writer.
     let claimed = table.tensors().filter(|tensor| tensor.record.producer.get() != NO_PRODUCER);
     (claimed.count() == written).then_some(()).ok_or(TableError::BadOp)
 }
@@ -80,7 +78,11 @@ fn check_op(table: &GraphTable<'_>, op: &Op<'_>) -> Result<(), TableError> {
         check_param(table, param)?;
     }
     for (span, writes) in [(record.inputs, false), (record.outputs, true)] {
-        for word in table.word_run(span).ok_or(TableError::OutOfBounds)? {
+        let words = table.word_run(span).ok_or(TableError::OutOfBounds)?;
+        for (place, word) in words.iter().enumerate() {
+            if writes && words.iter().take(place).any(|earlier| earlier == word) {
+                return Err(TableError::BadOp);
+            }
             let index = usize::try_from(word.get()).unwrap_or(usize::MAX);
             let tensor = table.tensor(index).ok_or(TableError::BadOp)?;
             let producer = tensor.record.producer.get();

@@ -1,5 +1,7 @@
 //! SubSystem Restart: what happens when the DSP crashes, as a state machine.
 
+mod machine;
 mod state;
 
+pub use machine::{Failed, Machine};
 pub use state::{next, Input, State, TRANSITIONS};

@@ -1,2 +1,77 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo xtask <command>`. CI calls what a developer types.
+
+mod abi;
+mod bench;
+mod demo;
+mod header;
+mod model;
+mod process;
+mod programs;
+mod staticlib;
+mod steps;
+mod symbols;
+mod test;
+mod tidy;
+mod trace;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of htp-runtime")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check everything; the last line reads `N passed, N failed`
+    Test(test::Options),
+    /// Build the ADAS example and run it on the virtual HTP
+    Demo(demo::Options),
+    /// Measure submit, dispatch and complete against a plain queue
+    Bench(bench::Options),
+    /// Show which tests prove which requirement
+    Trace(trace::Options),
+    /// Check the style rules
+    Tidy,
+    /// Write the C headers and their tests
+    Header(Check),
+    /// Write the Rust declarations of the QNN ABI
+    Abi(Check),
+    /// Make the digit network's context binary from its description
+    Model(Check),
+    /// Check what the release static library needs from its surroundings
+    Symbols,
+}
+
+#[derive(clap::Args)]
+struct Check {
+    /// Write nothing; fail if a committed file is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Test(options) => return test::run(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Trace(options) => trace::run(&options),
+        Command::Tidy => tidy::run(),
+        Command::Header(options) => header::run(options.check),
+        Command::Abi(options) => abi::run(options.check),
+        Command::Model(options) => model::run(options.check),
+        Command::Symbols => symbols::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} {error:#}", console::style("error:").red().bold());
+            ExitCode::FAILURE
+        }
+    }
+}

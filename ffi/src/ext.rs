@@ -1,0 +1,229 @@
+//! The extension API: what QNN has no call for. `include/htp_runtime.h` is generated from here and
+//! the other `ext_*` files.
+//!
+//! Unless a function says otherwise it answers with a QNN error code, may be called from any thread and from within
+//! notifications, does bounded work and never waits.
+
+#![allow(non_camel_case_types, reason = "names of the C interface")]
+
+use core::mem::MaybeUninit;
+
+use cty::c_void;
+use runtime::limits::Capacities;
+use runtime::runtime::Runtime;
+
+use crate::abi::*;
+use crate::ext_watch::htp_rt_ssr_state_t;
+use crate::instance::{self, Setup};
+
+/// Major version of the extension API: changes when a client must be changed.
+pub const HTP_RT_VERSION_MAJOR: u32 = 0;
+/// Minor version of the extension API: changes when something is added.
+pub const HTP_RT_VERSION_MINOR: u32 = 1;
+/// Patch version.
+pub const HTP_RT_VERSION_PATCH: u32 = 0;
+
+/// Flag of `htp_rt_config_t`: no threads are started; the caller drives everything with `htp_rt_poll`.
+pub const HTP_RT_INIT_NO_THREADS: u32 = 1;
+
+/// Version of the library: major << 16 | minor << 8 | patch.
+#[no_mangle]
+pub extern "C" fn htp_rt_version() -> u32 {
+    HTP_RT_VERSION_MAJOR << 16 | HTP_RT_VERSION_MINOR << 8 | HTP_RT_VERSION_PATCH
+}
+
+/// How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers, 4800 requests, 32
+/// profiles, 16384 trace records).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct htp_rt_capacities_t {
+    /// Contexts that live at once.
+    pub contexts: u16,
+    /// Graphs of all contexts.
+    pub graphs: u16,
+    /// Registered buffers of all contexts.
+    pub buffers: u16,
+    /// Requests: the sum of the queue depths of all contexts.
+    pub requests: u16,
+    /// Profile objects.
+    pub profiles: u16,
+    /// Records of the trace ring; 0 with other numbers given: no trace.
+    pub trace_records: u32,
+}
+
+/// What `htp_rt_init` is given. Zero the struct, set `struct_size`, then what differs from the defaults.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct htp_rt_config_t {
+    /// `sizeof(htp_rt_config_t)`.
+    pub struct_size: u32,
+    /// `HTP_RT_INIT_*`.
+    pub flags: u32,
+    /// Memory for the runtime's tables, contexts and graphs, handed over for the life of the process. NULL: 1 GiB of
+    /// address space from the operating system, committed as it is used.
+    pub memory: *mut c_void,
+    /// Bytes at `memory`.
+    pub memory_bytes: usize,
+    /// Memory of the virtual device, handed over likewise. NULL: as above.
+    pub device_memory: *mut c_void,
+    /// Bytes at `device_memory`.
+    pub device_memory_bytes: usize,
+    /// Sizes of the tables.
+    pub capacities: htp_rt_capacities_t,
+}
+
+/// Bytes that the runtime's tables take of `htp_rt_config_t::memory`. Contexts and graphs come on top when they are
+/// created. NULL: for the default capacities.
+///
+/// # Safety
+/// `capacities` is NULL or points to a struct.
+#[no_mangle]
+pub unsafe extern "C" fn htp_rt_memory_required(capacities: *const htp_rt_capacities_t) -> usize {
+    // SAFETY: the caller's promise.
+    let capacities = unsafe { capacities.as_ref() }.map_or(Capacities::DEFAULT, capacities_of);
+    Runtime::memory_required(&capacities).saturating_add(crate::objects::Objects::BYTES)
+}
+
+/// Initialises the library. Optional: the first QNN call does it with all defaults. Starts the threads, the only ones
+/// the library ever starts.
+///
+/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is initialised already; `QNN_COMMON_ERROR_INVALID_ARGUMENT`
+/// if the struct is not understood or memory is given without size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is
+/// smaller than `htp_rt_memory_required`; `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
+///
+/// # Safety
+/// `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the life of the process.
+#[no_mangle]
+pub unsafe extern "C" fn htp_rt_init(config: *const htp_rt_config_t) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let Some(config) = (unsafe { config.as_ref() }) else {
+        return instance::init(Setup::DEFAULT);
+    };
+    if config.struct_size as usize != size_of::<htp_rt_config_t>()
+        || config.flags & !HTP_RT_INIT_NO_THREADS != 0
+        || config.memory.is_null() != (config.memory_bytes == 0)
+        || config.device_memory.is_null() != (config.device_memory_bytes == 0)
+    {
+        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+    }
+    instance::init(Setup {
+        capacities: capacities_of(&config.capacities),
+        // SAFETY: the caller hands both blocks over for the life of the process.
+        memory: unsafe { block(config.memory, config.memory_bytes) },
+        // SAFETY: as above.
+        device_memory: unsafe { block(config.device_memory, config.device_memory_bytes) },
+        threaded: config.flags & HTP_RT_INIT_NO_THREADS == 0,
+    })
+}
+
+/// # Safety
+/// The block is NULL or handed over for the life of the process.
+unsafe fn block(memory: *mut c_void, bytes: usize) -> Option<&'static mut [MaybeUninit<u8>]> {
+    // SAFETY: the caller's promise.
+    (!memory.is_null()).then(|| unsafe { core::slice::from_raw_parts_mut(memory.cast(), bytes) })
+}
+
+fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
+    let tables = [given.contexts, given.graphs, given.buffers, given.requests, given.profiles];
+    if tables == [0; 5] && given.trace_records == 0 {
+        return Capacities::DEFAULT;
+    }
+    Capacities {
+        contexts: given.contexts,
+        graphs: given.graphs,
+        buffers: given.buffers,
+        requests: given.requests,
+        profiles: given.profiles,
+        trace_records: given.trace_records,
+    }
+}
+
+/// Drives everything, for systems without threads: works on the device and delivers notifications until nothing more
+/// can be done at time `now_us`, which never goes back. `next_us`, if not NULL, receives the time of the next thing to
+/// do, `UINT64_MAX` if only a call can bring something. Work is bounded by what is queued.
+///
+/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs threads.
+///
+/// # Safety
+/// `next_us` is NULL or writable.
+#[no_mangle]
+pub unsafe extern "C" fn htp_rt_poll(now_us: u64, next_us: *mut u64) -> Qnn_ErrorHandle_t {
+    let Some(instance) = instance::existing().filter(|instance| !instance.threaded) else {
+        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+    };
+    let due_us = instance.driver.poll(now_us);
+    // SAFETY: the caller's promise.
+    if let Some(next_us) = unsafe { next_us.as_mut() } {
+        *next_us = due_us;
+    }
+    QNN_SUCCESS
+}
+
+/// The library's clock in microseconds: the monotonic clock, or the time of the last `htp_rt_poll`. 0 before
+/// initialisation.
+#[no_mangle]
+pub extern "C" fn htp_rt_now_us() -> u64 {
+    instance::existing().map_or(0, |instance| instance.driver.now().as_us())
+}
+
+/// State of the whole runtime.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct htp_rt_stats_t {
+    /// Phase of the connection to the DSP.
+    pub ssr_state: htp_rt_ssr_state_t,
+    /// Present life of the DSP, counted from 1.
+    pub epoch: u32,
+    /// Restarts that began since initialisation.
+    pub restarts: u32,
+    /// Contexts that are not gone yet.
+    pub contexts: u32,
+    /// Answers of the device that were dropped because they came from an earlier epoch or to nothing asked.
+    pub late_events: u64,
+    /// Internal rules that did not hold: each is a bug worth reporting.
+    pub faults: u64,
+    /// Restarts because the device made no progress.
+    pub hangs: u64,
+    /// Blocks of memory that a device had not given back.
+    pub blocks_leaked: u64,
+    /// Bytes of memory that the runtime was given.
+    pub memory_bytes: u64,
+    /// Bytes of it in use.
+    pub memory_used_bytes: u64,
+    /// The most that was ever in use.
+    pub memory_used_max_bytes: u64,
+}
+
+/// Reads the runtime's statistics.
+///
+/// # Safety
+/// `stats` is writable.
+#[no_mangle]
+pub unsafe extern "C" fn htp_rt_stats(stats: *mut htp_rt_stats_t) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let Some(stats) = (unsafe { stats.as_mut() }) else {
+        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+    };
+    let instance = match instance::get() {
+        Ok(instance) => instance,
+        Err(error) => return error,
+    };
+    *stats = instance.driver.call(|machine, _| {
+        let counters = machine.counters();
+        let region = machine.region();
+        htp_rt_stats_t {
+            ssr_state: htp_rt_ssr_state_t::of(machine.state()),
+            epoch: machine.epoch().number(),
+            restarts: machine.restarts(),
+            contexts: machine.context_count().into(),
+            late_events: counters.late_events,
+            faults: counters.faults,
+            hangs: counters.hangs,
+            blocks_leaked: counters.blocks_leaked,
+            memory_bytes: region.capacity_bytes() as u64,
+            memory_used_bytes: region.used_bytes() as u64,
+            memory_used_max_bytes: region.used_bytes_max() as u64,
+        }
+    });
+    QNN_SUCCESS
+}

@@ -1,0 +1,247 @@
+//! The one runtime of the process: made on first use or by `htp_rt_init`, never torn down.
+
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use runtime::capability::Capabilities;
+use runtime::event::{Completion, Notice, Transition};
+use runtime::limits::Capacities;
+use runtime::platform::drive::{Driver, NoticeSink};
+use runtime::platform::os;
+use runtime::region::Region;
+use runtime::runtime::Runtime;
+use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
+
+use crate::abi::*;
+use crate::convert;
+use crate::ext_request::htp_rt_notify_fn_t;
+use crate::ext_watch::htp_rt_ssr_fn_t;
+use crate::objects::Objects;
+
+/// What executes graphs.
+pub(crate) type Device = Vhtp<'static>;
+
+/// Address space reserved by default for the runtime, and for the memory of the virtual device. Pages count only when
+/// they are written.
+const MEMORY_DEFAULT_BYTES: usize = if usize::BITS == 64 { 1 << 30 } else { 1 << 24 };
+
+/// Subscribers of restarts at once.
+pub(crate) const SUBSCRIBERS_MAX: usize = 8;
+
+/// Everything behind the C interface.
+pub(crate) struct Instance {
+    pub(crate) driver: Driver<Device, Sink>,
+    pub(crate) objects: os::Mutex<Objects>,
+    pub(crate) device: VhtpConfig,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) threaded: bool,
+}
+
+/// How to make the instance.
+pub(crate) struct Setup {
+    pub(crate) capacities: Capacities,
+    pub(crate) memory: Option<&'static mut [MaybeUninit<u8>]>,
+    pub(crate) device_memory: Option<&'static mut [MaybeUninit<u8>]>,
+    pub(crate) threaded: bool,
+}
+
+impl Setup {
+    pub(crate) const DEFAULT: Setup = Setup {
+        capacities: Capacities::DEFAULT,
+        memory: None,
+        device_memory: None,
+        threaded: true,
+    };
+}
+
+struct Place(UnsafeCell<MaybeUninit<Instance>>);
+
+// SAFETY: written once under INIT before STATE says so, then only shared; Instance is Sync.
+unsafe impl Sync for Place {}
+
+const ABSENT: u8 = 0;
+const PRESENT: u8 = 1;
+
+static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));
+static STATE: AtomicU8 = AtomicU8::new(ABSENT);
+/// Held while the instance is made; holds what `htp_rt_vdev_configure` asked for until then.
+static INIT: os::Mutex<Option<VhtpConfig>> = os::Mutex::new(None);
+
+/// The instance; made with all defaults if there is none yet.
+pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
+    match existing() {
+        Some(instance) => Ok(instance),
+        None => {
+            let mut wanted = INIT.lock();
+            match existing() {
+                Some(instance) => Ok(instance),
+                None => make(&mut wanted, Setup::DEFAULT),
+            }
+        }
+    }
+}
+
+/// The instance, if there is one.
+pub(crate) fn existing() -> Option<&'static Instance> {
+    if STATE.load(Ordering::Acquire) != PRESENT {
+        return None;
+    }
+    // SAFETY: PRESENT is stored after the place was written, and nothing is written afterwards.
+    Some(unsafe { (*PLACE.0.get()).assume_init_ref() })
+}
+
+/// Makes the instance; refused if there is one.
+pub(crate) fn init(setup: Setup) -> Qnn_ErrorHandle_t {
+    let mut wanted = INIT.lock();
+    if existing().is_some() {
+        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+    }
+    match make(&mut wanted, setup) {
+        Ok(_) => QNN_SUCCESS,
+        Err(error) => error,
+    }
+}
+
+/// Chooses the virtual device; refused once there is an instance.
+pub(crate) fn configure_device(config: VhtpConfig) -> Qnn_ErrorHandle_t {
+    let mut wanted = INIT.lock();
+    if existing().is_some() {
+        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+    }
+    *wanted = Some(config);
+    QNN_SUCCESS
+}
+
+fn make(
+    wanted: &mut Option<VhtpConfig>,
+    setup: Setup,
+) -> Result<&'static Instance, Qnn_ErrorHandle_t> {
+    let config = wanted.unwrap_or_default();
+    let capabilities = config.platform.capabilities(config.arch);
+    let capacities = setup.capacities;
+    let memory = setup.memory.or_else(|| os::map_memory(MEMORY_DEFAULT_BYTES));
+    let device_memory = setup.device_memory.or_else(|| os::map_memory(MEMORY_DEFAULT_BYTES));
+    let (Some(memory), Some(device_memory)) = (memory, device_memory) else {
+        return Err(QNN_COMMON_ERROR_MEM_ALLOC);
+    };
+    let device_capacities = VhtpCapacities {
+        contexts: capacities.contexts,
+        graphs: capacities.graphs,
+        buffers: capacities.buffers,
+        ..VhtpCapacities::default()
+    };
+    let mut region = Region::new(memory);
+    let made = Objects::new(&mut region).and_then(|objects| {
+        let machine = Runtime::new(region, &capacities, capabilities)?;
+        let device = Vhtp::new(Region::new(device_memory), config, device_capacities)?;
+        Ok((objects, Driver::new(machine, device, Sink)))
+    });
+    let Ok((objects, driver)) = made else { return Err(QNN_COMMON_ERROR_MEM_ALLOC) };
+    let objects = os::Mutex::new(objects);
+    let threaded = setup.threaded;
+    let instance = Instance { driver, objects, device: config, capabilities, threaded };
+    // SAFETY: INIT is held and STATE is ABSENT, so nobody reads or writes the place.
+    let instance = unsafe { (*PLACE.0.get()).write(instance) };
+    let instance: &'static Instance = instance;
+    instance.driver.init();
+    instance.objects.init();
+    SUBSCRIBERS.init();
+    if threaded && instance.driver.start().is_err() {
+        return Err(QNN_COMMON_ERROR_SYSTEM);
+    }
+    STATE.store(PRESENT, Ordering::Release);
+    Ok(instance)
+}
+
+/// Whom to tell of a completion.
+#[derive(Clone, Copy)]
+pub(crate) enum Notify {
+    /// The function of a QNN client.
+    Qnn(Qnn_NotifyFn_t),
+    /// The function of a client of the extension.
+    Extension(htp_rt_notify_fn_t),
+}
+
+/// The words that carry a notification through the runtime: kind, function, parameter.
+pub(crate) fn user_data(notify: Notify, param: *mut c_void) -> [usize; 3] {
+    let param = param.expose_provenance();
+    match notify {
+        Notify::Qnn(function) => {
+            let function = function.map_or(0, |f| (f as *const ()).expose_provenance());
+            [0, function, param]
+        }
+        Notify::Extension(function) => {
+            let function = function.map_or(0, |f| (f as *const ()).expose_provenance());
+            [1, function, param]
+        }
+    }
+}
+
+/// A subscriber of restarts.
+#[derive(Clone, Copy)]
+pub(crate) struct Subscriber {
+    pub(crate) id: u32,
+    pub(crate) function: htp_rt_ssr_fn_t,
+    /// The client's parameter, as an address.
+    pub(crate) param: usize,
+}
+
+/// All subscribers, and the id given out last.
+pub(crate) struct Subscribers {
+    pub(crate) list: [Option<Subscriber>; SUBSCRIBERS_MAX],
+    pub(crate) last_id: u32,
+}
+
+pub(crate) static SUBSCRIBERS: os::Mutex<Subscribers> =
+    os::Mutex::new(Subscribers { list: [None; SUBSCRIBERS_MAX], last_id: 0 });
+
+/// Turns notices into calls of the clients' functions.
+pub(crate) struct Sink;
+
+impl NoticeSink for Sink {
+    fn deliver(&self, notice: Notice) {
+        match notice {
+            Notice::Completion(completion) => deliver_completion(&completion),
+            Notice::Restart(transition) => deliver_transition(&transition),
+        }
+    }
+}
+
+fn deliver_completion(completion: &Completion) {
+    let [kind, function, param] = completion.user_data;
+    if function == 0 {
+        return;
+    }
+    let param = core::ptr::with_exposed_provenance_mut::<c_void>(param);
+    let function = core::ptr::with_exposed_provenance::<()>(function);
+    let report = convert::completion(completion);
+    if kind == 0 {
+        // SAFETY: `user_data` stored a non-null function of this type under this kind.
+        let function: Qnn_NotifyFn_t = unsafe { core::mem::transmute(function) };
+        if let Some(function) = function {
+            // SAFETY: the client promised a function that may be called with its parameter.
+            unsafe { function(param, Qnn_NotifyStatus_t { error: report.error }) };
+        }
+    } else {
+        // SAFETY: as above.
+        let function: htp_rt_notify_fn_t = unsafe { core::mem::transmute(function) };
+        if let Some(function) = function {
+            // SAFETY: as above; the report outlives the call.
+            unsafe { function(param, &report) };
+        }
+    }
+}
+
+fn deliver_transition(transition: &Transition) {
+    let subscribers = SUBSCRIBERS.lock().list;
+    let event = convert::ssr_event(transition);
+    for subscriber in subscribers.iter().flatten() {
+        if let Some(function) = subscriber.function {
+            let param = core::ptr::with_exposed_provenance_mut::<c_void>(subscriber.param);
+            // SAFETY: the client promised a function that may be called until it unsubscribes.
+            unsafe { function(param, &event) };
+        }
+    }
+}

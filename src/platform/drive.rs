@@ -1,0 +1,340 @@
+//! The drive loop: carries commands down to the device and events up to the runtime, and delivers notices.
+//!
+//! Two locks. `device` is the driver's role: whoever holds it steps the device. `runtime` protects the machine; it is
+//! taken inside the role, for bounded work, and never while the device works. With threads, a worker drives whatever no
+//! caller drives, and a completion thread delivers notices. A blocking caller drives itself while the role is free, so
+//! a blocking execution on an idle system needs no thread switch. Without threads, [`Driver::poll`] does both jobs and
+//! time is what its caller says.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use super::os::{self, Condvar, Mutex, SpawnError, ThreadId, ThreadMain};
+use crate::device::{Device, Event, Step};
+use crate::event::Notice;
+use crate::runtime::Runtime;
+use crate::time::Instant;
+
+/// Who hears the notices. Called outside all locks, on the completion thread or in [`Driver::poll`].
+pub trait NoticeSink: Sync {
+    /// One notice; each comes exactly once, in order.
+    fn deliver(&self, notice: Notice);
+}
+
+/// The wait of a blocking call ended before its answer came. What it began goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitTimeout;
+
+/// What a blocking call finds when it looks.
+pub enum Answer<R> {
+    /// The call is done.
+    Ready(R),
+    /// Not yet: look again after the next event.
+    Pending,
+}
+
+/// The runtime, its device and those who wait for them.
+pub struct Driver<D: 'static, S: 'static> {
+    runtime: Mutex<Runtime<'static>>,
+    device: Mutex<D>,
+    sink: S,
+    /// Wakes the worker.
+    work: Condvar,
+    /// Wakes blocking callers: something changed.
+    progress: Condvar,
+    /// Wakes the completion thread, and whoever waits for it to be done.
+    notices: Condvar,
+    /// Blocking callers on `progress`.
+    waiting: AtomicU32,
+    /// Callers that want the device; the driver steps aside for them.
+    device_wanted: AtomicU32,
+    /// When the worker wakes by itself: 0 while it is awake. Changed under the runtime's lock.
+    worker_wakes_us: AtomicU64,
+    /// A notice left the runtime and its client is being told. Changed under the runtime's lock.
+    delivering: AtomicBool,
+    /// Time when the device wants to be stepped again, as far as the last driver knew; `u64::MAX` if never.
+    device_due_us: AtomicU64,
+    /// Threads run; otherwise the owner polls.
+    threaded: AtomicBool,
+    /// Time as the last `poll` gave it.
+    polled_now_us: AtomicU64,
+    completion_thread: Mutex<Option<ThreadId>>,
+}
+
+struct Worker;
+struct Completions;
+
+impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
+    /// Puts a runtime on a device. Place it where it stays, then call [`Driver::start`] or [`Driver::poll`].
+    pub const fn new(runtime: Runtime<'static>, device: D, sink: S) -> Self {
+        Self {
+            runtime: Mutex::new(runtime),
+            device: Mutex::new(device),
+            sink,
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            notices: Condvar::new(),
+            waiting: AtomicU32::new(0),
+            device_wanted: AtomicU32::new(0),
+            worker_wakes_us: AtomicU64::new(0),
+            delivering: AtomicBool::new(false),
+            device_due_us: AtomicU64::new(u64::MAX),
+            threaded: AtomicBool::new(false),
+            polled_now_us: AtomicU64::new(0),
+            completion_thread: Mutex::new(None),
+        }
+    }
+
+    /// Prepares the locks. Before any other call.
+    pub fn init(&'static self) {
+        self.runtime.init();
+        self.device.init();
+        self.completion_thread.init();
+        for condition in [&self.work, &self.progress, &self.notices] {
+            condition.init();
+        }
+    }
+
+    /// Starts the worker and the completion thread.
+    pub fn start(&'static self) -> Result<(), SpawnError> {
+        self.threaded.store(true, Ordering::Release);
+        let completions = os::spawn::<Self, Completions>(self, c"htp-complete")?;
+        *self.completion_thread.lock() = Some(completions);
+        os::spawn::<Self, Worker>(self, c"htp-worker")?;
+        Ok(())
+    }
+
+    fn is_threaded(&self) -> bool {
+        self.threaded.load(Ordering::Acquire)
+    }
+
+    /// Present time: of the monotonic clock with threads, of the last `poll` without.
+    pub fn now(&self) -> Instant {
+        if self.is_threaded() {
+            os::now()
+        } else {
+            Instant::from_us(self.polled_now_us.load(Ordering::Acquire))
+        }
+    }
+
+    /// Makes a call that answers at once. Bounded by the runtime's own work.
+    pub fn call<R>(&self, call: impl FnOnce(&mut Runtime<'static>, Instant) -> R) -> R {
+        let mut runtime = self.runtime.lock();
+        let answer = call(&mut runtime, self.now());
+        self.hand_over(&runtime);
+        answer
+    }
+
+    /// Makes a call that may have to wait: `look` is asked again after each event until it answers, at most
+    /// `timeout_us`. Drives the device meanwhile if nobody else does.
+    pub fn call_blocking<R>(
+        &self,
+        timeout_us: u64,
+        mut look: impl FnMut(&mut Runtime<'static>, Instant) -> Answer<R>,
+    ) -> Result<R, WaitTimeout> {
+        let deadline = self.now().after_us(timeout_us);
+        loop {
+            let mut answer = None;
+            let mut done = |runtime: &mut Runtime<'static>, now: Instant| {
+                if let Answer::Ready(ready) = look(runtime, now) {
+                    answer = Some(Ok(ready));
+                } else if now >= deadline {
+                    answer = Some(Err(WaitTimeout));
+                }
+                answer.is_some()
+            };
+            let drove = self.drive_if_free(&mut done);
+            let mut runtime = self.runtime.lock();
+            let now = self.now();
+            if !done(&mut runtime, now) && !self.is_threaded() && drove {
+                // Nobody else can move anything, and time stands still.
+                answer = Some(Err(WaitTimeout));
+            }
+            self.hand_over(&runtime);
+            if let Some(answer) = answer {
+                return answer;
+            }
+            self.waiting.fetch_add(1, Ordering::AcqRel);
+            let runtime = self.progress.wait_until(runtime, deadline);
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            drop(runtime);
+        }
+    }
+
+    /// Works on the device itself: fault injection, journals. Waits for the present step to end.
+    pub fn with_device<R>(&self, call: impl FnOnce(&mut D) -> R) -> R {
+        self.device_wanted.fetch_add(1, Ordering::AcqRel);
+        let mut device = self.device.lock();
+        self.device_wanted.fetch_sub(1, Ordering::AcqRel);
+        let answer = call(&mut device);
+        drop(device);
+        self.device_due_us.store(0, Ordering::Release);
+        self.hand_over(&self.runtime.lock());
+        answer
+    }
+
+    /// Waits until every notice so far was delivered, at most `timeout_us`. On the completion thread itself, where it
+    /// could only wait for itself, it returns at once.
+    pub fn flush_notices(&self, timeout_us: u64) -> Result<(), WaitTimeout> {
+        if self.on_completion_thread() {
+            return Ok(());
+        }
+        self.call_blocking(timeout_us, |runtime, _| {
+            if runtime.has_notice() {
+                Answer::Pending
+            } else {
+                Answer::Ready(())
+            }
+        })
+    }
+
+    /// Whether the caller is the completion thread, that is, inside a notification.
+    pub fn on_completion_thread(&self) -> bool {
+        *self.completion_thread.lock() == Some(os::current_thread())
+    }
+
+    /// Without threads: drives at time `now_us` until the device waits, and delivers notices. Gives the time at which
+    /// to poll again at the latest, `u64::MAX` if only a call can bring something.
+    pub fn poll(&self, now_us: u64) -> u64 {
+        self.polled_now_us.fetch_max(now_us, Ordering::AcqRel);
+        loop {
+            self.drive_if_free(|_, _| false);
+            if !self.deliver_one() {
+                break;
+            }
+        }
+        let runtime = self.runtime.lock();
+        self.next_due(&runtime).as_us()
+    }
+
+    /// Drives if nobody else does, until `done` or the device waits. Gives whether it drove.
+    fn drive_if_free(&self, done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) -> bool {
+        let Some(mut device) = self.device.try_lock() else { return false };
+        self.drive(&mut device, done);
+        drop(device);
+        // Whatever came while the role was held, or is left over, is somebody else's now.
+        self.hand_over(&self.runtime.lock());
+        true
+    }
+
+    fn drive(&self, device: &mut D, mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) {
+        let mut event: Option<Event> = None;
+        loop {
+            let now = self.now();
+            {
+                let mut runtime = self.runtime.lock();
+                let happened = event.is_some();
+                if let Some(event) = event.take() {
+                    runtime.handle_event(now, event);
+                }
+                if runtime.poll_timeout().is_some_and(|due| due <= now) {
+                    runtime.handle_timeout(now);
+                }
+                while let Some(command) = runtime.poll_command(now) {
+                    device.submit(now, command);
+                }
+                if happened {
+                    self.announce(&runtime);
+                }
+                if done(&mut runtime, now) {
+                    self.device_due_us.store(0, Ordering::Release);
+                    return;
+                }
+            }
+            match device.step(now) {
+                Step::Event(happened) => event = Some(happened),
+                Step::Worked => {}
+                Step::Waiting(due) => {
+                    let due_us = due.map_or(u64::MAX, Instant::as_us);
+                    self.device_due_us.store(due_us, Ordering::Release);
+                    return;
+                }
+            }
+            if event.is_none() && self.device_wanted.load(Ordering::Acquire) > 0 {
+                self.device_due_us.store(0, Ordering::Release);
+                return;
+            }
+        }
+    }
+
+    /// Tells those who wait that something changed.
+    fn announce(&self, runtime: &Runtime<'static>) {
+        if runtime.has_notice() {
+            self.notices.notify_all();
+        }
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            self.progress.notify_all();
+        }
+    }
+
+    /// Wakes the worker if there is something to drive, the completion thread if there is something to say.
+    fn hand_over(&self, runtime: &Runtime<'static>) {
+        if !self.is_threaded() {
+            return;
+        }
+        self.announce(runtime);
+        let wakes = Instant::from_us(self.worker_wakes_us.load(Ordering::Acquire));
+        if wakes > Instant::ZERO && (runtime.has_command() || self.next_due(runtime) < wakes) {
+            self.work.notify_one();
+        }
+    }
+
+    fn next_due(&self, runtime: &Runtime<'static>) -> Instant {
+        let device = Instant::from_us(self.device_due_us.load(Ordering::Acquire));
+        runtime.poll_timeout().map_or(device, |due| due.min(device))
+    }
+
+    fn run_worker(&'static self) {
+        loop {
+            while self.device_wanted.load(Ordering::Acquire) > 0 {
+                // Whoever wants the device is blocked on its lock, which is free now.
+                drop(self.device.lock());
+            }
+            self.drive_if_free(|_, _| false);
+            let runtime = self.runtime.lock();
+            let due = self.next_due(&runtime);
+            if due > self.now() && !runtime.has_command() {
+                self.worker_wakes_us.store(due.as_us(), Ordering::Release);
+                let runtime = self.work.wait_until(runtime, due);
+                self.worker_wakes_us.store(0, Ordering::Release);
+                drop(runtime);
+            }
+        }
+    }
+
+    fn run_completions(&'static self) {
+        loop {
+            while self.deliver_one() {}
+            let runtime = self.runtime.lock();
+            if !runtime.has_notice() {
+                drop(self.notices.wait_until(runtime, Instant::FAR));
+            }
+        }
+    }
+
+    /// Tells one client one thing, outside the lock.
+    fn deliver_one(&self) -> bool {
+        let mut runtime = self.runtime.lock();
+        let now = self.now();
+        let Some(notice) = runtime.poll_notice(now) else { return false };
+        self.delivering.store(true, Ordering::Release);
+        drop(runtime);
+        self.sink.deliver(notice);
+        let runtime = self.runtime.lock();
+        self.delivering.store(false, Ordering::Release);
+        // Hearing a completion freed a slot and may have let a closing context go.
+        self.hand_over(&runtime);
+        true
+    }
+}
+
+impl<D: Device<'static> + Send, S: NoticeSink> ThreadMain<Driver<D, S>> for Worker {
+    fn main(driver: &'static Driver<D, S>) {
+        driver.run_worker();
+    }
+}
+
+impl<D: Device<'static> + Send, S: NoticeSink> ThreadMain<Driver<D, S>> for Completions {
+    fn main(driver: &'static Driver<D, S>) {
+        driver.run_completions();
+    }
+}

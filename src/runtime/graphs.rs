@@ -1,0 +1,313 @@
+//! Graphs: online composition, loading of tables, finalization.
+
+use super::objects::{ContextState, Graph, GraphState, IoTensor};
+use super::outbox::Control;
+use super::Runtime;
+use crate::capability::Capabilities;
+use crate::device::{GraphReport, PrepareError};
+use crate::error::{CreateError, HandleError, Status};
+use crate::graph::{BuildError, GraphBuilder, GraphTable, OpSpec, TensorSpec};
+use crate::handle::{ContextId, GraphId};
+use crate::memory::ClientMemory;
+use crate::region::{RegionSlice, SharedBytes};
+use crate::sched::Priority;
+
+/// What `graph_io` tells of an input or output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// The QNN tensor id.
+    pub id: u32,
+    /// Bytes of the tensor.
+    pub size_bytes: usize,
+}
+
+/// What submit needs of a graph: its inputs and outputs, and a row of memories for each slot of the queue.
+type Rows<'m> = (RegionSlice<'m, IoTensor>, RegionSlice<'m, ClientMemory>);
+
+impl<'m> Runtime<'m> {
+    /// Begins the online composition of a graph. The name must be new in the context. Without `priority` the graph
+    /// has its context's. Linear in the number of graphs.
+    pub fn graph_create(
+        &mut self,
+        context: ContextId,
+        name: &str,
+        priority: Option<Priority>,
+    ) -> Result<GraphId, CreateError> {
+        if !self.capabilities.contains(Capabilities::ONLINE_COMPOSITION) {
+            return Err(CreateError::NotSupported);
+        }
+        self.check_graph_room(context)?;
+        if self.context(context)?.state != ContextState::Ready {
+            return Err(HandleError::Invalid.into());
+        }
+        if self.graph_by_name(context, name).is_ok() {
+            return Err(CreateError::DuplicateName);
+        }
+        let builder = GraphBuilder::new(&mut self.region, name)?;
+        self.insert_graph(context, GraphState::Composing(builder), priority)
+    }
+
+    /// Adds a tensor to a graph under construction; gives its index. Static data is copied.
+    /// Linear in the number of the graph's tensors.
+    pub fn graph_add_tensor(
+        &mut self,
+        id: GraphId,
+        spec: &TensorSpec<'_>,
+    ) -> Result<u32, CreateError> {
+        let (builder, region) = self.composing(id)?;
+        Ok(builder.add_tensor(region, spec)?)
+    }
+
+    /// Adds an operation to a graph under construction, behind those it has.
+    pub fn graph_add_op(&mut self, id: GraphId, spec: &OpSpec<'_>) -> Result<(), CreateError> {
+        let (builder, region) = self.composing(id)?;
+        Ok(builder.add_op(region, spec)?)
+    }
+
+    /// Index of the tensor with this id in a graph under construction. Linear in the number of its tensors.
+    pub fn graph_tensor_by_id(&self, id: GraphId, tensor: u32) -> Result<u32, CreateError> {
+        match &self.graph(id)?.state {
+            GraphState::Composing(builder) => {
+                builder.tensor_by_id(tensor).ok_or(CreateError::Build(BuildError::NoSuchTensor))
+            }
+            _ => Err(CreateError::AlreadyFinalized),
+        }
+    }
+
+    /// Ends the construction: writes the graph table and has the device prepare it. Executable when `graph_status` is
+    /// `Ready`. On an error the graph stays under construction. Linear in the size of the graph.
+    pub fn graph_finalize(&mut self, id: GraphId) -> Result<(), CreateError> {
+        let context = self.graph(id)?.context;
+        let depth = self.context(context)?.queue.depth();
+        let (builder, region) = self.composing(id)?;
+        let table = builder.write(region)?;
+        let prepared = self.make_rows(&table, depth);
+        let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
+        match prepared {
+            Ok((io, rows)) => {
+                (graph.io, graph.rows, graph.table) = (io, rows, Some(table));
+                let composing = core::mem::replace(&mut graph.state, GraphState::Preparing);
+                if let GraphState::Composing(builder) = composing {
+                    builder.release(&mut self.region);
+                }
+                self.send_prepare(id, context);
+                Ok(())
+            }
+            Err(error) => {
+                self.give_back(table);
+                Err(error)
+            }
+        }
+    }
+
+    /// Adds a graph from a table that was made before: baked into flash, or part of a context binary. It is used in
+    /// place, and given back to the region with the graph, or at once on an error. Without `priority` the graph has
+    /// its context's. Executable when `graph_status` is `Ready`; if the context is still being created, it waits for
+    /// the graph and fails with it. Linear in the size of the table.
+    pub fn graph_load(
+        &mut self,
+        context: ContextId,
+        table: SharedBytes<'m>,
+        priority: Option<Priority>,
+    ) -> Result<GraphId, CreateError> {
+        match self.prepare_load(context, &table) {
+            Ok((io, rows)) => {
+                let id = self.insert_graph(context, GraphState::Preparing, priority)?;
+                if let Ok(graph) = self.graphs.get_mut(id) {
+                    (graph.io, graph.rows, graph.table) = (io, rows, Some(table));
+                }
+                self.send_prepare(id, context);
+                Ok(id)
+            }
+            Err(error) => {
+                // A part of a binary stays with the binary's other owners.
+                let _ = self.region.reclaim(table);
+                Err(error)
+            }
+        }
+    }
+
+    fn prepare_load(
+        &mut self,
+        context: ContextId,
+        table: &SharedBytes<'m>,
+    ) -> Result<Rows<'m>, CreateError> {
+        self.check_graph_room(context)?;
+        let depth = self.context(context)?.queue.depth();
+        GraphTable::parse(table).map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
+        self.make_rows(table, depth)
+    }
+
+    fn send_prepare(&mut self, id: GraphId, context: ContextId) {
+        if let Ok(context) = self.contexts.get_mut(context) {
+            context.answers_due = context.answers_due.saturating_add(1);
+        }
+        self.send(Control::GraphPrepare(id));
+    }
+
+    /// Whether a finalized graph is executable yet; an error says why it never will be.
+    pub fn graph_status(&self, id: GraphId) -> Result<Status, CreateError> {
+        match &self.graph(id)?.state {
+            GraphState::Ready => Ok(Status::Ready),
+            GraphState::Preparing => Ok(Status::Pending),
+            GraphState::Failed(error) => Err(CreateError::Device(*error)),
+            GraphState::Composing(_) | GraphState::Releasing => {
+                Err(CreateError::Handle(HandleError::Invalid))
+            }
+        }
+    }
+
+    /// The graph with this name in a context. Linear in the number of graphs.
+    pub fn graph_by_name(&self, context: ContextId, name: &str) -> Result<GraphId, HandleError> {
+        self.context(context)?;
+        let mut graphs = self.graphs.iter().filter(|(_, graph)| graph.context == context);
+        let found = graphs.find(|(_, graph)| match (&graph.state, &graph.table) {
+            (GraphState::Composing(builder), _) => builder.name() == name,
+            (_, Some(table)) => GraphTable::open(table).is_ok_and(|table| table.name() == name),
+            _ => false,
+        });
+        found.map(|(id, _)| id).ok_or(HandleError::Invalid)
+    }
+
+    /// The graphs of a context, in slot order. Linear in the number of graphs.
+    pub fn graphs_of(&self, context: ContextId) -> impl Iterator<Item = GraphId> + use<'_, 'm> {
+        let graphs = self.graphs.iter().filter(move |(_, graph)| graph.context == context);
+        graphs.map(|(id, _)| id)
+    }
+
+    /// The table of a finalized graph.
+    pub fn graph_table(&self, id: GraphId) -> Result<GraphTable<'_>, HandleError> {
+        let table = self.graph(id)?.table.as_deref().ok_or(HandleError::Invalid)?;
+        GraphTable::open(table).map_err(|_| HandleError::Invalid)
+    }
+
+    /// What a prepared graph takes on the device.
+    pub fn graph_report(&self, id: GraphId) -> Result<GraphReport, HandleError> {
+        Ok(self.graph(id)?.report)
+    }
+
+    /// Input or output `index` of a finalized graph: inputs first.
+    pub fn graph_io(&self, id: GraphId, index: usize) -> Result<Option<TensorInfo>, HandleError> {
+        let io = self.graph(id)?.io.get(index);
+        Ok(io.map(|tensor| TensorInfo { id: tensor.id, size_bytes: tensor.size_bytes }))
+    }
+
+    /// The context of a graph.
+    pub fn graph_context(&self, id: GraphId) -> Result<ContextId, HandleError> {
+        Ok(self.graph(id)?.context)
+    }
+
+    /// Effective priority of a graph.
+    pub fn graph_priority(&self, id: GraphId) -> Result<Priority, HandleError> {
+        Ok(self.graph(id)?.priority)
+    }
+
+    /// Changes the priority of a graph for executions from here on (PRIO-009). Refused with `Config` while it has
+    /// asynchronous requests in flight (ASYNC-027, C-11).
+    pub fn graph_set_priority(
+        &mut self,
+        id: GraphId,
+        priority: Priority,
+    ) -> Result<(), CreateError> {
+        if self.graph(id)?.active_async > 0 {
+            return Err(CreateError::Config);
+        }
+        let priority = self.effective_priority(priority);
+        if let Ok(graph) = self.graphs.get_mut(id) {
+            graph.priority = priority;
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_graph_prepared(
+        &mut self,
+        id: GraphId,
+        result: Result<GraphReport, PrepareError>,
+    ) {
+        let graph = self.graphs.get_mut(id).ok();
+        let Some(graph) = graph.filter(|graph| matches!(graph.state, GraphState::Preparing)) else {
+            return self.late();
+        };
+        let context = graph.context;
+        match result {
+            Ok(report) => {
+                graph.report = report;
+                graph.state = GraphState::Ready;
+            }
+            Err(error) => graph.state = GraphState::Failed(error),
+        }
+        self.answered(context, result.err());
+    }
+
+    pub(super) fn on_graph_released(&mut self, id: GraphId) {
+        let graph = self.graphs.get(id).ok();
+        let Some(graph) = graph.filter(|graph| matches!(graph.state, GraphState::Releasing)) else {
+            return self.late();
+        };
+        let context = graph.context;
+        self.drop_graph(id);
+        self.answered(context, None);
+    }
+
+    fn composing(
+        &mut self,
+        id: GraphId,
+    ) -> Result<(&mut GraphBuilder<'m>, &mut crate::region::Region<'m>), CreateError> {
+        self.graph(id)?;
+        match self.graphs.get_mut(id).map(|graph| &mut graph.state) {
+            Ok(GraphState::Composing(builder)) => Ok((builder, &mut self.region)),
+            _ => Err(CreateError::AlreadyFinalized),
+        }
+    }
+
+    fn insert_graph(
+        &mut self,
+        id: ContextId,
+        state: GraphState<'m>,
+        priority: Option<Priority>,
+    ) -> Result<GraphId, CreateError> {
+        let inherited = self.contexts.get(id).map_err(|_| HandleError::Invalid)?.priority;
+        let priority = self.effective_priority(priority.unwrap_or(inherited));
+        let graph = Graph {
+            state,
+            context: id,
+            epoch: self.ssr.epoch(),
+            priority,
+            table: None,
+            io: RegionSlice::empty(),
+            rows: RegionSlice::empty(),
+            active_async: 0,
+            active_blocking: 0,
+            report: GraphReport::default(),
+        };
+        let graph = self.graphs.insert(self.ssr.epoch(), graph)?;
+        if let Ok(context) = self.contexts.get_mut(id) {
+            context.graphs = context.graphs.saturating_add(1);
+        }
+        Ok(graph)
+    }
+
+    /// The memory that submit will need: what to bind, and a row for each slot of the queue.
+    fn make_rows(&mut self, table: &SharedBytes<'m>, depth: u16) -> Result<Rows<'m>, CreateError> {
+        let table =
+            GraphTable::open(table).map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
+        let (inputs, outputs) = (table.inputs(), table.outputs());
+        let count = inputs.len().saturating_add(outputs.len());
+        let io = self.region.alloc_with(count, |index| {
+            let tensor = inputs.at(index);
+            let tensor = tensor.or_else(|| outputs.at(index.saturating_sub(inputs.len())));
+            tensor.map_or(IoTensor { id: 0, size_bytes: 0 }, |tensor| IoTensor {
+                id: tensor.id(),
+                size_bytes: tensor.size_bytes(),
+            })
+        })?;
+        let cells = count.saturating_mul(usize::from(depth));
+        match self.region.alloc(cells, ClientMemory::NONE) {
+            Ok(rows) => Ok((io, rows)),
+            Err(error) => {
+                self.region.free(io);
+                Err(error.into())
+            }
+        }
+    }
+}

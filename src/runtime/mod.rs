@@ -1,0 +1,371 @@
+//! The runtime as a pure machine: calls and events in, commands and notices out.
+//!
+//! It has no clock, no lock and no thread. Whoever owns it runs this loop ([`crate::platform`] does, for C clients):
+//!
+//! 1. make one call (`submit`, `context_create`, …), or hand in one event (`handle_event`), or say what time it is
+//!    (`handle_timeout`);
+//! 2. drain `poll_command` into the device;
+//! 3. drain `poll_notice` to the clients, outside any lock;
+//! 4. step the device; when it waits, sleep until the earlier of its time and `poll_timeout`; begin again.
+//!
+//! A spurious or early `handle_timeout` does nothing. Work per call is constant unless its documentation says
+//! otherwise. Nothing is allocated after a graph is prepared.
+
+mod buffers;
+mod contexts;
+mod graphs;
+mod objects;
+mod outbox;
+mod profiles;
+mod requests;
+mod restart;
+
+pub use contexts::{ContextConfig, ContextCounts, ContextStats};
+pub use graphs::TensorInfo;
+pub use requests::{IoBinding, IoSource, SubmitOptions};
+
+use objects::{Buffers, Context, ContextState, Contexts, Graph, Graphs};
+use outbox::{Control, Outbox};
+
+use crate::capability::Capabilities;
+use crate::device::{Command, Event};
+use crate::error::HandleError;
+use crate::event::Notice;
+use crate::handle::{kind, ContextId, Epoch, GraphId};
+use crate::limits::{Capacities, PRIORITY_LEVELS};
+use crate::memory::ClientMemory;
+use crate::profile::{Profile, Trace, TraceKind, TraceRecord};
+use crate::queue::{Deadlines, List, RequestRef};
+use crate::region::{OutOfMemory, Region};
+use crate::sched::InFlight;
+use crate::slots::Slots;
+use crate::ssr::{Machine, State};
+use crate::time::Instant;
+
+/// What went wrong without being anybody's request: counted, never silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Counters {
+    /// Answers of an earlier epoch, or to nothing we asked: dropped.
+    pub late_events: u64,
+    /// Blocks that a device had not given back when their owner was released: leaked.
+    pub blocks_leaked: u64,
+    /// Internal rules that did not hold. Each is a bug of the runtime or of a device.
+    pub faults: u64,
+    /// Restarts because the device made no progress.
+    pub hangs: u64,
+}
+
+/// The runtime. `'m` is the life of the memory that it was given.
+pub struct Runtime<'m> {
+    region: Region<'m>,
+    capabilities: Capabilities,
+    contexts: Contexts<'m>,
+    graphs: Graphs<'m>,
+    buffers: Buffers<'m>,
+    profiles: Slots<'m, kind::Profile, Profile>,
+    run_lists: [List; PRIORITY_LEVELS],
+    /// Requests in `run_lists`.
+    queued: u32,
+    interrupted: List,
+    done: List,
+    in_flight: InFlight,
+    deadlines: Deadlines<'m>,
+    /// Requests that contexts created from here on may still have in their queues.
+    requests_free: u16,
+    /// Number of the last accepted request.
+    serial: u32,
+    outbox: Outbox<'m>,
+    ssr: Machine,
+    hang: restart::HangWatch,
+    trace: Trace<'m>,
+    counters: Counters,
+}
+
+impl<'m> Runtime<'m> {
+    /// Sets up all tables in `region`; what is left of it serves the creation paths.
+    /// Fails if the region is smaller than [`Runtime::memory_required`].
+    pub fn new(
+        mut region: Region<'m>,
+        capacities: &Capacities,
+        capabilities: Capabilities,
+    ) -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            contexts: Slots::new(&mut region, capacities.contexts)?,
+            graphs: Slots::new(&mut region, capacities.graphs)?,
+            buffers: Slots::new(&mut region, capacities.buffers)?,
+            profiles: Slots::new(&mut region, capacities.profiles)?,
+            run_lists: [List::EMPTY; PRIORITY_LEVELS],
+            queued: 0,
+            interrupted: List::EMPTY,
+            done: List::EMPTY,
+            in_flight: InFlight::new(capabilities.contains(Capabilities::PARALLEL_GRAPHS)),
+            deadlines: Deadlines::new(&mut region, capacities.requests)?,
+            requests_free: capacities.requests,
+            serial: 0,
+            outbox: Outbox::new(&mut region, capacities)?,
+            ssr: Machine::new(),
+            hang: restart::HangWatch::IDLE,
+            trace: Trace::new(&mut region, capacities.trace_records)?,
+            counters: Counters::default(),
+            capabilities,
+            region,
+        })
+    }
+
+    /// Bytes of region that [`Runtime::new`] takes for these capacities, with the allocator's overhead. Contexts,
+    /// graphs and their data need more on top, when they are created.
+    pub const fn memory_required(capacities: &Capacities) -> usize {
+        const BLOCK_OVERHEAD: usize = 64;
+        let tables = [
+            Slots::<'m, kind::Context, Context<'m>>::bytes(capacities.contexts),
+            Slots::<'m, kind::Graph, Graph<'m>>::bytes(capacities.graphs),
+            Slots::<'m, kind::Buffer, objects::Buffer>::bytes(capacities.buffers),
+            Slots::<'m, kind::Profile, Profile>::bytes(capacities.profiles),
+            size_of::<RequestRef>().saturating_mul(capacities.requests as usize),
+            Outbox::bytes(capacities),
+            size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),
+        ];
+        let mut sum = BLOCK_OVERHEAD;
+        let mut largest = 0;
+        let mut rest: &[usize] = &tables;
+        while let [first, tail @ ..] = rest {
+            sum = sum.saturating_add(*first).saturating_add(BLOCK_OVERHEAD);
+            if *first > largest {
+                largest = *first;
+            }
+            rest = tail;
+        }
+        // The allocator looks for a block of the next of the 32 sizes between two powers of two.
+        sum.saturating_add(largest / 32)
+    }
+
+    /// What the platform allows.
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// Phase of the connection to the DSP.
+    pub fn state(&self) -> State {
+        self.ssr.state()
+    }
+
+    /// Present life of the DSP.
+    pub fn epoch(&self) -> Epoch {
+        self.ssr.epoch()
+    }
+
+    /// Restarts that began since init.
+    pub fn restarts(&self) -> u32 {
+        self.ssr.restarts()
+    }
+
+    /// What went wrong so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The trace.
+    pub fn trace(&self) -> &Trace<'m> {
+        &self.trace
+    }
+
+    /// The allocator of the creation paths, to look at.
+    pub fn region(&self) -> &Region<'m> {
+        &self.region
+    }
+
+    /// The allocator of the creation paths, to take memory for what is handed in (a binary, a buffer).
+    pub fn region_mut(&mut self) -> &mut Region<'m> {
+        &mut self.region
+    }
+
+    /// Whether nothing is queued, running, under construction on the device or waiting to be heard.
+    /// Linear in the number of contexts and buffers.
+    pub fn is_idle(&self) -> bool {
+        let epoch = self.epoch();
+        let owed = |context: &Context<'_>| context.answers_due > 0 && context.epoch == epoch;
+        let mapping = |buffer: &objects::Buffer| buffer.is_pending() && buffer.epoch == epoch;
+        self.queued == 0
+            && self.in_flight.is_empty()
+            && self.outbox.is_empty()
+            && self.done.is_empty()
+            && self.interrupted.is_empty()
+            && !self.contexts.iter().any(|(_, context)| owed(context))
+            && !self.buffers.iter().any(|(_, buffer)| mapping(buffer))
+    }
+
+    /// The next command for the device. Call until `None` after every call and event.
+    pub fn poll_command(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
+        while let Some(control) = self.outbox.pop() {
+            // Objects that vanished since are skipped; each skip consumes an entry, so the loop ends.
+            if self.control_is_due(&control) {
+                return self.control_command(control);
+            }
+        }
+        self.dispatch(now)
+    }
+
+    /// Takes in what happened on the device. Answers of another epoch are dropped and counted.
+    pub fn handle_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Connected { epoch } => self.on_connected(now, epoch),
+            Event::ConnectFailed { epoch } => self.on_connect_failed(now, epoch),
+            Event::Crashed { epoch } if epoch == self.epoch() => self.on_crash(now),
+            Event::ContextCreated { context, epoch, result } if epoch == self.epoch() => {
+                self.on_context_created(context, result);
+            }
+            Event::ContextReleased { context, epoch } if epoch == self.epoch() => {
+                self.on_context_released(context);
+            }
+            Event::GraphPrepared { graph, epoch, result } if epoch == self.epoch() => {
+                self.on_graph_prepared(graph, result);
+            }
+            Event::GraphReleased { graph, epoch } if epoch == self.epoch() => {
+                self.on_graph_released(graph);
+            }
+            Event::BufferMapped { buffer, epoch, result } if epoch == self.epoch() => {
+                self.on_buffer_mapped(buffer, result);
+            }
+            Event::BufferUnmapped { epoch, .. } if epoch == self.epoch() => {}
+            Event::Executed { request, epoch, result } if epoch == self.epoch() => {
+                self.on_executed(now, request, result);
+            }
+            Event::Alive { epoch, steps } if epoch == self.epoch() => self.on_alive(now, steps),
+            _ => self.late(),
+        }
+    }
+
+    /// Does what is due by `now`: time-outs, connection attempts, the watch over a silent device. At most
+    /// [`crate::limits::DEADLINES_PER_CALL`] time-outs per call; call again while `poll_timeout` is not after `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire_deadlines(now);
+        self.drive_restart(now);
+        self.watch_for_hang(now);
+    }
+
+    /// When `handle_timeout` has something to do next. Changes with every call and event.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadline = self.deadlines.earliest(&self.contexts);
+        [deadline, self.ssr.timer(), self.hang.timer()].into_iter().flatten().min()
+    }
+
+    /// The next thing a client must hear. Call until `None` after every call and event, and deliver outside any lock.
+    ///
+    /// Requests caught by a restart come up here once the connection is back or lost, never before (SSR-005).
+    pub fn poll_notice(&mut self, now: Instant) -> Option<Notice> {
+        if let Some(transition) = self.ssr.poll_transition() {
+            return Some(Notice::Restart(transition));
+        }
+        self.next_completion(now).map(Notice::Completion)
+    }
+
+    /// Whether `poll_notice` has something to say now.
+    pub fn has_notice(&self) -> bool {
+        let settled = matches!(self.state(), State::Online | State::AfterPowerUp | State::Lost);
+        self.ssr.has_transition()
+            || !self.done.is_empty()
+            || (settled && !self.interrupted.is_empty())
+    }
+
+    /// Whether `poll_command` has something to say now.
+    pub fn has_command(&self) -> bool {
+        !self.outbox.is_empty() || self.next_to_start().is_some()
+    }
+
+    fn control_is_due(&self, control: &Control) -> bool {
+        match *control {
+            Control::Connect { .. } | Control::Probe | Control::Abort(_) => true,
+            Control::ContextCreate(id) | Control::ContextRelease(id) => {
+                self.contexts.get(id).is_ok()
+            }
+            Control::GraphPrepare(id) | Control::GraphRelease(id) => self.graphs.get(id).is_ok(),
+            Control::BufferMap(id) => self.buffers.get(id).is_ok(),
+            Control::BufferUnmap(_) => true,
+        }
+    }
+
+    fn control_command(&mut self, control: Control) -> Option<Command<'_, 'm>> {
+        let epoch = self.epoch();
+        Some(match control {
+            Control::Connect { attempt } => Command::Connect { epoch, attempt },
+            Control::ContextCreate(context) => Command::ContextCreate { context, epoch },
+            Control::ContextRelease(context) => Command::ContextRelease { context, epoch },
+            Control::GraphPrepare(graph) => {
+                let object = self.graphs.get(graph).ok()?;
+                let table = object.table.clone()?;
+                Command::GraphPrepare { graph, context: object.context, epoch, table }
+            }
+            Control::GraphRelease(graph) => Command::GraphRelease { graph, epoch },
+            Control::BufferMap(buffer) => {
+                let memory = self.buffers.get(buffer).ok()?.memory;
+                Command::BufferMap { buffer, epoch, memory }
+            }
+            Control::BufferUnmap(buffer) => Command::BufferUnmap { buffer, epoch },
+            Control::Abort(request) => Command::Abort { request, epoch },
+            Control::Probe => Command::Probe { epoch },
+        })
+    }
+
+    /// What a call on an object of `epoch` may do now.
+    fn check_epoch(&self, epoch: Epoch) -> Result<(), HandleError> {
+        match self.state() {
+            State::Online | State::AfterPowerUp if epoch == self.epoch() => Ok(()),
+            State::Online | State::AfterPowerUp => Err(HandleError::Stale),
+            State::Lost => Err(HandleError::Lost),
+            State::BeforeShutdown | State::AfterShutdown | State::BeforePowerUp => {
+                Err(HandleError::Recovering)
+            }
+        }
+    }
+
+    /// A usable context.
+    fn context(&self, id: ContextId) -> Result<&Context<'m>, HandleError> {
+        let context = self.contexts.get(id).map_err(|_| HandleError::Invalid)?;
+        if context.state == ContextState::Closing {
+            return Err(HandleError::Invalid);
+        }
+        self.check_epoch(context.epoch)?;
+        Ok(context)
+    }
+
+    /// A usable graph.
+    fn graph(&self, id: GraphId) -> Result<&Graph<'m>, HandleError> {
+        let graph = self.graphs.get(id).map_err(|_| HandleError::Invalid)?;
+        let context = self.contexts.get(graph.context).map_err(|_| HandleError::Invalid)?;
+        if context.state == ContextState::Closing {
+            return Err(HandleError::Invalid);
+        }
+        self.check_epoch(graph.epoch)?;
+        Ok(graph)
+    }
+
+    fn send(&mut self, control: Control) {
+        if !self.outbox.push(control) {
+            self.fault();
+        }
+    }
+
+    /// An answer to nothing that was asked, or to something that is over.
+    fn late(&mut self) {
+        self.counters.late_events = self.counters.late_events.saturating_add(1);
+    }
+
+    /// An internal rule did not hold.
+    fn fault(&mut self) {
+        self.counters.faults = self.counters.faults.saturating_add(1);
+    }
+
+    fn record(&mut self, at: Instant, kind: TraceKind, place: RequestRef, value: u32) {
+        let generation =
+            crate::queue::Nodes::node(&self.contexts, place).map_or(0, |r| r.generation);
+        let request =
+            crate::handle::RequestId { context: place.context, slot: place.slot, generation };
+        self.trace.push(TraceRecord { at, kind, epoch: self.ssr.epoch(), request, value });
+    }
+}
+
+/// The memories of a request, for a command.
+fn memories<'a>(graph: Option<&'a Graph<'_>>, slot: u16) -> &'a [ClientMemory] {
+    graph.map_or(&[], |graph| graph.row(slot))
+}

@@ -1,0 +1,121 @@
+//! What the runtime's tables hold.
+
+use crate::device::{GraphReport, PrepareError};
+use crate::graph::GraphBuilder;
+use crate::handle::{kind, ContextId, Epoch};
+use crate::memory::ClientMemory;
+use crate::queue::{Nodes, Queue, Request, RequestRef};
+use crate::region::{RegionSlice, SharedBytes};
+use crate::sched::Priority;
+use crate::slots::Slots;
+
+/// Life of a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ContextState {
+    /// The device sets it, or its graphs, up.
+    Creating,
+    Ready,
+    /// The device refused; the client learns why and the context is torn down.
+    Failed(PrepareError),
+    /// Freed by the client; goes when its requests are heard and the device has let go.
+    Closing,
+}
+
+pub(super) struct Context<'m> {
+    pub state: ContextState,
+    pub epoch: Epoch,
+    pub priority: Priority,
+    pub queue: Queue<'m>,
+    /// The binary it was loaded from, which its graphs' tables are parts of.
+    pub binary: Option<SharedBytes<'m>>,
+    /// The device's answers to creation and release of the context itself are awaited.
+    pub create_due: bool,
+    pub release_due: bool,
+    /// All answers that the device owes to the context: those two, and those for its graphs.
+    pub answers_due: u16,
+    pub graphs: u16,
+    /// The device knows the context.
+    pub on_device: bool,
+    pub counts: super::ContextCounts,
+}
+
+/// Life of a graph.
+#[allow(clippy::large_enum_variant, reason = "there is no heap to put the builder on")]
+pub(super) enum GraphState<'m> {
+    Composing(GraphBuilder<'m>),
+    Preparing,
+    Ready,
+    Failed(PrepareError),
+    /// Teardown of its context; `GraphRelease` was sent.
+    Releasing,
+}
+
+/// An input or output as submit sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IoTensor {
+    pub id: u32,
+    pub size_bytes: usize,
+}
+
+pub(super) struct Graph<'m> {
+    pub state: GraphState<'m>,
+    pub context: ContextId,
+    pub epoch: Epoch,
+    pub priority: Priority,
+    pub table: Option<SharedBytes<'m>>,
+    /// Inputs, then outputs.
+    pub io: RegionSlice<'m, IoTensor>,
+    /// One row of `io.len()` memories for each slot of the context's queue.
+    pub rows: RegionSlice<'m, ClientMemory>,
+    /// Requests of each kind between submit and completion.
+    pub active_async: u16,
+    pub active_blocking: u16,
+    pub report: GraphReport,
+}
+
+impl Graph<'_> {
+    /// The memories of the request in `slot`.
+    pub fn row(&self, slot: u16) -> &[ClientMemory] {
+        let start = usize::from(slot).saturating_mul(self.io.len());
+        let row = self.rows.get(start..).and_then(|rows| rows.get(..self.io.len()));
+        row.unwrap_or(&[])
+    }
+
+    /// The inputs and outputs, and the row of `slot` to fill.
+    pub fn row_mut(&mut self, slot: u16) -> (&[IoTensor], &mut [ClientMemory]) {
+        let len = self.io.len();
+        let start = usize::from(slot).saturating_mul(len);
+        let row = self.rows.get_mut(start..).and_then(|rows| rows.get_mut(..len));
+        (&self.io, row.unwrap_or(&mut []))
+    }
+}
+
+/// A registered buffer.
+pub(super) struct Buffer {
+    pub context: ContextId,
+    pub epoch: Epoch,
+    pub memory: ClientMemory,
+    pub ready: bool,
+    pub failed: Option<PrepareError>,
+}
+
+impl Buffer {
+    /// The device has not answered yet.
+    pub fn is_pending(&self) -> bool {
+        !self.ready && self.failed.is_none()
+    }
+}
+
+pub(super) type Contexts<'m> = Slots<'m, kind::Context, Context<'m>>;
+pub(super) type Graphs<'m> = Slots<'m, kind::Graph, Graph<'m>>;
+pub(super) type Buffers<'m> = Slots<'m, kind::Buffer, Buffer>;
+
+impl Nodes for Contexts<'_> {
+    fn node(&self, place: RequestRef) -> Option<&Request> {
+        self.at(place.context)?.queue.get(place.slot)
+    }
+
+    fn node_mut(&mut self, place: RequestRef) -> Option<&mut Request> {
+        self.at_mut(place.context)?.queue.get_mut(place.slot)
+    }
+}

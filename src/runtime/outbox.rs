@@ -1,0 +1,91 @@
+//! Control commands on their way to the device, in order.
+
+use crate::handle::{BufferId, ContextId, GraphId, RequestId};
+use crate::limits::{Capacities, IN_FLIGHT_MAX};
+use crate::region::{OutOfMemory, Region, RegionSlice};
+
+/// A control command, by what it is about; the rest is looked up when the device takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Control {
+    Connect { attempt: u32 },
+    ContextCreate(ContextId),
+    ContextRelease(ContextId),
+    GraphPrepare(GraphId),
+    GraphRelease(GraphId),
+    BufferMap(BufferId),
+    BufferUnmap(BufferId),
+    Abort(RequestId),
+    Probe,
+}
+
+/// A ring of control commands. Its capacity is the sum of what its writers can have outstanding.
+pub(super) struct Outbox<'m> {
+    ring: RegionSlice<'m, Control>,
+    first: usize,
+    len: usize,
+}
+
+impl<'m> Outbox<'m> {
+    /// The sum of what can be outstanding, one line for each writer.
+    pub const fn capacity(capacities: &Capacities) -> usize {
+        let contexts = capacities.contexts as usize;
+        let graphs = capacities.graphs as usize;
+        let buffers = capacities.buffers as usize;
+        contexts // creation or release of a context
+            .saturating_add(graphs) // preparation of a graph
+            .saturating_add(graphs) // and its release, if its context goes before the device took the first
+            .saturating_add(buffers) // mapping of a buffer
+            .saturating_add(buffers) // and its unmapping
+            .saturating_add(IN_FLIGHT_MAX) // an abort for each running request
+            .saturating_add(2) // a connect, a probe
+    }
+
+    pub const fn bytes(capacities: &Capacities) -> usize {
+        size_of::<Control>().saturating_mul(Self::capacity(capacities))
+    }
+
+    pub fn new(region: &mut Region<'m>, capacities: &Capacities) -> Result<Self, OutOfMemory> {
+        let ring = region.alloc(Self::capacity(capacities), Control::Probe)?;
+        Ok(Self { ring, first: 0, len: 0 })
+    }
+
+    /// Appends; `false` if the ring is full, which its capacity excludes.
+    pub fn push(&mut self, control: Control) -> bool {
+        let index = self.wrap(self.first.saturating_add(self.len));
+        if self.len >= self.ring.len() {
+            return false;
+        }
+        if let Some(slot) = self.ring.get_mut(index) {
+            *slot = control;
+            self.len = self.len.saturating_add(1);
+        }
+        true
+    }
+
+    pub fn pop(&mut self) -> Option<Control> {
+        if self.len == 0 {
+            return None;
+        }
+        let control = self.ring.get(self.first).copied();
+        self.first = self.wrap(self.first.saturating_add(1));
+        self.len = self.len.saturating_sub(1);
+        control
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets everything: the epoch it was meant for is over.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    fn wrap(&self, index: usize) -> usize {
+        if index >= self.ring.len() {
+            index.saturating_sub(self.ring.len())
+        } else {
+            index
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Requests: submit, dispatch, complete, cancel.
+
+use super::objects::GraphState;
+use super::outbox::Control;
+use super::{memories, Runtime};
+use crate::capability::Capabilities;
+use crate::device::{Command, ExecuteError, ExecutionReport};
+use crate::error::{CancelError, HandleError, SubmitError};
+use crate::event::{Completion, Outcome};
+use crate::handle::{GraphId, ProfileId, RequestId};
+use crate::limits::{DEADLINES_PER_CALL, DISPATCH_WINDOW};
+use crate::memory::ClientMemory;
+use crate::profile::TraceKind;
+use crate::queue::{List, Mode, Nodes, Request, RequestRef, RequestState};
+use crate::sched::{Priority, Running};
+use crate::ssr::State;
+use crate::time::Instant;
+
+/// Memory for one tensor of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoBinding {
+    /// The QNN tensor id.
+    pub tensor_id: u32,
+    /// At least as long as the tensor.
+    pub memory: ClientMemory,
+}
+
+/// The memories of an execution, wherever the caller keeps them. Inputs before outputs is fastest, any order works.
+pub trait IoSource {
+    /// Number of bindings.
+    fn count(&self) -> usize;
+    /// Binding `index`.
+    fn binding(&self, index: usize) -> Option<IoBinding>;
+}
+
+impl IoSource for [IoBinding] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+    fn binding(&self, index: usize) -> Option<IoBinding> {
+        self.get(index).copied()
+    }
+}
+
+/// How to execute.
+#[derive(Debug, Clone, Copy)]
+pub struct SubmitOptions {
+    /// How the client waits.
+    pub mode: Mode,
+    /// When it times out; `FAR` for never.
+    pub deadline: Instant,
+    /// Words that come back with the completion.
+    pub user_data: [usize; 3],
+    /// A profile object to fill.
+    pub profile: Option<ProfileId>,
+}
+
+impl<'m> Runtime<'m> {
+    /// Accepts one execution of a graph into its context's queue.
+    ///
+    /// `Ok` means exactly one completion will come: by [`Runtime::poll_notice`] in asynchronous mode, by
+    /// [`Runtime::take_outcome`] in blocking mode. `Err` means none will. The memory is lent until then.
+    /// Constant time in queue depth and object counts, linear in the number of the graph's tensors; logarithmic in
+    /// the number of requests if there is a deadline. A restart ends the request with `DeviceReset`.
+    pub fn submit(
+        &mut self,
+        now: Instant,
+        id: GraphId,
+        io: &(impl IoSource + ?Sized),
+        options: SubmitOptions,
+    ) -> Result<RequestId, SubmitError> {
+        let graph = self.graph(id)?;
+        let (context, priority, epoch) = (graph.context, graph.priority, graph.epoch);
+        let asynchronous = options.mode == Mode::Asynchronous;
+        if asynchronous && !self.capabilities.contains(Capabilities::ASYNC_EXECUTION) {
+            return Err(SubmitError::AsyncNotSupported);
+        }
+        if !matches!(graph.state, GraphState::Ready) {
+            return Err(SubmitError::NotFinalized);
+        }
+        if if asynchronous { graph.active_blocking } else { graph.active_async } > 0 {
+            return Err(SubmitError::MixedModes);
+        }
+        self.check_profile(options.profile)?;
+        let queue = &self.contexts.get(context).map_err(|_| HandleError::Invalid)?.queue;
+        let slot = queue.free_slot().ok_or(SubmitError::QueueFull)?;
+        // The row belongs to a free slot: writing it changes nothing yet.
+        let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
+        graph.bind(slot, io)?;
+
+        let active =
+            if asynchronous { &mut graph.active_async } else { &mut graph.active_blocking };
+        *active = active.saturating_add(1);
+        let context = self.contexts.get_mut(context).map_err(|_| HandleError::Invalid)?;
+        let generation = self.serial.wrapping_add(1);
+        let (place, request) = context.queue.acquire(generation).ok_or(SubmitError::QueueFull)?;
+        self.serial = generation;
+        request.state = RequestState::Queued;
+        request.mode = options.mode;
+        request.priority = priority;
+        request.graph = id;
+        request.epoch = epoch;
+        request.user_data = options.user_data;
+        request.deadline = options.deadline;
+        request.profile = options.profile;
+        request.times.submitted = now;
+        context.counts.submitted = context.counts.submitted.saturating_add(1);
+        let used = u32::from(context.queue.used());
+        if let Some(profile) = options.profile.and_then(|id| self.profiles.get_mut(id).ok()) {
+            profile.in_use = true;
+        }
+        if options.deadline != Instant::FAR {
+            self.deadlines.insert(&mut self.contexts, place);
+        }
+        if let Some(list) = self.run_lists.get_mut(priority.level()) {
+            list.push_back(&mut self.contexts, place);
+        }
+        self.queued = self.queued.saturating_add(1);
+        self.record(now, TraceKind::Submitted, place, used);
+        Ok(RequestId { context: place.context, slot: place.slot, generation })
+    }
+
+    /// Ends a request early. Queued: it completes as `Aborted` without running. Running: the device is told to stop at
+    /// the next op border, and it completes as `Aborted`, or as `Completed` if it was faster. Constant time.
+    pub fn cancel(&mut self, now: Instant, id: RequestId) -> Result<(), CancelError> {
+        let place = self.find(id).ok_or(CancelError::Invalid)?;
+        if self.end_early(now, place, Outcome::Aborted) {
+            Ok(())
+        } else {
+            Err(CancelError::Ending)
+        }
+    }
+
+    /// The outcome of a request in blocking mode, once; `None` while it has none. Constant time.
+    pub fn take_outcome(&mut self, now: Instant, id: RequestId) -> Option<Completion> {
+        let place = self.find(id)?;
+        if self.contexts.node(place)?.state == RequestState::Interrupted {
+            self.settle(now, place)?;
+        }
+        let request = *self.contexts.node(place)?;
+        match (request.mode, request.state) {
+            (Mode::Blocking, RequestState::Done(outcome)) => {
+                Some(self.hear(place, request, outcome))
+            }
+            _ => None,
+        }
+    }
+
+    /// The request most important to start now goes to the device. Looks at no more than
+    /// [`DISPATCH_WINDOW`] requests of each priority.
+    pub(super) fn dispatch(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
+        let place = self.next_to_start()?;
+        let request = self.contexts.node_mut(place)?;
+        request.state = RequestState::Running { cancelled: None };
+        request.dispatched = true;
+        request.times.dispatched = now;
+        let (graph, priority, generation) = (request.graph, request.priority, request.generation);
+        self.run_lists.get_mut(priority.level())?.remove(&mut self.contexts, place);
+        self.queued = self.queued.saturating_sub(1);
+        if !self.in_flight.insert(priority, Running { request: place, graph }) {
+            self.fault();
+        }
+        self.hang.arm(now);
+        let threads = priority.threads();
+        self.record(now, TraceKind::Dispatched, place, threads.hmx.into());
+        let request = RequestId { context: place.context, slot: place.slot, generation };
+        let io = memories(self.graphs.get(graph).ok(), place.slot);
+        Some(Command::Execute { request, graph, epoch: self.ssr.epoch(), priority: threads, io })
+    }
+
+    /// The request that may start now.
+    pub(super) fn next_to_start(&self) -> Option<RequestRef> {
+        if self.queued == 0 || self.state() != State::Online {
+            return None;
+        }
+        Priority::ALL.into_iter().find_map(|priority| self.runnable(priority))
+    }
+
+    /// The first of the three requests at the head of a priority's list that can run beside what runs.
+    fn runnable(&self, priority: Priority) -> Option<RequestRef> {
+        if !self.in_flight.has_room(priority) {
+            return None;
+        }
+        let mut next = self.run_lists.get(priority.level())?.front();
+        for _ in 0..DISPATCH_WINDOW {
+            let place = next?;
+            if !self.in_flight.runs(self.contexts.node(place)?.graph) {
+                return Some(place);
+            }
+            next = List::after(&self.contexts, place);
+        }
+        None
+    }
+
+    pub(super) fn on_executed(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        result: Result<ExecutionReport, ExecuteError>,
+    ) {
+        let place = self.find(id).filter(|place| self.in_flight.remove(*place));
+        let Some(request) = place.and_then(|place| self.contexts.node_mut(place)) else {
+            return self.late();
+        };
+        let cancelled = match request.state {
+            RequestState::Running { cancelled } => cancelled,
+            _ => None,
+        };
+        let outcome = match result {
+            Ok(report) => {
+                request.times.device_time_us = report.device_time_us;
+                request.times.cycles = report.cycles;
+                request.times.yields = report.yields;
+                Outcome::Completed
+            }
+            Err(ExecuteError::Aborted) => cancelled.unwrap_or(Outcome::Aborted),
+            Err(_) => Outcome::Failed,
+        };
+        self.hang.progressed(now, self.in_flight.is_empty());
+        if let Some(place) = place {
+            self.finish(now, place, outcome);
+        }
+    }
+
+    /// Gives a request its one outcome. It is in no run list, not running, and not done.
+    pub(super) fn finish(&mut self, now: Instant, place: RequestRef, outcome: Outcome) {
+        self.deadlines.remove(&mut self.contexts, place);
+        let Some(request) = self.contexts.node_mut(place) else { return self.fault() };
+        request.state = RequestState::Done(outcome);
+        request.times.completed = now;
+        let (graph, mode, profile) = (request.graph, request.mode, request.profile);
+        let times = request.times;
+        let kind = if request.dispatched { TraceKind::Ended } else { TraceKind::Withdrawn };
+        if let Ok(graph) = self.graphs.get_mut(graph) {
+            let active = match mode {
+                Mode::Asynchronous => &mut graph.active_async,
+                Mode::Blocking => &mut graph.active_blocking,
+            };
+            *active = active.saturating_sub(1);
+        }
+        if let Some(profile) = profile.and_then(|id| self.profiles.get_mut(id).ok()) {
+            profile.in_use = false;
+            profile.record_execution(&times);
+        }
+        if let Some(context) = self.contexts.at_mut(place.context) {
+            context.counts.count(outcome);
+        }
+        if mode == Mode::Asynchronous {
+            self.done.push_back(&mut self.contexts, place);
+        }
+        self.record(now, kind, place, outcome as u32);
+        self.advance_close(place.context);
+    }
+
+    /// Oldest asynchronous completion that was not heard.
+    fn take_completion(&mut self) -> Option<Completion> {
+        let place = self.done.pop_front(&mut self.contexts)?;
+        let request = *self.contexts.node(place)?;
+        match request.state {
+            RequestState::Done(outcome) => Some(self.hear(place, request, outcome)),
+            _ => {
+                self.fault();
+                None
+            }
+        }
+    }
+
+    /// Frees the slot of an ended request; the completion is the caller's to deliver.
+    fn hear(&mut self, place: RequestRef, request: Request, outcome: Outcome) -> Completion {
+        if let Some(context) = self.contexts.at_mut(place.context) {
+            context.queue.release_slot(place.slot);
+        }
+        self.advance_close(place.context);
+        let request_id =
+            RequestId { context: place.context, slot: place.slot, generation: request.generation };
+        let (user_data, times) = (request.user_data, request.times);
+        Completion { request: request_id, user_data, outcome, times }
+    }
+
+    /// The next completion to hear. Requests caught by a restart get their outcome here, once the connection is back
+    /// or lost. Constant time, amortised: each caught request is moved once.
+    pub(super) fn next_completion(&mut self, now: Instant) -> Option<Completion> {
+        loop {
+            if let Some(completion) = self.take_completion() {
+                return Some(completion);
+            }
+            let caught = self.interrupted.front()?;
+            self.settle(now, caught)?;
+        }
+    }
+
+    fn settle(&mut self, now: Instant, place: RequestRef) -> Option<()> {
+        let outcome = match self.state() {
+            State::Online | State::AfterPowerUp => Outcome::DeviceReset,
+            State::Lost => Outcome::DeviceLost,
+            State::BeforeShutdown | State::AfterShutdown | State::BeforePowerUp => return None,
+        };
+        self.interrupted.remove(&mut self.contexts, place);
+        self.finish(now, place, outcome);
+        Some(())
+    }
+
+    pub(super) fn expire_deadlines(&mut self, now: Instant) {
+        for _ in 0..DEADLINES_PER_CALL {
+            let Some(place) = self.deadlines.pop_expired(&mut self.contexts, now) else { return };
+            self.end_early(now, place, Outcome::TimedOut);
+        }
+    }
+
+    /// Ends a queued request with `outcome`, or has the device stop a running one. `false` if it ends anyway.
+    pub(super) fn end_early(&mut self, now: Instant, place: RequestRef, outcome: Outcome) -> bool {
+        let Some(request) = self.contexts.node_mut(place) else { return false };
+        match request.state {
+            RequestState::Queued => {
+                let level = request.priority.level();
+                if let Some(list) = self.run_lists.get_mut(level) {
+                    list.remove(&mut self.contexts, place);
+                }
+                self.queued = self.queued.saturating_sub(1);
+                self.finish(now, place, outcome);
+                true
+            }
+            RequestState::Running { cancelled: None } => {
+                request.state = RequestState::Running { cancelled: Some(outcome) };
+                let (context, slot, generation) = (place.context, place.slot, request.generation);
+                self.send(Control::Abort(RequestId { context, slot, generation }));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn find(&self, id: RequestId) -> Option<RequestRef> {
+        let place = RequestRef { context: id.context, slot: id.slot };
+        let request = self.contexts.node(place)?;
+        let live = request.state != RequestState::Free && request.generation == id.generation;
+        live.then_some(place)
+    }
+
+    fn check_profile(&self, profile: Option<ProfileId>) -> Result<(), SubmitError> {
+        match profile.map(|id| self.profiles.get(id)) {
+            Some(Err(_)) => Err(SubmitError::BadProfile),
+            Some(Ok(profile)) if profile.in_use => Err(SubmitError::ProfileInUse),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl super::objects::Graph<'_> {
+    /// Fills the row of `slot` with the memory of each tensor, by id.
+    fn bind(&mut self, slot: u16, io: &(impl IoSource + ?Sized)) -> Result<(), SubmitError> {
+        let (tensors, row) = self.row_mut(slot);
+        if io.count() != tensors.len() {
+            return Err(SubmitError::WrongTensorCount);
+        }
+        for (index, (tensor, memory)) in tensors.iter().zip(row).enumerate() {
+            let is_it = |binding: &IoBinding| binding.tensor_id == tensor.id;
+            let in_order = io.binding(index).filter(is_it);
+            let mut others = (0..io.count()).filter_map(|other| io.binding(other));
+            let binding = in_order.or_else(|| others.find(is_it));
+            *memory = binding
+                .filter(|binding| !binding.memory.is_empty())
+                .and_then(|binding| binding.memory.part(0, tensor.size_bytes))
+                .ok_or(SubmitError::BadTensor(tensor.id))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! The restart in progress: state, epoch, attempts and timers. Pure bookkeeping; the runtime acts on it.
+
+use heapless::Deque;
+
+use super::state::{next, Input, State};
+use crate::event::Transition;
+use crate::handle::Epoch;
+use crate::limits::{
+    CONNECT_ATTEMPTS_MAX, CONNECT_BACKOFF_US, CONNECT_TIMEOUT_US, TRANSITIONS_KEPT,
+};
+use crate::time::Instant;
+
+/// What a failed connection attempt leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// Another attempt follows after its back-off.
+    Retry,
+    /// The budget is spent: the DSP is lost.
+    Lost,
+}
+
+/// State of the connection to the DSP and of the restart, if one is under way.
+pub struct Machine {
+    state: State,
+    epoch: Epoch,
+    attempts: u32,
+    /// When the next attempt begins (`AfterShutdown`) or the present one counts as failed (`BeforePowerUp`).
+    timer: Option<Instant>,
+    restarts: u32,
+    transitions: Deque<Transition, TRANSITIONS_KEPT>,
+    transitions_lost: u32,
+}
+
+impl Machine {
+    /// Connected, in the first epoch.
+    pub const fn new() -> Self {
+        Self {
+            state: State::Online,
+            epoch: Epoch::FIRST,
+            attempts: 0,
+            timer: None,
+            restarts: 0,
+            transitions: Deque::new(),
+            transitions_lost: 0,
+        }
+    }
+
+    /// Present phase.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Present life of the DSP.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Connection attempts of the present or last restart.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Restarts that began since init.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// When the machine wants to be driven again.
+    pub fn timer(&self) -> Option<Instant> {
+        self.timer
+    }
+
+    /// Phases that no subscriber will hear of, because too many came between two `poll_notice` calls.
+    pub fn transitions_lost(&self) -> u32 {
+        self.transitions_lost
+    }
+
+    /// Closes the epoch after a crash. `false` if there was nothing to close: a restart is already under way, or the
+    /// DSP is lost.
+    pub fn close_epoch(&mut self, now: Instant) -> bool {
+        if next(self.state, Input::CrashSeen).is_none() {
+            return false;
+        }
+        self.attempts = 0;
+        self.apply(now, Input::CrashSeen);
+        self.restarts = self.restarts.saturating_add(1);
+        self.epoch = self.epoch.next();
+        self.apply(now, Input::EpochClosed);
+        self.timer = Some(now);
+        true
+    }
+
+    /// Begins the next attempt if its time has come; gives its number.
+    pub fn begin_attempt(&mut self, now: Instant) -> Option<u32> {
+        if self.state != State::AfterShutdown || self.timer.is_none_or(|at| at > now) {
+            return None;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        self.apply(now, Input::ConnectStarted);
+        self.timer = Some(now.after_us(CONNECT_TIMEOUT_US));
+        Some(self.attempts)
+    }
+
+    /// Whether the present attempt has taken too long.
+    pub fn attempt_timed_out(&self, now: Instant) -> bool {
+        self.state == State::BeforePowerUp && self.timer.is_some_and(|at| at <= now)
+    }
+
+    /// An attempt failed or took too long.
+    pub fn attempt_failed(&mut self, now: Instant) -> Failed {
+        if self.attempts >= CONNECT_ATTEMPTS_MAX {
+            self.give_up(now);
+            return Failed::Lost;
+        }
+        self.apply(now, Input::ConnectFailed);
+        let doublings = self.attempts.saturating_sub(1).min(16);
+        let wait_us = CONNECT_BACKOFF_US.checked_shl(doublings).unwrap_or(CONNECT_BACKOFF_US);
+        self.timer = Some(now.after_us(wait_us));
+        Failed::Retry
+    }
+
+    /// An attempt succeeded.
+    pub fn connected(&mut self, now: Instant) -> bool {
+        self.timer = None;
+        self.apply(now, Input::Connected)
+    }
+
+    /// Everything that is rebuilt automatically is rebuilt.
+    pub fn rebuilt(&mut self, now: Instant) -> bool {
+        self.apply(now, Input::Rebuilt)
+    }
+
+    /// No further attempts.
+    pub fn give_up(&mut self, now: Instant) {
+        self.timer = None;
+        self.apply(now, Input::BudgetSpent);
+    }
+
+    /// The oldest transition that was not heard yet.
+    pub fn poll_transition(&mut self) -> Option<Transition> {
+        self.transitions.pop_front()
+    }
+
+    /// Whether `poll_transition` has something to say.
+    pub fn has_transition(&self) -> bool {
+        !self.transitions.is_empty()
+    }
+
+    /// The only place where the state changes.
+    fn apply(&mut self, now: Instant, input: Input) -> bool {
+        let Some(to) = next(self.state, input) else { return false };
+        let transition = Transition {
+            at: now,
+            from: self.state,
+            to,
+            epoch: self.epoch,
+            attempts: self.attempts,
+        };
+        self.state = to;
+        if let Err(transition) = self.transitions.push_back(transition) {
+            self.transitions.pop_front();
+            self.transitions_lost = self.transitions_lost.saturating_add(1);
+            let _ = self.transitions.push_back(transition);
+        }
+        true
+    }
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}

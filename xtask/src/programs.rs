@@ -1,0 +1,328 @@
+//! C and C++ test programs: compiled under every language standard, linked with the static
+//! library, run with a time limit.
+//!
+//! A program ends with the line `N passed, N failed` and a non-zero code if something failed. One
+//! whose name begins with `header_` is only compiled. A line such as `// std: c11 c++17` in the
+//! comment a file begins with restricts the standards.
+
+use std::collections::VecDeque;
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{ensure, Context, Result};
+use indicatif::ProgressBar;
+
+use crate::process;
+use crate::staticlib;
+use crate::steps::{self, Outcome, Tally};
+use crate::workspace;
+
+const WARNINGS: [&str; 6] =
+    ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"];
+const INCLUDES: [&str; 2] = ["include", "include/qnn"];
+const SANITIZERS: [&str; 4] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1"];
+
+/// A language the programs are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    C,
+    Cpp,
+}
+
+impl Language {
+    const ALL: [Language; 2] = [Language::C, Language::Cpp];
+
+    fn folder(self) -> &'static str {
+        match self {
+            Language::C => "tests/c",
+            Language::Cpp => "tests/cpp",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Language::C => "c",
+            Language::Cpp => "cpp",
+        }
+    }
+
+    /// Oldest first.
+    fn standards(self) -> [&'static str; 2] {
+        match self {
+            Language::C => ["c99", "c11"],
+            Language::Cpp => ["c++14", "c++17"],
+        }
+    }
+
+    /// The compiler: `CC` or `CXX` if set, otherwise GCC.
+    pub(crate) fn compiler(self) -> Result<PathBuf> {
+        let (variable, default) = match self {
+            Language::C => ("CC", "gcc"),
+            Language::Cpp => ("CXX", "g++"),
+        };
+        let program = env::var(variable).unwrap_or_else(|_| default.to_owned());
+        process::require(&program, &format!("apt-get install {default}"))
+    }
+}
+
+/// How programs are built and run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Every standard.
+    Plain,
+    /// The newest standard, under the address and undefined-behaviour sanitizers.
+    Sanitized,
+}
+
+/// A compiler call with the project's warnings and headers.
+pub(crate) fn compile_command(compiler: &Path, standard: &str) -> Command {
+    let root = workspace::root();
+    let mut command = Command::new(compiler);
+    command.current_dir(&root).arg(format!("-std={standard}")).args(WARNINGS);
+    for folder in INCLUDES {
+        command.arg("-I").arg(root.join(folder));
+    }
+    command
+}
+
+/// Source files of one extension in a folder, sorted; none if the folder is not there.
+pub(crate) fn sources(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new(extension)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Builds and runs every program.
+pub(crate) fn run_all(mode: Mode, bar: &ProgressBar) -> Outcome {
+    let jobs = match prepare(mode) {
+        Ok(jobs) => jobs,
+        Err(error) => return Outcome::from(Err(error)),
+    };
+    steps::show_parts(bar, jobs.len());
+    let queue = Mutex::new(VecDeque::from(jobs));
+    let results = Mutex::new(Vec::new());
+    let workers = thread::available_parallelism().map_or(1, |count| count.get());
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(job) = take(&queue) {
+                    let result = job.build_and_run();
+                    bar.inc(1);
+                    if let Ok(mut results) = results.lock() {
+                        results.push((job.name(), result));
+                    }
+                }
+            });
+        }
+    });
+    summary(results.into_inner().unwrap_or_default())
+}
+
+fn take(queue: &Mutex<VecDeque<Job>>) -> Option<Job> {
+    queue.lock().ok()?.pop_front()
+}
+
+fn summary(mut results: Vec<(String, Result<Tally, Failed>)>) -> Outcome {
+    results.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut tally = Tally::default();
+    let mut texts = Vec::new();
+    for (name, result) in results {
+        match result {
+            Ok(passed) => tally.add(passed),
+            Err(failed) => {
+                tally.add(failed.tally);
+                texts.push(format!("{name}:\n{}", failed.text.trim_end()));
+            }
+        }
+    }
+    Outcome { tally, failure: (!texts.is_empty()).then(|| texts.join("\n")) }
+}
+
+/// One program under one standard.
+struct Job {
+    source: PathBuf,
+    standard: &'static str,
+    compiler: PathBuf,
+    library: PathBuf,
+    mode: Mode,
+}
+
+/// A program that did not compile, did not end well, or failed some of its tests.
+struct Failed {
+    tally: Tally,
+    text: String,
+}
+
+impl Failed {
+    fn whole(text: String) -> Self {
+        Failed { tally: Tally { passed: 0, failed: 1 }, text }
+    }
+}
+
+fn prepare(mode: Mode) -> Result<Vec<Job>> {
+    let root = workspace::root();
+    let mut chosen = Vec::new();
+    for language in Language::ALL {
+        let files = sources(&root.join(language.folder()), language.extension())?;
+        if files.is_empty() {
+            continue;
+        }
+        let compiler = language.compiler()?;
+        for source in files {
+            let text = fs::read_to_string(&source)
+                .with_context(|| format!("cannot read {}", source.display()))?;
+            for standard in chosen_standards(language, mode, &text) {
+                chosen.push((source.clone(), standard, compiler.clone()));
+            }
+        }
+    }
+    ensure!(!chosen.is_empty(), "lacking: tests/c/*.c and tests/cpp/*.cpp (there is no program)");
+    let library = match mode {
+        Mode::Plain => staticlib::release()?,
+        Mode::Sanitized => staticlib::address_sanitized()?,
+    };
+    let job = |(source, standard, compiler)| {
+        let library = library.clone();
+        Job { source, standard, compiler, library, mode }
+    };
+    Ok(chosen.into_iter().map(job).collect())
+}
+
+fn chosen_standards(language: Language, mode: Mode, text: &str) -> Vec<&'static str> {
+    let mut comment = text.lines().take_while(|line| line.starts_with("//"));
+    let marker = comment.find_map(|line| line.strip_prefix("// std:"));
+    let mut standards = language.standards().to_vec();
+    if let Some(marker) = marker {
+        let named: Vec<&str> = marker.split_whitespace().collect();
+        standards.retain(|standard| named.contains(standard));
+    }
+    match mode {
+        Mode::Plain => standards,
+        Mode::Sanitized => standards.pop().into_iter().collect(),
+    }
+}
+
+impl Job {
+    fn name(&self) -> String {
+        let file = self.source.file_name().unwrap_or_default().to_string_lossy();
+        format!("{file} as {}", self.standard)
+    }
+
+    fn build_and_run(&self) -> Result<Tally, Failed> {
+        let stem = self.source.file_stem().unwrap_or_default().to_string_lossy();
+        let compile_only = stem.starts_with("header_");
+        let program = self.program(&stem).map_err(|error| Failed::whole(format!("{error:#}")))?;
+
+        let mut compile = compile_command(&self.compiler, self.standard);
+        if self.mode == Mode::Sanitized {
+            compile.arg("-g").args(SANITIZERS);
+        }
+        if compile_only {
+            compile.arg("-c").arg(&self.source);
+        } else {
+            compile.arg(&self.source).arg(&self.library).args(staticlib::LINK_FLAGS);
+        }
+        compile.arg("-o").arg(&program);
+        process::succeed(&mut compile, process::BUILD_LIMIT)
+            .map_err(|error| Failed::whole(format!("{error:#}")))?;
+        if compile_only {
+            return Ok(Tally::ONE);
+        }
+
+        let mut run = Command::new(&program);
+        run.current_dir(workspace::root());
+        let finished = process::capture(&mut run, process::PROGRAM_LIMIT)
+            .map_err(|error| Failed::whole(format!("{error:#}")))?;
+        judge(finished.success, &finished.output)
+    }
+
+    fn program(&self, stem: &str) -> Result<PathBuf> {
+        let mode = if self.mode == Mode::Sanitized { "sanitized" } else { "plain" };
+        let folder = workspace::target_dir().join("xtask").join(mode).join(self.standard);
+        fs::create_dir_all(&folder)?;
+        Ok(folder.join(stem))
+    }
+}
+
+/// Believes a program only if its code and its closing line agree.
+fn judge(success: bool, output: &str) -> Result<Tally, Failed> {
+    let Some(tally) = output.lines().rev().find_map(closing_line) else {
+        return Err(Failed::whole(format!("{output}\nno closing line `N passed, N failed`")));
+    };
+    if success && tally.failed == 0 && tally.passed > 0 {
+        return Ok(tally);
+    }
+    let mut text = output.to_owned();
+    if tally.passed + tally.failed == 0 {
+        text.push_str("\nthe program tested nothing");
+    }
+    Err(Failed { tally: Tally { failed: tally.failed.max(1), ..tally }, text })
+}
+
+fn closing_line(line: &str) -> Option<Tally> {
+    let (passed, failed) = line.trim().split_once(" passed, ")?;
+    let failed = failed.strip_suffix(" failed")?;
+    Some(Tally { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_program_counts_its_tests() {
+        assert_eq!(
+            judge(true, "ok a\n7 passed, 0 failed\n").ok(),
+            Some(Tally { passed: 7, failed: 0 })
+        );
+    }
+
+    #[test]
+    fn code_and_closing_line_must_agree() {
+        for (success, output, tally) in [
+            (false, "7 passed, 0 failed", Tally { passed: 7, failed: 1 }),
+            (true, "6 passed, 1 failed", Tally { passed: 6, failed: 1 }),
+            (true, "0 passed, 0 failed", Tally { passed: 0, failed: 1 }),
+            (true, "all well", Tally { passed: 0, failed: 1 }),
+        ] {
+            let failed = judge(success, output).err().map(|failed| failed.tally);
+            assert_eq!(failed, Some(tally), "{output}");
+        }
+    }
+
+    #[test]
+    fn the_marker_restricts_the_standards() {
+        let choose = |mode, text| chosen_standards(Language::Cpp, mode, text);
+        assert_eq!(choose(Mode::Plain, "int x;\n"), ["c++14", "c++17"]);
+        assert_eq!(choose(Mode::Plain, "// what\n// std: c++17\n"), ["c++17"]);
+        assert_eq!(choose(Mode::Plain, "int x;\n// std: c++17\n"), ["c++14", "c++17"]);
+        assert_eq!(choose(Mode::Sanitized, "int x;\n"), ["c++17"]);
+        assert_eq!(choose(Mode::Sanitized, "// std: c11 c++14\n"), ["c++14"]);
+        assert!(choose(Mode::Plain, "// std: c11\n").is_empty());
+    }
+
+    #[test]
+    fn a_broken_program_does_not_hide_the_others() {
+        let outcome = summary(vec![
+            ("b".into(), Err(Failed::whole("no".into()))),
+            ("a".into(), Ok(Tally { passed: 3, failed: 0 })),
+        ]);
+        assert_eq!(outcome.tally, Tally { passed: 3, failed: 1 });
+        assert_eq!(outcome.failure.as_deref(), Some("b:\nno"));
+    }
+}

@@ -1,0 +1,281 @@
+//! `cargo xtask test`: every check in order. A failure does not hide the checks after it.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{bail, Result};
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+
+use crate::process::{self, Finished, BUILD_LIMIT};
+use crate::programs::{self, Mode};
+use crate::steps::{Outcome, Steps, Tally};
+use crate::{abi, header, model, symbols, tidy, trace};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Run these steps only
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Step>,
+    /// Leave these steps out
+    #[arg(long, value_delimiter = ',')]
+    skip: Vec<Step>,
+}
+
+/// The steps, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// rustfmt
+    Format,
+    /// clippy, warnings as errors
+    Clippy,
+    /// style rules
+    Tidy,
+    /// requirement comments
+    Trace,
+    /// generated files are what the generators write
+    Header,
+    /// Rust tests and doc tests
+    Rust,
+    /// rustdoc, warnings as errors
+    Docs,
+    /// the core with every feature set on this machine
+    Features,
+    /// the core for a machine without an operating system
+    Cross,
+    /// no heap, no panic in the release library
+    Symbols,
+    /// C and C++ programs
+    Programs,
+    /// C and C++ programs under sanitizers
+    Sanitizers,
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Format => "format",
+            Step::Clippy => "clippy",
+            Step::Tidy => "tidy",
+            Step::Trace => "trace",
+            Step::Header => "generated files",
+            Step::Rust => "Rust tests",
+            Step::Docs => "docs",
+            Step::Features => "feature sets of the core",
+            Step::Cross => "core for a no_std target",
+            Step::Symbols => "symbols of the static library",
+            Step::Programs => "C and C++ programs",
+            Step::Sanitizers => "C and C++ programs under sanitizers",
+        }
+    }
+
+    fn run(self, bar: &ProgressBar) -> Outcome {
+        match self {
+            Step::Format => one(format()),
+            Step::Clippy => one(clippy()),
+            Step::Tidy => one(tidy::check()),
+            Step::Trace => one(trace::check()),
+            Step::Header => {
+                one(abi::run(true).and_then(|()| header::run(true)).and_then(|()| model::run(true)))
+            }
+            Step::Rust => rust_tests(),
+            Step::Docs => one(docs()),
+            Step::Features => features().into(),
+            Step::Cross => cross().into(),
+            Step::Symbols => symbols::check().into(),
+            Step::Programs => programs::run_all(Mode::Plain, bar),
+            Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
+        }
+    }
+}
+
+/// Seed of the property tests: a check that passed passes again. `cargo test` alone explores others.
+const PROPERTY_SEED: &str = "20261120";
+
+/// Feature sets the core is built with, besides those of the tests.
+const FEATURE_SETS: [&str; 4] = ["", "vhtp", "os,vhtp", "std,os,vhtp"];
+/// Feature sets that must build where there is no operating system.
+const CROSS_FEATURE_SETS: [&str; 2] = ["", "vhtp"];
+const CROSS_TARGET: &str = "thumbv7em-none-eabihf";
+/// A linked toolchain whose library source is packaged, so that `core` can be built.
+const CROSS_TOOLCHAIN: &str = "debian";
+
+/// The code says what the last line says, so nothing needs to follow it.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let mut steps = Steps::new();
+    for step in Step::value_variants() {
+        let left_out = options.skip.contains(step)
+            || (!options.only.is_empty() && !options.only.contains(step));
+        if left_out {
+            steps.skip(step.name());
+        } else {
+            steps.run(step.name(), |bar| step.run(bar));
+        }
+    }
+    if steps.finish() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn one(result: Result<()>) -> Outcome {
+    result.map(|()| Tally::ONE).into()
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    process::succeed(process::cargo().args(arguments), BUILD_LIMIT).map(drop)
+}
+
+fn format() -> Result<()> {
+    process::require("cargo-fmt", "rustup component add rustfmt")?;
+    cargo(&["fmt", "--all", "--check"])
+}
+
+fn clippy() -> Result<()> {
+    process::require("cargo-clippy", "rustup component add clippy")?;
+    let most = ["clippy", "--workspace", "--exclude", "htp-runtime-ffi", "--all-targets"];
+    cargo(
+        &[&most[..], &["--features", "htp-runtime/std,htp-runtime/os", "--", "-D", "warnings"]]
+            .concat(),
+    )?;
+    // Apart from the rest, as its panic handler needs the release profile.
+    cargo(&["clippy", "--package", "htp-runtime-ffi", "--release", "--", "-D", "warnings"])
+}
+
+fn rust_tests() -> Outcome {
+    let features = ["--features", "htp-runtime/std,htp-runtime/os"];
+    let packages = [&["--workspace", "--exclude", "htp-runtime-ffi"][..], &features].concat();
+    let runner: &[&str] = match process::find("cargo-nextest") {
+        Some(_) => &["nextest", "run", "--no-fail-fast", "--status-level", "fail"],
+        None => &["test", "--no-fail-fast", "--tests"],
+    };
+    let doc = ["test", "--doc", "--package", "htp-runtime", "--features", "std,os"];
+    let mut tally = Tally::default();
+    let mut texts = Vec::new();
+    for arguments in [[runner, &packages].concat(), doc.to_vec()] {
+        match process::capture(
+            process::cargo().args(arguments).env("PROPTEST_RNG_SEED", PROPERTY_SEED),
+            BUILD_LIMIT,
+        ) {
+            Ok(Finished { success, output }) => {
+                let counted = count_tests(&output);
+                tally.add(counted);
+                if !success {
+                    tally.failed += u64::from(counted.failed == 0);
+                    texts.push(output);
+                }
+            }
+            Err(error) => texts.push(format!("{error:#}")),
+        }
+    }
+    Outcome { tally, failure: (!texts.is_empty()).then(|| texts.join("\n")) }
+}
+
+/// Sums the closing lines of nextest and of the standard test runner.
+fn count_tests(output: &str) -> Tally {
+    let mut sum = Tally::default();
+    for line in output.lines() {
+        // An indented `test result:` is nextest quoting what a failed test printed.
+        if !(line.trim_start().starts_with("Summary [") || line.starts_with("test result:")) {
+            continue;
+        }
+        let mut before = "";
+        for word in line.split_whitespace() {
+            let word = word.trim_end_matches([',', ';']);
+            let number = before.parse().unwrap_or(0);
+            match word {
+                "passed" => sum.passed += number,
+                "failed" | "timed" => sum.failed += number,
+                _ => {}
+            }
+            before = word;
+        }
+    }
+    sum
+}
+
+fn docs() -> Result<()> {
+    let mut command = process::cargo();
+    command.args(["doc", "--no-deps", "--package", "htp-runtime", "--features", "std"]);
+    process::succeed(command.env("RUSTDOCFLAGS", "-D warnings"), BUILD_LIMIT).map(drop)
+}
+
+fn features() -> Result<Tally> {
+    let mut tally = Tally::default();
+    for set in FEATURE_SETS {
+        let package = ["build", "--package", "htp-runtime", "--lib", "--no-default-features"];
+        cargo(&[&package[..], &["--features", set]].concat())?;
+        tally.add(Tally::ONE);
+    }
+    Ok(tally)
+}
+
+fn cross() -> Result<Tally> {
+    let prefix: &[&str] = match CrossCompiler::find()? {
+        CrossCompiler::Target => &["build"],
+        CrossCompiler::Source => &["+debian", "build", "-Zbuild-std=core"],
+    };
+    let mut tally = Tally::default();
+    for set in CROSS_FEATURE_SETS {
+        let mut command: Command = process::cargo();
+        command
+            .args(prefix)
+            .args(["--release", "--package", "htp-runtime", "--lib", "--target", CROSS_TARGET])
+            .args(["--no-default-features", "--features", set])
+            .env("RUSTC_BOOTSTRAP", "1"); // building `core` is unstable; only this check needs it
+        process::succeed(&mut command, BUILD_LIMIT)?;
+        tally.add(Tally::ONE);
+    }
+    Ok(tally)
+}
+
+/// What can build for a bare machine here.
+enum CrossCompiler {
+    /// The compiler in use has the target installed.
+    Target,
+    /// A linked toolchain builds `core` from source.
+    Source,
+}
+
+impl CrossCompiler {
+    fn find() -> Result<Self> {
+        process::require("rustup", "it comes with the Rust installer")?;
+        let listed = |arguments: &[&str], wanted: &str| -> Result<bool> {
+            let output = process::succeed(Command::new("rustup").args(arguments), BUILD_LIMIT)?;
+            Ok(output.lines().any(|line| line.split_whitespace().next() == Some(wanted)))
+        };
+        if listed(&["target", "list", "--installed"], CROSS_TARGET)? {
+            return Ok(CrossCompiler::Target);
+        }
+        if listed(&["toolchain", "list"], CROSS_TOOLCHAIN)? {
+            return Ok(CrossCompiler::Source);
+        }
+        bail!(
+            "lacking: a compiler for {CROSS_TARGET} (`rustup target add {CROSS_TARGET}`, or on \
+             Debian 12 `.ci/run --install`; leave the step out with `--skip cross`)"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_test_runners_are_counted() {
+        let output = [
+            "     Summary [   0.005s] 5 tests run: 3 passed, 1 failed, 1 timed out, 2 skipped",
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured",
+            "    test result: FAILED. 0 passed; 1 failed;",
+            "a line about 9 passed",
+        ]
+        .join("\n");
+        assert_eq!(count_tests(&output), Tally { passed: 15, failed: 2 });
+    }
+
+    #[test]
+    fn flaky_words_do_not_count() {
+        let output = "Summary [ 0.1s] 2 tests run: 2 passed (1 slow), 0 skipped";
+        assert_eq!(count_tests(output), Tally { passed: 2, failed: 0 });
+    }
+}
