@@ -335,7 +335,7 @@ pub mod reference {
             DataType::Sfixed8 => (-128, 127),
             DataType::Ufixed16 => (0, 65_535),
             DataType::Sfixed16 => (-32_768, 32_767),
-            _ => unimplemented!(),
+            other => panic!("{other:?} is not quantized"),
         }
     }
 
