@@ -11,6 +11,9 @@ use crate::ssr::{Failed, State};
 use crate::time::Instant;
 
 /// Watches for progress while something runs on the device.
+///
+/// The first probe after progress that no probe had seen forgives, since it cannot tell when the work was done; so a
+/// hang is noticed after one budget, or after one and a half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HangWatch {
     /// When to look next; `None` while nothing runs.
