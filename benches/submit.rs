@@ -178,9 +178,11 @@ fn table() -> Vec<u8> {
     block.to_vec()
 }
 
+type Notify = fn(&mut u64, usize);
+
 /// The yardstick: what a hand-written queue of callbacks would do.
 struct Yardstick {
-    queue: ArrayQueue<(fn(&mut u64, usize), usize)>,
+    queue: ArrayQueue<(Notify, usize)>,
     heard: u64,
 }
 
@@ -190,7 +192,7 @@ impl Yardstick {
     }
 
     fn round(&mut self) -> f64 {
-        let notify: fn(&mut u64, usize) = |heard, word| *heard += word as u64;
+        let notify: Notify = |heard, word| *heard += word as u64;
         let start = Clock::now();
         for cycle in 0..CYCLES {
             self.queue.push(black_box((notify, cycle as usize))).expect("it is empty");

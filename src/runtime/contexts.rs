@@ -122,7 +122,8 @@ impl<'m> Runtime<'m> {
 
     /// Creates a context and all graphs of a context binary, which is used in place and given back with the context
     /// (to the region, if it came from there). `arch` is the device's architecture. On an error the binary is given
-    /// back at once. A depth or priority stored in the binary is not read (ASYNC-013).
+    /// back at once. The queue depth is the configuration's whatever the binary says (ASYNC-013); a graph has the
+    /// priority that is stored with it, or the configuration's if that is none.
     /// Linear in the size of the binary.
     pub fn context_load(
         &mut self,

@@ -31,7 +31,7 @@ use crate::capability::Capabilities;
 use crate::device::{Command, Event};
 use crate::error::HandleError;
 use crate::event::Notice;
-use crate::handle::{kind, ContextId, Epoch, GraphId};
+use crate::handle::{kind, ContextId, Epoch, GraphId, RequestId};
 use crate::limits::{Capacities, PRIORITY_LEVELS};
 use crate::memory::ClientMemory;
 use crate::profile::{Profile, Trace, TraceKind, TraceRecord};
@@ -356,11 +356,7 @@ impl<'m> Runtime<'m> {
         self.counters.faults = self.counters.faults.saturating_add(1);
     }
 
-    fn record(&mut self, at: Instant, kind: TraceKind, place: RequestRef, value: u32) {
-        let generation =
-            crate::queue::Nodes::node(&self.contexts, place).map_or(0, |r| r.generation);
-        let request =
-            crate::handle::RequestId { context: place.context, slot: place.slot, generation };
+    fn record(&mut self, at: Instant, kind: TraceKind, request: RequestId, value: u32) {
         self.trace.push(TraceRecord { at, kind, epoch: self.ssr.epoch(), request, value });
     }
 }
