@@ -545,8 +545,8 @@ fn commands_that_the_device_did_not_take_go_with_their_epoch() {
         let commands = world.device.journal.len();
         world.device.crash();
         world.deliver();
-        world.drain_commands();
         let expected: &[Seen] = if restarts { &[Seen::Connect(1)] } else { &[] };
+        assert_eq!(world.drain_commands(), expected.len());
         assert_eq!(&world.device.journal[commands..], expected);
     }
 }
