@@ -209,7 +209,7 @@ fn deadlines_and_cancellations_before_a_crash_do_not_double_the_outcome() {
     world.free_and_check(&[context]);
 }
 
-// REQ: SSR-004, SSR-010
+// REQ: SSR-010
 #[test]
 fn each_blocking_caller_collects_its_own_reset() {
     let mut world = World::new();
