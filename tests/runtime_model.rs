@@ -339,7 +339,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    // REQ: ASYNC-002, ASYNC-012, ASYNC-024, ASYNC-026, ASYNC-033, ASYNC-034, ASYNC-035, ASYNC-039, ASYNC-040
+    // REQ: ASYNC-002, ASYNC-024, ASYNC-026, ASYNC-033, ASYNC-034, ASYNC-035, ASYNC-039, ASYNC-040
     #[test]
     fn every_interleaving_keeps_the_rules(
         parallel in prop::bool::weighted(0.8),

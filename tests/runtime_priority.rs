@@ -39,7 +39,7 @@ fn the_more_important_start_first() {
     world.assert_outcomes(&expected, Outcome::Completed);
 }
 
-// REQ: PRIO-012, ASYNC-026
+// REQ: ASYNC-026
 #[test]
 fn a_more_important_request_starts_beside_a_running_one_and_holds_further_ones_back() {
     let mut world = World::new();

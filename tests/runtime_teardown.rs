@@ -2,7 +2,7 @@
 
 mod support;
 
-use htp_runtime::device::PrepareError;
+use htp_runtime::device::{Event, PrepareError};
 use htp_runtime::error::{CreateError, HandleError, Status, SubmitError};
 use htp_runtime::event::Outcome;
 use htp_runtime::limits::Capacities;
@@ -53,6 +53,11 @@ fn memory_stays_until_the_last_completion_was_heard() {
     world.runtime.context_free(world.now, context).unwrap();
     world.settle();
     assert!(!world.runtime.context_is_gone(context), "blocked callers have not returned");
+    let released = *world.device.answered.last().unwrap();
+    assert!(matches!(released, Event::ContextReleased { .. }));
+    world.device.say(released);
+    world.settle();
+    assert_eq!(world.runtime.counters().late_events, 1);
     for place in 0..3 {
         let id = htp_runtime::handle::RequestId {
             slot: [request.slot, heard.slot, 2][place],
