@@ -1,6 +1,6 @@
 //! The runtime as a pure machine: calls and events in, commands and notices out.
 //!
-//! It has no clock, no lock and no thread. Whoever owns it runs this loop ([`crate::platform`] does, for C clients):
+//! It has no clock, no lock and no thread. Whoever owns it runs this loop (the module `platform` does, for C clients):
 //!
 //! 1. make one call (`submit`, `context_create`, …), or hand in one event (`handle_event`), or say what time it is
 //!    (`handle_timeout`);
