@@ -54,7 +54,7 @@ const_assert!(SLOWEST_RESTART_US < BLOCKING_TIMEOUT_US);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Capacities {
-    /// Contexts that live at once. About 250 bytes each, and 160 a request of their depth while
+    /// Contexts that live at once. About 200 bytes each, and 130 a request of their depth while
     /// they live.
     pub contexts: u16,
     /// Graphs of all contexts. About 500 bytes each.
