@@ -209,9 +209,8 @@ pub struct htp_rt_completion_t {
 
 /// Told once when a request has ended: on the completion thread, or within `htp_rt_poll`. Should be short; may call
 /// any function of the library.
-pub type htp_rt_notify_fn_t = Option<
-    unsafe extern "C" fn(param: *mut c_void, completion: *const htp_rt_completion_t),
->;
+pub type htp_rt_notify_fn_t =
+    Option<unsafe extern "C" fn(param: *mut c_void, completion: *const htp_rt_completion_t)>;
 
 /// Options of one execution. Zero the struct, set `struct_size`, then what is wanted.
 #[repr(C)]
@@ -258,9 +257,8 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     if !options.is_none_or(options_fit) {
         return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
     }
-    let (timeout_us, profile) = options.map_or((0, core::ptr::null_mut()), |options| {
-        (options.timeout_us, options.profile)
-    });
+    let (timeout_us, profile) =
+        options.map_or((0, core::ptr::null_mut()), |options| (options.timeout_us, options.profile));
     let profile = match convert::optional_profile(profile) {
         Ok(profile) => profile,
         Err(error) => return error,
@@ -268,14 +266,13 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     // SAFETY: the caller's promise.
     let bindings = unsafe { Bindings::new(instance, inputs, num_inputs, outputs, num_outputs) };
     let bindings = match bindings {
-        Ok(bindings) => bindings,
+        Ok(bindings) => bindings.of_graph(id),
         Err(error) => return error,
     };
     let user_data = instance::user_data(Notify::Extension(notify), param);
     let accepted = instance.driver.call(|machine, now| {
         let deadline = if timeout_us == 0 { Instant::FAR } else { now.after_us(timeout_us) };
-        let options =
-            SubmitOptions { mode: Mode::Asynchronous, deadline, user_data, profile };
+        let options = SubmitOptions { mode: Mode::Asynchronous, deadline, user_data, profile };
         machine.submit(now, id, &bindings.resolve(machine)?, options)
     });
     match accepted {
@@ -691,7 +688,11 @@ impl Write for ClientWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
         // SAFETY: the client promised a function that may be called with its parameter.
         let taken = unsafe { (self.function)(self.param, bytes.as_ptr(), bytes.len()) };
-        if taken { Ok(bytes.len()) } else { Err(embedded_io::ErrorKind::Other) }
+        if taken {
+            Ok(bytes.len())
+        } else {
+            Err(embedded_io::ErrorKind::Other)
+        }
     }
 
     fn flush(&mut self) -> Result<(), Self::Error> {

@@ -130,8 +130,7 @@ pub const HTP_RT_VDEV_CRASH_NOW: u32 = 0xFFFF_FFFF;
 /// Crashes the virtual DSP in the middle of operation `op` of the next execution that reaches it, or at once.
 #[no_mangle]
 pub extern "C" fn htp_rt_vdev_crash(op: u32) -> Qnn_ErrorHandle_t {
-    let fault =
-        if op == HTP_RT_VDEV_CRASH_NOW { Fault::CrashNow } else { Fault::CrashAtOp { op } };
+    let fault = if op == HTP_RT_VDEV_CRASH_NOW { Fault::CrashNow } else { Fault::CrashAtOp { op } };
     with_device(|device| device.inject(fault))
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    const DEFAULT: Setup = Setup {
+    pub(crate) const DEFAULT: Setup = Setup {
         capacities: Capacities::DEFAULT,
         memory: None,
         device_memory: None,
