@@ -1,4 +1,37 @@
-//! htp-runtime
+//! **htp-runtime**: runs neural networks on Qualcomm's HTP for programs that must never be left waiting.
+//!
+//! The crate is the core of the library: no C, no operating system (unless the feature `os` asks for one), no heap.
+//! Read it from top to bottom:
+//!
+//! | layer | modules | what it is |
+//! |---|---|---|
+//! | ground | [`limits`] [`time`] [`handle`] [`slots`] [`region`] [`memory`] [`error`] [`event`] | numbers, names and memory |
+//! | networks | [`graph`] [`binary`] | graphs as position-independent tables; context binaries used in place |
+//! | order | [`queue`] [`sched`] [`ssr`] [`profile`] | requests, who runs next, restarts, measurements |
+//! | composition | [`runtime`] | the machine: calls and events in, commands and notices out |
+//! | below | [`device`] [`capability`] [`vhtp`] | what executes graphs; the built-in virtual HTP |
+//! | around | `platform` (feature `os`) | locks, threads and the one loop that drives the machine |
+//!
+//! # The run loop
+//!
+//! One input, then drain. An owner of a [`runtime::Runtime`] and a [`device::Device`] repeats:
+//!
+//! 1. one call (`submit`, `context_create`, …), one [`runtime::Runtime::handle_event`], or one
+//!    [`runtime::Runtime::handle_timeout`];
+//! 2. [`runtime::Runtime::poll_command`] until `None`, each handed to [`device::Device::submit`];
+//! 3. [`runtime::Runtime::poll_notice`] until `None`, each told to its client, outside any lock;
+//! 4. [`device::Device::step`]; when it waits, sleep until the earlier of its time and
+//!    [`runtime::Runtime::poll_timeout`].
+//!
+//! # Guarantees
+//!
+//! - An accepted request has exactly one completion, whatever fails; a refused one has none.
+//! - Every entry point does bounded work, constant in queue depth and object counts unless its documentation says so.
+//! - Nothing is allocated on the way from submit to completion, nor by a restart.
+//! - A restart makes every context, graph and buffer stale in constant time; late answers are dropped and counted.
+//! - Same inputs, same trace, on every machine.
+//! - No reachable panic, and no `unsafe` outside [`region`], [`memory`] and the `sys` modules of the platforms.
+
 #![no_std]
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -13,6 +46,7 @@
         clippy::arithmetic_side_effects
     )
 )]
+
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 

@@ -26,7 +26,8 @@ pub const CONNECT_ATTEMPTS_MAX: u32 = 5;
 pub const CONNECT_BACKOFF_US: u64 = 1_000;
 /// Longest time a connection attempt may take, in microseconds; then it counts as failed.
 pub const CONNECT_TIMEOUT_US: u64 = 100_000;
-/// Time without progress while something is in flight after which the device is restarted, in microseconds.
+/// Time without progress while something is in flight after which the device is restarted, in
+/// microseconds. Seen in steps of half of it, so that a hang is noticed after 1 to 1.5 times this.
 pub const HANG_BUDGET_US: u64 = 500_000;
 /// How long a blocking call waits by default, in microseconds: longer than the slowest restart, so that the
 /// answer after one is the restart's and not a time-out.

@@ -16,7 +16,8 @@ use runtime::graph::BuildError;
 use runtime::handle::{self, ContextId, Epoch, GraphId, Handle, ProfileId, RequestId};
 
 use crate::abi::*;
-use crate::ext::{htp_rt_completion_t, htp_rt_request_t, htp_rt_ssr_event_t, htp_rt_ssr_state_t};
+use crate::ext_request::{htp_rt_completion_t, htp_rt_request_t};
+use crate::ext_watch::{htp_rt_ssr_event_t, htp_rt_ssr_state_t};
 use crate::instance;
 use crate::objects;
 
@@ -162,6 +163,7 @@ pub(crate) fn handle_error(error: HandleError, invalid: Code) -> Code {
 /// The code of a request that was not accepted.
 pub(crate) fn submit_error(error: SubmitError) -> Code {
     match error {
+        SubmitError::Handle(HandleError::Recovering) => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
         SubmitError::Handle(error) => handle_error(error, QNN_GRAPH_ERROR_INVALID_HANDLE),
         SubmitError::NotFinalized => QNN_GRAPH_ERROR_GRAPH_NOT_FINALIZED,
         SubmitError::QueueFull => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,

@@ -16,7 +16,8 @@ use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
 
 use crate::abi::*;
 use crate::convert;
-use crate::ext::{htp_rt_notify_fn_t, htp_rt_ssr_fn_t};
+use crate::ext_request::htp_rt_notify_fn_t;
+use crate::ext_watch::htp_rt_ssr_fn_t;
 use crate::objects::Objects;
 
 /// What executes graphs.

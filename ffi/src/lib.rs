@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! export: one file per QNN header ─┐
-//! ext: htp_rt_*                    ├─► instance: driver + runtime + device, made on first use
+//! ext*: htp_rt_*                   ├─► instance: driver + runtime + device, made on first use
 //! client: reads what clients point to, convert: handles and codes, objects: what lives on the host
 //! ```
 //!
@@ -19,7 +19,9 @@ mod client;
 mod convert;
 mod export;
 pub mod ext;
+pub mod ext_request;
 pub mod ext_vdev;
+pub mod ext_watch;
 mod instance;
 mod log;
 mod messages;

@@ -15,11 +15,13 @@ pub enum TraceKind {
     Submitted = 0,
     /// A request went to the device; `value` is its HMX thread priority.
     Dispatched = 1,
-    /// A request ended; `value` is the outcome (0 completed, 1 device reset, 2 device lost, 3 timed out, 4 aborted,
-    /// 5 failed).
+    /// A request that had gone to the device ended; `value` is the outcome (0 completed, 1 device reset, 2 device
+    /// lost, 3 timed out, 4 aborted, 5 failed).
     Ended = 2,
     /// The restart machine entered a state; `value` is the state's number.
     Restart = 3,
+    /// A request ended without having gone to the device; `value` as for `Ended`.
+    Withdrawn = 4,
 }
 
 /// One record.
@@ -71,7 +73,7 @@ impl<'m> Trace<'m> {
 
     /// The records that are kept, oldest first.
     pub fn records(&self) -> impl Iterator<Item = &TraceRecord> {
-        let full = self.overwritten() > 0;
+        let full = self.total >= self.ring.len() as u64;
         let (newer, older) = self.ring.split_at_checked(self.next).unwrap_or((&[], &[]));
         older.iter().filter(move |_| full).chain(newer.iter())
     }
@@ -120,9 +122,8 @@ pub fn write_json<'a, W: Write>(
 }
 
 fn write_record<W: Write>(record: &TraceRecord, out: &mut W) -> Result<(), W::Error> {
-    let id = (u64::from(record.request.generation) << 32)
-        | (u64::from(record.request.context) << 16)
-        | u64::from(record.request.slot);
+    // Unique over all contexts, and short enough for viewers that read numbers as floats.
+    let id = u64::from(record.request.generation);
     let track = u64::from(record.request.context);
     let named = |names: &[&'static str]| {
         let index = usize::try_from(record.value).unwrap_or(usize::MAX);
@@ -144,10 +145,12 @@ fn write_record<W: Write>(record: &TraceRecord, out: &mut W) -> Result<(), W::Er
             write("b", DEVICE, track, "execute", Some(id))
         }
         TraceKind::Ended => {
-            // Closing a slice that is not open is ignored by the viewer: a request may end queued or running.
-            write("e", QUEUES, track, "queued", Some(id))?;
             write("e", DEVICE, track, "execute", Some(id))?;
             write("i", DEVICE, track, named(&OUTCOMES), None)
+        }
+        TraceKind::Withdrawn => {
+            write("e", QUEUES, track, "queued", Some(id))?;
+            write("i", QUEUES, track, named(&OUTCOMES), None)
         }
         TraceKind::Restart => {
             write("i", RESTART, 0, named(&STATES), None)?;

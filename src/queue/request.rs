@@ -1,7 +1,7 @@
 //! A request and the per-context table that holds it from submit to completion.
 
 use crate::event::{Outcome, RequestTimes};
-use crate::handle::{Epoch, GraphId, ProfileId};
+use crate::handle::{Epoch, GraphId, ProfileId, RequestId};
 use crate::region::{OutOfMemory, Region, RegionSlice};
 use crate::sched::Priority;
 use crate::time::Instant;
@@ -18,6 +18,11 @@ pub struct RequestRef {
 impl RequestRef {
     /// No request.
     pub const NONE: RequestRef = RequestRef { context: u16::MAX, slot: u16::MAX };
+
+    /// The handle of request number `generation`, which lies here.
+    pub const fn with_generation(self, generation: u32) -> RequestId {
+        RequestId { context: self.context, slot: self.slot, generation }
+    }
 
     /// Whether this is `NONE`.
     pub fn is_none(self) -> bool {
@@ -61,6 +66,8 @@ pub struct Request {
     pub mode: Mode,
     /// Priority when it was accepted.
     pub priority: Priority,
+    /// It has gone to the device.
+    pub dispatched: bool,
     /// Number of the request, counted over all requests of the runtime.
     pub generation: u32,
     /// The graph to execute.
@@ -88,6 +95,7 @@ impl Request {
         state: RequestState::Free,
         mode: Mode::Asynchronous,
         priority: Priority::DEFAULT,
+        dispatched: false,
         generation: 0,
         graph: GraphId::from_parts(0, 0, Epoch::FIRST),
         epoch: Epoch::FIRST,

@@ -55,10 +55,14 @@ impl Runtime<'_> {
     }
 
     pub(super) fn on_buffer_mapped(&mut self, id: BufferId, result: Result<(), PrepareError>) {
-        // A buffer that was deregistered in the meantime is unmapped by the command that follows.
-        if let Ok(buffer) = self.buffers.get_mut(id) {
-            buffer.ready = result.is_ok();
-            buffer.failed = result.err();
+        match self.buffers.get_mut(id) {
+            Ok(buffer) if !buffer.is_pending() => self.late(),
+            Ok(buffer) => {
+                buffer.ready = result.is_ok();
+                buffer.failed = result.err();
+            }
+            // It was deregistered in the meantime; the command to unmap it is on its way.
+            Err(_) => {}
         }
     }
 

@@ -96,6 +96,8 @@ impl<'m> Runtime<'m> {
                 priority: self.effective_priority(config.priority),
                 queue: Queue::EMPTY,
                 binary: None,
+                create_due: true,
+                release_due: false,
                 answers_due: 1,
                 graphs: 0,
                 on_device: false,
@@ -120,7 +122,8 @@ impl<'m> Runtime<'m> {
 
     /// Creates a context and all graphs of a context binary, which is used in place and given back with the context
     /// (to the region, if it came from there). `arch` is the device's architecture. On an error the binary is given
-    /// back at once. A depth or priority stored in the binary is not read (ASYNC-013).
+    /// back at once. The queue depth is the configuration's whatever the binary says (ASYNC-013); a graph has the
+    /// priority that is stored with it, or the configuration's if that is none.
     /// Linear in the size of the binary.
     pub fn context_load(
         &mut self,
@@ -244,13 +247,18 @@ impl<'m> Runtime<'m> {
     }
 
     pub(super) fn on_context_created(&mut self, id: ContextId, result: Result<(), PrepareError>) {
-        let Ok(context) = self.contexts.get_mut(id) else { return self.fault() };
-        context.on_device = result.is_ok();
-        self.creation_answered(id, result.err());
+        match self.contexts.get_mut(id) {
+            Ok(context) if context.create_due => {
+                context.create_due = false;
+                context.on_device = result.is_ok();
+                self.answered(id, result.err());
+            }
+            _ => self.late(),
+        }
     }
 
-    /// One of the answers that a creation waits for came.
-    pub(super) fn creation_answered(&mut self, id: ContextId, error: Option<PrepareError>) {
+    /// One of the answers that a context waits for came.
+    pub(super) fn answered(&mut self, id: ContextId, error: Option<PrepareError>) {
         let Ok(context) = self.contexts.get_mut(id) else { return self.fault() };
         context.answers_due = context.answers_due.saturating_sub(1);
         match (context.state, error) {
@@ -264,10 +272,14 @@ impl<'m> Runtime<'m> {
     }
 
     pub(super) fn on_context_released(&mut self, id: ContextId) {
-        let Ok(context) = self.contexts.get_mut(id) else { return self.fault() };
-        context.answers_due = context.answers_due.saturating_sub(1);
-        context.on_device = false;
-        self.advance_close(id.index());
+        match self.contexts.get_mut(id) {
+            Ok(context) if context.release_due => {
+                context.release_due = false;
+                context.on_device = false;
+                self.answered(id, None);
+            }
+            _ => self.late(),
+        }
     }
 
     /// What a client may have of the priority it asks for.
@@ -317,15 +329,17 @@ impl<'m> Runtime<'m> {
         if context.graphs > 0 && self.release_graphs(index) > 0 {
             return;
         }
-        let Some(context) = self.contexts.at_mut(index) else { return };
-        if context.on_device {
-            context.answers_due = 1;
-            if let Some(id) = self.contexts.handle_at(index) {
+        let Some(id) = self.contexts.handle_at(index) else { return };
+        // Before the context itself: the device must not hold parts of what it lets go.
+        self.drop_buffers(id);
+        match self.contexts.get_mut(id) {
+            Ok(context) if context.on_device => {
+                context.release_due = true;
+                context.answers_due = 1;
                 self.send(Control::ContextRelease(id));
             }
-            return;
+            _ => self.close_on_host(index),
         }
-        self.close_on_host(index);
     }
 
     /// Graphs that the device knows are released there; the others go at once. Gives the number of answers to wait for.
@@ -405,7 +419,8 @@ impl<'m> Runtime<'m> {
     /// Room for another graph in a usable context.
     pub(super) fn check_graph_room(&self, id: ContextId) -> Result<(), CreateError> {
         let context = self.context(id)?;
-        if context.graphs >= GRAPHS_PER_CONTEXT_MAX {
+        let table_full = usize::from(self.graphs.count()) >= self.graphs.capacity();
+        if table_full || context.graphs >= GRAPHS_PER_CONTEXT_MAX {
             return Err(CreateError::CapacityExceeded);
         }
         Ok(())

@@ -21,6 +21,9 @@ pub struct TensorInfo {
     pub size_bytes: usize,
 }
 
+/// What submit needs of a graph: its inputs and outputs, and a row of memories for each slot of the queue.
+type Rows<'m> = (RegionSlice<'m, IoTensor>, RegionSlice<'m, ClientMemory>);
+
 impl<'m> Runtime<'m> {
     /// Begins the online composition of a graph. The name must be new in the context. Without `priority` the graph
     /// has its context's. Linear in the number of graphs.
@@ -87,7 +90,7 @@ impl<'m> Runtime<'m> {
                 if let GraphState::Composing(builder) = composing {
                     builder.release(&mut self.region);
                 }
-                self.send(Control::GraphPrepare(id));
+                self.send_prepare(id, context);
                 Ok(())
             }
             Err(error) => {
@@ -98,29 +101,48 @@ impl<'m> Runtime<'m> {
     }
 
     /// Adds a graph from a table that was made before: baked into flash, or part of a context binary. It is used in
-    /// place. Without `priority` the graph has its context's. Linear in the size of the table.
+    /// place, and given back to the region with the graph, or at once on an error. Without `priority` the graph has
+    /// its context's. Executable when `graph_status` is `Ready`; if the context is still being created, it waits for
+    /// the graph and fails with it. Linear in the size of the table.
     pub fn graph_load(
         &mut self,
         context: ContextId,
         table: SharedBytes<'m>,
         priority: Option<Priority>,
     ) -> Result<GraphId, CreateError> {
-        self.check_graph_room(context)?;
-        let depth = self.context(context)?.queue.depth();
-        GraphTable::parse(&table).map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
-        let (io, rows) = self.make_rows(&table, depth)?;
-        let id = self.insert_graph(context, GraphState::Preparing, priority)?;
-        if let Ok(graph) = self.graphs.get_mut(id) {
-            (graph.io, graph.rows, graph.table) = (io, rows, Some(table));
-        }
-        if let Ok(context) = self.contexts.get_mut(context) {
-            context.answers_due = context.answers_due.saturating_add(1);
-            if context.state == ContextState::Ready {
-                context.state = ContextState::Creating;
+        match self.prepare_load(context, &table) {
+            Ok((io, rows)) => {
+                let id = self.insert_graph(context, GraphState::Preparing, priority)?;
+                if let Ok(graph) = self.graphs.get_mut(id) {
+                    (graph.io, graph.rows, graph.table) = (io, rows, Some(table));
+                }
+                self.send_prepare(id, context);
+                Ok(id)
+            }
+            Err(error) => {
+                // A part of a binary stays with the binary's other owners.
+                let _ = self.region.reclaim(table);
+                Err(error)
             }
         }
+    }
+
+    fn prepare_load(
+        &mut self,
+        context: ContextId,
+        table: &SharedBytes<'m>,
+    ) -> Result<Rows<'m>, CreateError> {
+        self.check_graph_room(context)?;
+        let depth = self.context(context)?.queue.depth();
+        GraphTable::parse(table).map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
+        self.make_rows(table, depth)
+    }
+
+    fn send_prepare(&mut self, id: GraphId, context: ContextId) {
+        if let Ok(context) = self.contexts.get_mut(context) {
+            context.answers_due = context.answers_due.saturating_add(1);
+        }
         self.send(Control::GraphPrepare(id));
-        Ok(id)
     }
 
     /// Whether a finalized graph is executable yet; an error says why it never will be.
@@ -202,7 +224,10 @@ impl<'m> Runtime<'m> {
         id: GraphId,
         result: Result<GraphReport, PrepareError>,
     ) {
-        let Ok(graph) = self.graphs.get_mut(id) else { return self.fault() };
+        let graph = self.graphs.get_mut(id).ok();
+        let Some(graph) = graph.filter(|graph| matches!(graph.state, GraphState::Preparing)) else {
+            return self.late();
+        };
         let context = graph.context;
         match result {
             Ok(report) => {
@@ -211,22 +236,17 @@ impl<'m> Runtime<'m> {
             }
             Err(error) => graph.state = GraphState::Failed(error),
         }
-        let loading = self.contexts.get(context).is_ok_and(|context| context.answers_due > 0);
-        if loading {
-            self.creation_answered(context, result.err());
-        } else {
-            self.advance_close(context.index());
-        }
+        self.answered(context, result.err());
     }
 
     pub(super) fn on_graph_released(&mut self, id: GraphId) {
-        let Ok(graph) = self.graphs.get(id) else { return self.fault() };
+        let graph = self.graphs.get(id).ok();
+        let Some(graph) = graph.filter(|graph| matches!(graph.state, GraphState::Releasing)) else {
+            return self.late();
+        };
         let context = graph.context;
         self.drop_graph(id);
-        if let Ok(context) = self.contexts.get_mut(context) {
-            context.answers_due = context.answers_due.saturating_sub(1);
-        }
-        self.advance_close(context.index());
+        self.answered(context, None);
     }
 
     fn composing(
@@ -246,9 +266,7 @@ impl<'m> Runtime<'m> {
         state: GraphState<'m>,
         priority: Option<Priority>,
     ) -> Result<GraphId, CreateError> {
-        let context = self.contexts.get_mut(id).map_err(|_| HandleError::Invalid)?;
-        let inherited = context.priority;
-        context.graphs = context.graphs.saturating_add(1);
+        let inherited = self.contexts.get(id).map_err(|_| HandleError::Invalid)?.priority;
         let priority = self.effective_priority(priority.unwrap_or(inherited));
         let graph = Graph {
             state,
@@ -262,16 +280,15 @@ impl<'m> Runtime<'m> {
             active_blocking: 0,
             report: GraphReport::default(),
         };
-        Ok(self.graphs.insert(self.ssr.epoch(), graph)?)
+        let graph = self.graphs.insert(self.ssr.epoch(), graph)?;
+        if let Ok(context) = self.contexts.get_mut(id) {
+            context.graphs = context.graphs.saturating_add(1);
+        }
+        Ok(graph)
     }
 
     /// The memory that submit will need: what to bind, and a row for each slot of the queue.
-    #[allow(clippy::type_complexity, reason = "two blocks that are made together")]
-    fn make_rows(
-        &mut self,
-        table: &SharedBytes<'m>,
-        depth: u16,
-    ) -> Result<(RegionSlice<'m, IoTensor>, RegionSlice<'m, ClientMemory>), CreateError> {
+    fn make_rows(&mut self, table: &SharedBytes<'m>, depth: u16) -> Result<Rows<'m>, CreateError> {
         let table =
             GraphTable::open(table).map_err(|_| CreateError::Device(PrepareError::InvalidTable))?;
         let (inputs, outputs) = (table.inputs(), table.outputs());

@@ -1,6 +1,6 @@
 //! The runtime as a pure machine: calls and events in, commands and notices out.
 //!
-//! It has no clock, no lock and no thread. Whoever owns it runs this loop ([`crate::platform`] does, for C clients):
+//! It has no clock, no lock and no thread. Whoever owns it runs this loop (the module `platform` does, for C clients):
 //!
 //! 1. make one call (`submit`, `context_create`, …), or hand in one event (`handle_event`), or say what time it is
 //!    (`handle_timeout`);
@@ -31,7 +31,7 @@ use crate::capability::Capabilities;
 use crate::device::{Command, Event};
 use crate::error::HandleError;
 use crate::event::Notice;
-use crate::handle::{kind, ContextId, Epoch, GraphId};
+use crate::handle::{kind, ContextId, Epoch, GraphId, RequestId};
 use crate::limits::{Capacities, PRIORITY_LEVELS};
 use crate::memory::ClientMemory;
 use crate::profile::{Profile, Trace, TraceKind, TraceRecord};
@@ -127,12 +127,17 @@ impl<'m> Runtime<'m> {
             size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),
         ];
         let mut sum = BLOCK_OVERHEAD;
+        let mut largest = 0;
         let mut rest: &[usize] = &tables;
         while let [first, tail @ ..] = rest {
             sum = sum.saturating_add(*first).saturating_add(BLOCK_OVERHEAD);
+            if *first > largest {
+                largest = *first;
+            }
             rest = tail;
         }
-        sum
+        // The allocator looks for a block of the next of the 32 sizes between two powers of two.
+        sum.saturating_add(largest / 32)
     }
 
     /// What the platform allows.
@@ -176,12 +181,18 @@ impl<'m> Runtime<'m> {
     }
 
     /// Whether nothing is queued, running, under construction on the device or waiting to be heard.
+    /// Linear in the number of contexts and buffers.
     pub fn is_idle(&self) -> bool {
+        let epoch = self.epoch();
+        let owed = |context: &Context<'_>| context.answers_due > 0 && context.epoch == epoch;
+        let mapping = |buffer: &objects::Buffer| buffer.is_pending() && buffer.epoch == epoch;
         self.queued == 0
             && self.in_flight.is_empty()
             && self.outbox.is_empty()
             && self.done.is_empty()
             && self.interrupted.is_empty()
+            && !self.contexts.iter().any(|(_, context)| owed(context))
+            && !self.buffers.iter().any(|(_, buffer)| mapping(buffer))
     }
 
     /// The next command for the device. Call until `None` after every call and event.
@@ -221,7 +232,7 @@ impl<'m> Runtime<'m> {
                 self.on_executed(now, request, result);
             }
             Event::Alive { epoch, steps } if epoch == self.epoch() => self.on_alive(now, steps),
-            _ => self.counters.late_events = self.counters.late_events.saturating_add(1),
+            _ => self.late(),
         }
     }
 
@@ -335,16 +346,17 @@ impl<'m> Runtime<'m> {
         }
     }
 
+    /// An answer to nothing that was asked, or to something that is over.
+    fn late(&mut self) {
+        self.counters.late_events = self.counters.late_events.saturating_add(1);
+    }
+
     /// An internal rule did not hold.
     fn fault(&mut self) {
         self.counters.faults = self.counters.faults.saturating_add(1);
     }
 
-    fn record(&mut self, at: Instant, kind: TraceKind, place: RequestRef, value: u32) {
-        let generation =
-            crate::queue::Nodes::node(&self.contexts, place).map_or(0, |r| r.generation);
-        let request =
-            crate::handle::RequestId { context: place.context, slot: place.slot, generation };
+    fn record(&mut self, at: Instant, kind: TraceKind, request: RequestId, value: u32) {
         self.trace.push(TraceRecord { at, kind, epoch: self.ssr.epoch(), request, value });
     }
 }

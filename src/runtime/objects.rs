@@ -28,7 +28,10 @@ pub(super) struct Context<'m> {
     pub queue: Queue<'m>,
     /// The binary it was loaded from, which its graphs' tables are parts of.
     pub binary: Option<SharedBytes<'m>>,
-    /// Device answers that creation or teardown waits for.
+    /// The device's answers to creation and release of the context itself are awaited.
+    pub create_due: bool,
+    pub release_due: bool,
+    /// All answers that the device owes to the context: those two, and those for its graphs.
     pub answers_due: u16,
     pub graphs: u16,
     /// The device knows the context.
@@ -94,6 +97,13 @@ pub(super) struct Buffer {
     pub memory: ClientMemory,
     pub ready: bool,
     pub failed: Option<PrepareError>,
+}
+
+impl Buffer {
+    /// The device has not answered yet.
+    pub fn is_pending(&self) -> bool {
+        !self.ready && self.failed.is_none()
+    }
 }
 
 pub(super) type Contexts<'m> = Slots<'m, kind::Context, Context<'m>>;

@@ -116,8 +116,9 @@ impl<'m> Runtime<'m> {
             list.push_back(&mut self.contexts, place);
         }
         self.queued = self.queued.saturating_add(1);
-        self.record(now, TraceKind::Submitted, place, used);
-        Ok(RequestId { context: place.context, slot: place.slot, generation })
+        let request = place.with_generation(generation);
+        self.record(now, TraceKind::Submitted, request, used);
+        Ok(request)
     }
 
     /// Ends a request early. Queued: it completes as `Aborted` without running. Running: the device is told to stop at
@@ -157,6 +158,7 @@ impl<'m> Runtime<'m> {
         let place = self.next_to_start()?;
         let request = self.contexts.node_mut(place)?;
         request.state = RequestState::Running { cancelled: None };
+        request.dispatched = true;
         request.times.dispatched = now;
         let (graph, priority, generation) = (request.graph, request.priority, request.generation);
         self.run_lists.get_mut(priority.level())?.remove(&mut self.contexts, place);
@@ -166,8 +168,8 @@ impl<'m> Runtime<'m> {
         }
         self.hang.arm(now);
         let threads = priority.threads();
-        self.record(now, TraceKind::Dispatched, place, threads.hmx.into());
-        let request = RequestId { context: place.context, slot: place.slot, generation };
+        let request = place.with_generation(generation);
+        self.record(now, TraceKind::Dispatched, request, threads.hmx.into());
         let io = memories(self.graphs.get(graph).ok(), place.slot);
         Some(Command::Execute { request, graph, epoch: self.ssr.epoch(), priority: threads, io })
     }
@@ -182,10 +184,10 @@ impl<'m> Runtime<'m> {
 
     /// The first of the three requests at the head of a priority's list that can run beside what runs.
     fn runnable(&self, priority: Priority) -> Option<RequestRef> {
-        if !self.in_flight.has_room(priority) {
+        let mut next = self.run_lists.get(priority.level())?.front();
+        if next.is_none() || !self.in_flight.has_room(priority) {
             return None;
         }
-        let mut next = self.run_lists.get(priority.level())?.front();
         for _ in 0..DISPATCH_WINDOW {
             let place = next?;
             if !self.in_flight.runs(self.contexts.node(place)?.graph) {
@@ -204,8 +206,7 @@ impl<'m> Runtime<'m> {
     ) {
         let place = self.find(id).filter(|place| self.in_flight.remove(*place));
         let Some(request) = place.and_then(|place| self.contexts.node_mut(place)) else {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         };
         let cancelled = match request.state {
             RequestState::Running { cancelled } => cancelled,
@@ -235,6 +236,8 @@ impl<'m> Runtime<'m> {
         request.times.completed = now;
         let (graph, mode, profile) = (request.graph, request.mode, request.profile);
         let times = request.times;
+        let kind = if request.dispatched { TraceKind::Ended } else { TraceKind::Withdrawn };
+        let id = place.with_generation(request.generation);
         if let Ok(graph) = self.graphs.get_mut(graph) {
             let active = match mode {
                 Mode::Asynchronous => &mut graph.active_async,
@@ -252,7 +255,7 @@ impl<'m> Runtime<'m> {
         if mode == Mode::Asynchronous {
             self.done.push_back(&mut self.contexts, place);
         }
-        self.record(now, TraceKind::Ended, place, outcome as u32);
+        self.record(now, kind, id, outcome as u32);
         self.advance_close(place.context);
     }
 
@@ -275,10 +278,9 @@ impl<'m> Runtime<'m> {
             context.queue.release_slot(place.slot);
         }
         self.advance_close(place.context);
-        let request_id =
-            RequestId { context: place.context, slot: place.slot, generation: request.generation };
+        let id = place.with_generation(request.generation);
         let (user_data, times) = (request.user_data, request.times);
-        Completion { request: request_id, user_data, outcome, times }
+        Completion { request: id, user_data, outcome, times }
     }
 
     /// The next completion to hear. Requests caught by a restart get their outcome here, once the connection is back
@@ -326,8 +328,8 @@ impl<'m> Runtime<'m> {
             }
             RequestState::Running { cancelled: None } => {
                 request.state = RequestState::Running { cancelled: Some(outcome) };
-                let (context, slot, generation) = (place.context, place.slot, request.generation);
-                self.send(Control::Abort(RequestId { context, slot, generation }));
+                let id = place.with_generation(request.generation);
+                self.send(Control::Abort(id));
                 true
             }
             _ => false,

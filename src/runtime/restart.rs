@@ -11,6 +11,9 @@ use crate::ssr::{Failed, State};
 use crate::time::Instant;
 
 /// Watches for progress while something runs on the device.
+///
+/// The first probe after progress that no probe had seen forgives, since it cannot tell when the work was done; so a
+/// hang is noticed after one budget, or after one and a half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HangWatch {
     /// When to look next; `None` while nothing runs.
@@ -47,6 +50,7 @@ impl Runtime<'_> {
         if !self.ssr.close_epoch(now) {
             return;
         }
+        self.record_state(now, State::BeforeShutdown);
         // What was running comes before what was queued, each list in its order.
         while let Some(running) = self.in_flight.pop() {
             self.interrupted.push_back(&mut self.contexts, running.request);
@@ -58,10 +62,10 @@ impl Runtime<'_> {
         self.queued = 0;
         self.outbox.clear();
         self.hang = HangWatch::IDLE;
-        self.record_state(now);
+        self.record_state(now, self.state());
         if !self.capabilities.contains(Capabilities::SUBSYSTEM_RESTART) {
             self.ssr.give_up(now);
-            self.record_state(now);
+            self.record_state(now, self.state());
             self.resume_closing();
         } else {
             self.drive_restart(now);
@@ -74,7 +78,7 @@ impl Runtime<'_> {
             self.on_attempt_failed(now);
         }
         if let Some(attempt) = self.ssr.begin_attempt(now) {
-            self.record_state(now);
+            self.record_state(now, self.state());
             self.outbox.clear();
             self.send(Control::Connect { attempt });
         }
@@ -82,21 +86,19 @@ impl Runtime<'_> {
 
     pub(super) fn on_connected(&mut self, now: Instant, epoch: Epoch) {
         if epoch != self.epoch() || self.state() != State::BeforePowerUp {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         }
         self.ssr.connected(now);
-        self.record_state(now);
+        self.record_state(now, self.state());
         // No context is rebuilt automatically under the native policy.
         self.ssr.rebuilt(now);
-        self.record_state(now);
+        self.record_state(now, self.state());
         self.resume_closing();
     }
 
     pub(super) fn on_connect_failed(&mut self, now: Instant, epoch: Epoch) {
         if epoch != self.epoch() || self.state() != State::BeforePowerUp {
-            self.counters.late_events = self.counters.late_events.saturating_add(1);
-            return;
+            return self.late();
         }
         self.on_attempt_failed(now);
     }
@@ -125,7 +127,7 @@ impl Runtime<'_> {
 
     fn on_attempt_failed(&mut self, now: Instant) {
         let next = self.ssr.attempt_failed(now);
-        self.record_state(now);
+        self.record_state(now, self.state());
         if next == Failed::Lost {
             self.outbox.clear();
             self.resume_closing();
@@ -143,8 +145,7 @@ impl Runtime<'_> {
         }
     }
 
-    fn record_state(&mut self, now: Instant) {
-        let state = self.ssr.state() as u32;
-        self.record(now, TraceKind::Restart, RequestRef::NONE, state);
+    fn record_state(&mut self, now: Instant, state: State) {
+        self.record(now, TraceKind::Restart, RequestRef::NONE.with_generation(0), state as u32);
     }
 }

@@ -4,6 +4,7 @@ mod abi;
 mod bench;
 mod demo;
 mod header;
+mod model;
 mod process;
 mod programs;
 mod staticlib;
@@ -41,6 +42,8 @@ enum Command {
     Header(Check),
     /// Write the Rust declarations of the QNN ABI
     Abi(Check),
+    /// Make the digit network's context binary from its description
+    Model(Check),
     /// Check what the release static library needs from its surroundings
     Symbols,
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Header(options) => header::run(options.check),
         Command::Abi(options) => abi::run(options.check),
+        Command::Model(options) => model::run(options.check),
         Command::Symbols => symbols::run(),
     };
     match result {

@@ -1,0 +1,66 @@
+//! The digit network through the whole core: context binary, runtime, virtual HTP; byte for byte against two
+//! independent references (plain Rust in `reference/`, Python in `data/digits/logits.bin`).
+
+#[path = "support/digits_world.rs"]
+mod digits;
+#[allow(dead_code, reason = "shared with the test of the reference itself")]
+mod reference;
+
+use htp_runtime::event::{Notice, Outcome};
+use htp_runtime::limits::QUEUE_DEPTH_MAX;
+
+use digits::{Digits, IMAGE_BYTES};
+use reference::{digits_file, Network};
+
+// REQ: ASYNC-001, ASYNC-002, ASYNC-007, ASYNC-012, SSR-023
+#[test]
+fn every_image_gives_the_bytes_of_both_references() {
+    let images = digits_file("images.bin");
+    let expected = digits_file("logits.bin");
+    let mut world = Digits::new(u32::from(QUEUE_DEPTH_MAX));
+    for (first, batch) in images.chunks(IMAGE_BYTES * usize::from(QUEUE_DEPTH_MAX)).enumerate() {
+        let first = first * usize::from(QUEUE_DEPTH_MAX);
+        let results = world.run(batch);
+        for (offset, logits) in results.iter().enumerate() {
+            let image = first + offset;
+            assert_eq!(logits, &expected[image * 10..(image + 1) * 10], "image {image}");
+        }
+    }
+    assert_eq!(world.completed, images.len() / IMAGE_BYTES);
+}
+
+#[test]
+fn the_plain_rust_reference_agrees_too() {
+    let images = digits_file("images.bin");
+    let network = Network::digits();
+    let mut world = Digits::new(50);
+    let batch = &images[..50 * IMAGE_BYTES];
+    let results = world.run(batch);
+    for (image, logits) in batch.chunks(IMAGE_BYTES).zip(results) {
+        assert_eq!(network.logits(image), logits);
+    }
+}
+
+// REQ: SSR-011, SSR-017, SSR-019, SSR-023, ASYNC-024
+#[test]
+fn after_a_crash_in_the_middle_the_same_images_give_the_same_bytes() {
+    let images = digits_file("images.bin");
+    let expected = digits_file("logits.bin");
+    let mut world = Digits::new(20);
+    let batch = &images[..20 * IMAGE_BYTES];
+    world.device.inject(htp_runtime::vhtp::Fault::CrashAtOp { op: 5 });
+    world.submit(batch);
+    let notices = world.drain();
+    let outcomes: Vec<_> = notices
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Completion(completion) => Some(completion.outcome),
+            Notice::Restart(_) => None,
+        })
+        .collect();
+    assert_eq!(outcomes.len(), 20);
+    assert!(outcomes.contains(&Outcome::DeviceReset));
+    world.recreate(20);
+    let results = world.run(batch);
+    assert_eq!(results.concat(), expected[..200]);
+}

@@ -1,0 +1,429 @@
+//! What the tests of the virtual HTP share: small graphs, a driver, and numbers of an independent
+//! reference.
+
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+
+use htp_runtime::device::{
+    Command, Device, Event, ExecuteError, ExecutionReport, PrepareError, Step, ThreadPriority,
+};
+use htp_runtime::graph::{
+    DataType, GraphBuilder, OpSpec, ParamSpec, ParamValue, ScaleOffset, TensorKind, TensorSpec,
+};
+use htp_runtime::handle::{ContextId, Epoch, GraphId, RequestId};
+use htp_runtime::memory::ClientMemory;
+use htp_runtime::region::{Region, SharedBytes};
+use htp_runtime::time::Instant;
+use htp_runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
+
+/// A tensor's type.
+#[derive(Clone, Debug)]
+pub struct Type {
+    pub data_type: DataType,
+    pub dims: Vec<u32>,
+    pub quants: Vec<ScaleOffset>,
+    pub axis: u32,
+}
+
+/// A type without quantization.
+pub fn plain(data_type: DataType, dims: &[u32]) -> Type {
+    Type { data_type, dims: dims.to_vec(), quants: vec![], axis: 0 }
+}
+
+/// A type with one scale and offset.
+pub fn fixed(data_type: DataType, dims: &[u32], scale: f32, offset: i32) -> Type {
+    let quants = vec![ScaleOffset { scale, offset }];
+    Type { data_type, dims: dims.to_vec(), quants, axis: 0 }
+}
+
+/// A parameter's value.
+pub enum P {
+    U32(u32),
+    Bool(bool),
+    F32(f32),
+    List(Vec<u32>, Vec<u32>),
+}
+
+/// Two extents.
+pub fn pair(a: u32, b: u32) -> P {
+    P::List(vec![2], vec![a, b])
+}
+
+/// Paddings: top, bottom, left, right.
+pub fn pads(pads: [u32; 4]) -> P {
+    P::List(vec![2, 2], pads.to_vec())
+}
+
+/// A graph under construction.
+pub struct Net {
+    pub region: Region<'static>,
+    builder: GraphBuilder<'static>,
+    next: u32,
+}
+
+impl Net {
+    pub fn new() -> Self {
+        let mut region = Region::from_heap(1 << 22);
+        let builder = GraphBuilder::new(&mut region, "net").unwrap();
+        Self { region, builder, next: 0 }
+    }
+
+    pub fn tensor(&mut self, kind: TensorKind, of: &Type, data: &[u8]) -> u32 {
+        self.next += 1;
+        let spec = TensorSpec {
+            id: self.next,
+            name: &format!("t{}", self.next),
+            kind,
+            data_type: of.data_type,
+            dims: &of.dims,
+            quant_axis: of.axis,
+            quants: &of.quants,
+            data,
+        };
+        self.builder.add_tensor(&mut self.region, &spec).unwrap()
+    }
+
+    pub fn input(&mut self, of: &Type) -> u32 {
+        self.tensor(TensorKind::AppWrite, of, &[])
+    }
+
+    pub fn output(&mut self, of: &Type) -> u32 {
+        self.tensor(TensorKind::AppRead, of, &[])
+    }
+
+    pub fn native(&mut self, of: &Type) -> u32 {
+        self.tensor(TensorKind::Native, of, &[])
+    }
+
+    pub fn constant(&mut self, of: &Type, data: &[u8]) -> u32 {
+        self.tensor(TensorKind::Static, of, data)
+    }
+
+    pub fn op(&mut self, name: &str, params: &[(&str, P)], inputs: &[u32], outputs: &[u32]) {
+        self.op_of("qti.aisw", name, params, inputs, outputs);
+    }
+
+    pub fn op_of(
+        &mut self,
+        package: &str,
+        type_name: &str,
+        params: &[(&str, P)],
+        inputs: &[u32],
+        outputs: &[u32],
+    ) {
+        let values: Vec<ParamSpec<'_>> = params
+            .iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    P::U32(value) => ParamValue::Scalar(DataType::Uint32, (*value).into()),
+                    P::Bool(value) => ParamValue::Scalar(DataType::Bool8, (*value).into()),
+                    P::F32(value) => ParamValue::Scalar(DataType::Float32, value.to_bits().into()),
+                    P::List(dims, words) => {
+                        let data: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+                        let of = plain(DataType::Uint32, dims);
+                        ParamValue::Tensor(self.constant(&of, &data))
+                    }
+                };
+                ParamSpec { name, value }
+            })
+            .collect();
+        let spec = OpSpec { name: "op", package, type_name, params: &values, inputs, outputs };
+        self.builder.add_op(&mut self.region, &spec).unwrap();
+    }
+
+    pub fn table(&mut self) -> SharedBytes<'static> {
+        self.builder.write(&mut self.region).unwrap()
+    }
+}
+
+/// A device with the means to drive it.
+pub struct Rig {
+    pub device: Vhtp<'static>,
+    pub now: Instant,
+    pub epoch: Epoch,
+}
+
+pub const NORMAL: ThreadPriority = ThreadPriority { hmx: 0xC0, hvx: 0xC1 };
+pub const HIGH: ThreadPriority = ThreadPriority { hmx: 0xBB, hvx: 0xBC };
+pub const LOW: ThreadPriority = ThreadPriority { hmx: 0xC5, hvx: 0xC6 };
+
+pub fn context() -> ContextId {
+    ContextId::from_parts(0, 1, Epoch::FIRST)
+}
+
+pub fn graph(index: u16) -> GraphId {
+    GraphId::from_parts(index, 1, Epoch::FIRST)
+}
+
+pub fn request(slot: u16) -> RequestId {
+    RequestId { context: 0, slot, generation: 1 }
+}
+
+impl Rig {
+    pub fn new(config: VhtpConfig) -> Self {
+        Self::with_memory(config, 1 << 19)
+    }
+
+    pub fn with_memory(config: VhtpConfig, bytes: usize) -> Self {
+        let capacities = VhtpCapacities { contexts: 2, graphs: 8, buffers: 4, journal: 256 };
+        let device = Vhtp::new(Region::from_heap(bytes), config, capacities).unwrap();
+        Self { device, now: Instant::from_us(1_000), epoch: Epoch::FIRST }
+    }
+
+    pub fn submit(&mut self, command: Command<'_, 'static>) {
+        self.device.submit(self.now, command);
+    }
+
+    /// Steps until the device has nothing to do; waits move the clock.
+    pub fn run(&mut self) -> Vec<Event> {
+        let mut events = vec![];
+        for _ in 0..100_000 {
+            match self.device.step(self.now) {
+                Step::Event(event) => events.push(event),
+                Step::Worked => {}
+                Step::Waiting(Some(until)) => self.now = self.now.max(until),
+                Step::Waiting(None) => return events,
+            }
+        }
+        panic!("never idle");
+    }
+
+    /// Makes the context, if it is not there yet, and prepares a graph.
+    pub fn prepare(
+        &mut self,
+        id: GraphId,
+        table: SharedBytes<'static>,
+    ) -> Result<htp_runtime::device::GraphReport, PrepareError> {
+        let (context, epoch) = (context(), self.epoch);
+        self.submit(Command::ContextCreate { context, epoch });
+        self.submit(Command::GraphPrepare { graph: id, context, epoch, table });
+        let events = self.run();
+        match events.last() {
+            Some(Event::GraphPrepared { graph, result, .. }) if *graph == id => *result,
+            other => panic!("not prepared: {other:?}"),
+        }
+    }
+
+    pub fn execute(
+        &mut self,
+        slot: u16,
+        graph: GraphId,
+        priority: ThreadPriority,
+        io: &mut [Vec<u8>],
+    ) {
+        let io = lend(io);
+        let (request, epoch) = (request(slot), self.epoch);
+        self.submit(Command::Execute { request, graph, epoch, priority, io: &io });
+    }
+}
+
+/// Lends blocks to the device. The tests keep them until the execution has ended.
+pub fn lend(io: &mut [Vec<u8>]) -> Vec<ClientMemory> {
+    io.iter_mut()
+        .map(|block| {
+            let address = block.as_mut_ptr().expose_provenance();
+            // SAFETY: the caller keeps the blocks, unmoved, until the execution has ended.
+            unsafe { ClientMemory::new(address, block.len()) }
+        })
+        .collect()
+}
+
+/// Results of the executions among `events`, by request slot.
+pub fn executed(events: &[Event]) -> Vec<(u16, Result<ExecutionReport, ExecuteError>)> {
+    let executed = |event: &Event| match event {
+        Event::Executed { request, result, .. } => Some((request.slot, *result)),
+        _ => None,
+    };
+    events.iter().filter_map(executed).collect()
+}
+
+/// Prepares and executes a graph once.
+pub fn run_table(
+    table: SharedBytes<'static>,
+    inputs: Vec<Vec<u8>>,
+    output_bytes: &[usize],
+) -> Result<Vec<Vec<u8>>, PrepareError> {
+    let mut rig = Rig::new(VhtpConfig::default());
+    rig.prepare(graph(0), table)?;
+    let count = inputs.len();
+    let mut io = inputs;
+    io.extend(output_bytes.iter().map(|&bytes| vec![0xA5; bytes]));
+    rig.execute(0, graph(0), NORMAL, &mut io);
+    let events = rig.run();
+    assert!(matches!(executed(&events)[..], [(0, Ok(_))]), "{events:?}");
+    Ok(io.split_off(count))
+}
+
+/// A graph of one op: runs it and gives the bytes of its output. Constant operands carry data.
+pub fn run_op(
+    name: &str,
+    params: &[(&str, P)],
+    operands: &[(&Type, &[u8], bool)],
+    out: &Type,
+) -> Result<Vec<u8>, PrepareError> {
+    let mut net = Net::new();
+    let mut inputs = vec![];
+    let mut tensors = vec![];
+    for (of, data, constant) in operands {
+        if *constant {
+            tensors.push(net.constant(of, data));
+        } else {
+            tensors.push(net.input(of));
+            inputs.push(data.to_vec());
+        }
+    }
+    let output = net.output(out);
+    net.op(name, params, &tensors, &[output]);
+    let bytes = count(&out.dims) * out.data_type.size_bytes();
+    Ok(run_table(net.table(), inputs, &[bytes])?.remove(0))
+}
+
+pub fn count(dims: &[u32]) -> usize {
+    dims.iter().product::<u32>() as usize
+}
+
+/// Integers as little-endian elements of a type.
+pub fn encode(data_type: DataType, values: &[i64]) -> Vec<u8> {
+    let size = data_type.size_bytes();
+    values.iter().flat_map(|value| value.to_le_bytes()[..size].to_vec()).collect()
+}
+
+/// Elements of a type as integers.
+pub fn decode(data_type: DataType, bytes: &[u8]) -> Vec<i64> {
+    let size = data_type.size_bytes();
+    let signed = matches!(
+        data_type,
+        DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Sfixed8
+            | DataType::Sfixed16
+            | DataType::Sfixed32
+    );
+    bytes
+        .chunks(size)
+        .map(|chunk| {
+            let mut wide = [0u8; 8];
+            wide[..size].copy_from_slice(chunk);
+            let value = i64::from_le_bytes(wide);
+            let unused = 64 - 8 * size as u32;
+            if signed {
+                value << unused >> unused
+            } else {
+                value
+            }
+        })
+        .collect()
+}
+
+pub fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+pub fn to_floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks(4).map(|chunk| f32::from_le_bytes(chunk.try_into().unwrap())).collect()
+}
+
+/// Numbers of the reference: exact integers and doubles, written from the definition of the
+/// arithmetic.
+pub mod reference {
+    use htp_runtime::graph::DataType;
+
+    pub fn range(data_type: DataType) -> (i128, i128) {
+        match data_type {
+            DataType::Ufixed8 => (0, 255),
+            DataType::Sfixed8 => (-128, 127),
+            DataType::Ufixed16 => (0, 65_535),
+            DataType::Sfixed16 => (-32_768, 32_767),
+            other => panic!("{other:?} is not quantized"),
+        }
+    }
+
+    pub fn clamp(data_type: DataType, value: i128) -> i64 {
+        let (low, high) = range(data_type);
+        value.clamp(low, high) as i64
+    }
+
+    /// `round_half_up(acc * factor)` through a 31-bit mantissa; `None` if the shift leaves 1 to 62.
+    pub fn requant(acc: i128, factor: f64) -> Option<i128> {
+        let (mut mantissa, mut exponent) = (factor, 0i32);
+        while mantissa >= 1.0 {
+            mantissa /= 2.0;
+            exponent += 1;
+        }
+        while mantissa < 0.5 {
+            mantissa *= 2.0;
+            exponent -= 1;
+        }
+        let mut mult = (mantissa * (1u64 << 31) as f64 + 0.5).floor() as i128;
+        if mult == 1 << 31 {
+            mult = 1 << 30;
+            exponent += 1;
+        }
+        let shift = 31 - exponent;
+        if !(1..=62).contains(&shift) {
+            return None;
+        }
+        Some((acc * mult + (1 << (shift - 1))) >> shift)
+    }
+
+    /// To float16 and back, ties to even.
+    pub fn half(value: f32) -> f32 {
+        let wide = f64::from(value);
+        if value == 0.0 || !value.is_finite() {
+            return value;
+        }
+        let exponent = (wide.abs().log2().floor() as i32).max(-14);
+        let step = 2f64.powi(exponent - 10);
+        let rounded = (wide / step).round_ties_even() * step;
+        if rounded.abs() >= 65_520.0 {
+            return if wide > 0.0 { f32::INFINITY } else { f32::NEG_INFINITY };
+        }
+        rounded as f32
+    }
+}
+
+/// A small generator of numbers, the same for the same seed.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub fn between(&mut self, low: i64, high: i64) -> i64 {
+        low + self.below((high - low + 1) as u64) as i64
+    }
+
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub fn scale(&mut self) -> f32 {
+        (0.001 + self.unit() * 0.1) as f32
+    }
+
+    pub fn stored(&mut self, data_type: DataType, len: usize) -> Vec<i64> {
+        let (low, high) = reference::range(data_type);
+        (0..len).map(|_| self.between(low as i64, high as i64)).collect()
+    }
+
+    /// A quantized type whose offset lies in the type's range.
+    pub fn fixed(&mut self, data_type: DataType, dims: &[u32]) -> Type {
+        let (low, high) = reference::range(data_type);
+        let offset = -self.between(low as i64, high as i64) as i32;
+        fixed(data_type, dims, self.scale(), offset)
+    }
+
+    pub fn real(&mut self, reach: f64) -> f32 {
+        ((self.unit() * 2.0 - 1.0) * reach) as f32
+    }
+}
