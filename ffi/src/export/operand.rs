@@ -44,8 +44,11 @@ impl Fields {
 
     fn of_v1(tensor: &Qnn_TensorV1_t) -> Self {
         let memory = match tensor.memType {
+            // A tensor from the initialiser has an undefined type; clients set the buffer and leave it at that.
             // SAFETY: the memory type selects this member.
-            QNN_TENSORMEMTYPE_RAW => Memory::Raw(unsafe { tensor.u.clientBuf }),
+            QNN_TENSORMEMTYPE_RAW | QNN_TENSORMEMTYPE_UNDEFINED => {
+                Memory::Raw(unsafe { tensor.u.clientBuf })
+            }
             // SAFETY: as above.
             QNN_TENSORMEMTYPE_MEMHANDLE => Memory::Handle(unsafe { tensor.u.memHandle }),
             _ => Memory::Other,
@@ -66,8 +69,11 @@ impl Fields {
 
     fn of_v2(tensor: &Qnn_TensorV2_t) -> Self {
         let memory = match tensor.memType {
+            // A tensor from the initialiser has an undefined type; clients set the buffer and leave it at that.
             // SAFETY: the memory type selects this member.
-            QNN_TENSORMEMTYPE_RAW => Memory::Raw(unsafe { tensor.u.clientBuf }),
+            QNN_TENSORMEMTYPE_RAW | QNN_TENSORMEMTYPE_UNDEFINED => {
+                Memory::Raw(unsafe { tensor.u.clientBuf })
+            }
             // SAFETY: as above.
             QNN_TENSORMEMTYPE_MEMHANDLE => Memory::Handle(unsafe { tensor.u.memHandle }),
             _ => Memory::Other,
