@@ -16,7 +16,8 @@ use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
 
 use crate::abi::*;
 use crate::convert;
-use crate::ext::{htp_rt_notify_fn_t, htp_rt_ssr_fn_t};
+use crate::ext_request::htp_rt_notify_fn_t;
+use crate::ext_watch::htp_rt_ssr_fn_t;
 use crate::objects::Objects;
 
 /// What executes graphs.
@@ -47,7 +48,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    const DEFAULT: Setup = Setup {
+    pub(crate) const DEFAULT: Setup = Setup {
         capacities: Capacities::DEFAULT,
         memory: None,
         device_memory: None,

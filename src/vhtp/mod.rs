@@ -64,9 +64,9 @@ impl Default for VhtpCapacities {
 }
 
 impl VhtpCapacities {
-    /// Unanswered control commands: at most one for each object.
+    /// Unanswered control commands: at most one for each object, and an unmapping behind a mapping.
     fn control_max(&self) -> usize {
-        let objects = [self.contexts, self.graphs, self.buffers];
+        let objects = [self.contexts, self.graphs, self.buffers, self.buffers];
         objects.into_iter().fold(0, |sum, count| sum.saturating_add(usize::from(count)))
     }
 }
@@ -301,6 +301,8 @@ impl<'m> Device<'m> for Vhtp<'m> {
             return self.process(control);
         }
         if core::mem::take(&mut self.probe) {
+            // A held device is told to stand still; that must not look like hanging.
+            self.steps = self.steps.saturating_add(u64::from(self.held));
             return self.emit(Event::Alive { epoch: self.epoch, steps: self.steps });
         }
         self.execute(now)

@@ -61,7 +61,7 @@ pub struct Net {
 
 impl Net {
     pub fn new() -> Self {
-        let mut region = Region::from_heap(1 << 19);
+        let mut region = Region::from_heap(1 << 22);
         let builder = GraphBuilder::new(&mut region, "net").unwrap();
         Self { region, builder, next: 0 }
     }

@@ -3,6 +3,7 @@
 use zerocopy::little_endian::{F32, I16, I32, I64, U16, U32, U64};
 
 use super::element::{self, with_fixed, with_real, Element, Fixed, FixedType, Real, RealType, F16};
+use super::{rows, rows_mut};
 use crate::graph::DataType;
 
 /// A compiled Quantize or Dequantize.
@@ -93,73 +94,65 @@ impl Number {
 
 /// Type to type by value; quantized elements count as the integers they store.
 pub(in crate::vhtp) fn cast(from: DataType, to: DataType, x: &[u8], out: &mut [u8]) -> Option<()> {
-    use Number::{Integer, Real as Float};
-    match from {
-        DataType::Int8 | DataType::Sfixed8 => read::<i8>(x, to, out, |x| Integer(i64::from(x))),
-        DataType::Uint8 | DataType::Ufixed8 => read::<u8>(x, to, out, |x| Integer(i64::from(x))),
-        DataType::Bool8 => read::<u8>(x, to, out, |x| Integer(i64::from(x != 0))),
-        DataType::Int16 | DataType::Sfixed16 => {
-            read::<I16>(x, to, out, |x| Integer(i64::from(x.get())))
-        }
-        DataType::Uint16 | DataType::Ufixed16 => {
-            read::<U16>(x, to, out, |x| Integer(i64::from(x.get())))
-        }
-        DataType::Int32 | DataType::Sfixed32 => {
-            read::<I32>(x, to, out, |x| Integer(i64::from(x.get())))
-        }
-        DataType::Uint32 | DataType::Ufixed32 => {
-            read::<U32>(x, to, out, |x| Integer(i64::from(x.get())))
-        }
-        DataType::Int64 => read::<I64>(x, to, out, |x| Integer(x.get())),
-        DataType::Uint64 => read::<U64>(x, to, out, |x| Integer(x.get() as i64)),
-        DataType::Float16 => read::<F16>(x, to, out, |x| Float(x.exact())),
-        DataType::Float32 => read::<F32>(x, to, out, |x| Float(x.get())),
+    let elements = rows(x, from.size_bytes()).zip(rows_mut(out, to.size_bytes()));
+    for (x, out) in elements {
+        write(to, read(from, x)?, out)?;
     }
+    Some(())
 }
 
-fn read<X: Element>(
-    x: &[u8],
-    to: DataType,
-    out: &mut [u8],
-    number: impl Fn(X) -> Number,
-) -> Option<()> {
-    let numbers = element::view::<X>(x)?.iter().map(|x| number(*x));
+/// One element as a number.
+fn read(from: DataType, x: &[u8]) -> Option<Number> {
+    Some(match from {
+        DataType::Int8 | DataType::Sfixed8 => Number::Integer(one::<i8>(x)?.into()),
+        DataType::Uint8 | DataType::Ufixed8 => Number::Integer(one::<u8>(x)?.into()),
+        DataType::Bool8 => Number::Integer(i64::from(one::<u8>(x)? != 0)),
+        DataType::Int16 | DataType::Sfixed16 => Number::Integer(one::<I16>(x)?.get().into()),
+        DataType::Uint16 | DataType::Ufixed16 => Number::Integer(one::<U16>(x)?.get().into()),
+        DataType::Int32 | DataType::Sfixed32 => Number::Integer(one::<I32>(x)?.get().into()),
+        DataType::Uint32 | DataType::Ufixed32 => Number::Integer(one::<U32>(x)?.get().into()),
+        DataType::Int64 => Number::Integer(one::<I64>(x)?.get()),
+        DataType::Uint64 => Number::Integer(one::<U64>(x)?.get() as i64),
+        DataType::Float16 => Number::Real(one::<F16>(x)?.exact()),
+        DataType::Float32 => Number::Real(one::<F32>(x)?.get()),
+    })
+}
+
+fn one<T: Element>(bytes: &[u8]) -> Option<T> {
+    T::read_from_bytes(bytes).ok()
+}
+
+/// A number as one element.
+fn write(to: DataType, number: Number, out: &mut [u8]) -> Option<()> {
+    let integer = |min: i64, max: i64| number.narrow(min, max);
     match to {
         DataType::Int8 | DataType::Sfixed8 => {
-            write(numbers, out, |n| n.narrow(i8::MIN.into(), i8::MAX.into()) as i8)
+            put(out, integer(i8::MIN.into(), i8::MAX.into()) as i8)
         }
-        DataType::Uint8 | DataType::Ufixed8 => {
-            write(numbers, out, |n| n.narrow(0, u8::MAX.into()) as u8)
-        }
-        DataType::Bool8 => write(numbers, out, |n| u8::from(n.truth())),
+        DataType::Uint8 | DataType::Ufixed8 => put(out, integer(0, u8::MAX.into()) as u8),
+        DataType::Bool8 => put(out, u8::from(number.truth())),
         DataType::Int16 | DataType::Sfixed16 => {
-            write(numbers, out, |n| I16::new(n.narrow(i16::MIN.into(), i16::MAX.into()) as i16))
+            put(out, I16::new(integer(i16::MIN.into(), i16::MAX.into()) as i16))
         }
         DataType::Uint16 | DataType::Ufixed16 => {
-            write(numbers, out, |n| U16::new(n.narrow(0, u16::MAX.into()) as u16))
+            put(out, U16::new(integer(0, u16::MAX.into()) as u16))
         }
         DataType::Int32 | DataType::Sfixed32 => {
-            write(numbers, out, |n| I32::new(n.narrow(i32::MIN.into(), i32::MAX.into()) as i32))
+            put(out, I32::new(integer(i32::MIN.into(), i32::MAX.into()) as i32))
         }
         DataType::Uint32 | DataType::Ufixed32 => {
-            write(numbers, out, |n| U32::new(n.narrow(0, u32::MAX.into()) as u32))
+            put(out, U32::new(integer(0, u32::MAX.into()) as u32))
         }
-        DataType::Int64 => write(numbers, out, |n| I64::new(n.integer())),
-        DataType::Uint64 => write(numbers, out, |n| U64::new(n.integer() as u64)),
-        DataType::Float16 => write(numbers, out, |n| F16::rounded(n.real())),
-        DataType::Float32 => write(numbers, out, |n| match n {
-            Number::Integer(value) => F32::new(value as f32),
-            Number::Real(value) => F32::rounded(value),
-        }),
+        DataType::Int64 => put(out, I64::new(number.integer())),
+        DataType::Uint64 => put(out, U64::new(number.integer() as u64)),
+        DataType::Float16 => put(out, F16::rounded(number.real())),
+        DataType::Float32 => match number {
+            Number::Integer(value) => put(out, F32::new(value as f32)),
+            Number::Real(value) => put(out, F32::rounded(value)),
+        },
     }
 }
 
-fn write<Y: Element>(
-    numbers: impl Iterator<Item = Number>,
-    out: &mut [u8],
-    make: impl Fn(Number) -> Y,
-) -> Option<()> {
-    let out = element::view_mut::<Y>(out)?;
-    out.iter_mut().zip(numbers).for_each(|(to, number)| *to = make(number));
-    Some(())
+fn put<T: Element>(out: &mut [u8], value: T) -> Option<()> {
+    value.write_to(out).ok()
 }

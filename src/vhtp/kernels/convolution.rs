@@ -129,7 +129,8 @@ impl<S: Scheme> Place<'_, S> {
             let done = match pixel.len() {
                 0 => return Some(()),
                 1..8 => self.block::<1>(first_input, output, channels, pixel)?,
-                8..32 => self.block::<8>(first_input, output, channels, pixel)?,
+                8..16 => self.block::<8>(first_input, output, channels, pixel)?,
+                16..32 => self.block::<16>(first_input, output, channels, pixel)?,
                 _ => self.block::<32>(first_input, output, channels, pixel)?,
             };
             output = output.wrapping_add(done);

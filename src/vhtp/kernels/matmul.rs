@@ -113,7 +113,8 @@ fn blocks<S: Scheme>(
         let done = match out.len() {
             0 => return Some(()),
             1..8 => block::<S, 1>(scheme, op, channels, (a, step), (b, column), out)?,
-            8..32 => block::<S, 8>(scheme, op, channels, (a, step), (b, column), out)?,
+            8..16 => block::<S, 8>(scheme, op, channels, (a, step), (b, column), out)?,
+            16..32 => block::<S, 16>(scheme, op, channels, (a, step), (b, column), out)?,
             _ => block::<S, 32>(scheme, op, channels, (a, step), (b, column), out)?,
         };
         column = column.wrapping_add(done);
