@@ -134,17 +134,18 @@ class Tensor {
   constexpr Tensor() noexcept = default;
   explicit Tensor(const htp_rt_tensor_info_t& info) noexcept : info_(info) {}
 
-  const char* name() const noexcept { return info_.name; }
+  const char* name() const noexcept { return reinterpret_cast<const char*>(info_.name); }
   std::uint64_t size_bytes() const noexcept { return info_.size_bytes; }
   const htp_rt_tensor_info_t& info() const noexcept { return info_; }
 
   /** The descriptor the calls take, with the caller's memory in it. It points into this Tensor
-   *  (name, dimensions) and to the memory: both stay until the execution has ended.
+   *  (name, dimensions), which the calls read before they return, and to the memory, which stays
+   *  until the execution has ended.
    */
   Qnn_Tensor_t bind(Span<std::uint8_t> memory) noexcept {
     Qnn_Tensor_t tensor = QNN_TENSOR_INIT;
     tensor.v1.id = info_.id;
-    tensor.v1.name = info_.name;
+    tensor.v1.name = name();
     tensor.v1.type = static_cast<Qnn_TensorType_t>(info_.kind);
     tensor.v1.dataType = static_cast<Qnn_DataType_t>(info_.data_type);
     tensor.v1.quantizeParams.encodingDefinition = QNN_DEFINITION_DEFINED;
@@ -177,20 +178,19 @@ class Request {
   htp_rt_request_t raw_{};
 };
 
-/** What try_execute_async may be told beyond its tensors. The handles are the caller's. */
+/** What try_execute_async may be told beyond its tensors. */
 struct ExecuteOptions {
   /** Ends the request with QNN_GRAPH_ERROR_TIMED_OUT this long after the submit; 0: never. */
   std::uint64_t timeout_us = 0;
+  /** Filled by this execution; not one that another request in flight uses. The caller's. */
   Qnn_ProfileHandle_t profile = nullptr;
-  Qnn_SignalHandle_t signal = nullptr;
 };
 
 /** A graph of a Context. A plain value that owns nothing: it is valid as long as the Context it
  *  was retrieved from, and stale with it after a DSP restart. Any thread may submit.
  *
- *  The tensors' memory, and what the callback names, must stay untouched until the execution has
- *  ended: for the asynchronous calls that is the callback. An accepted submit is notified exactly
- *  once, whatever fails; a refused one never.
+ *  The tensors' memory is lent until the execution has ended: for the asynchronous calls that is
+ *  the callback. An accepted submit is notified exactly once, whatever fails; a refused one never.
  */
 class Graph {
  public:
@@ -213,8 +213,9 @@ class Graph {
       if (Error error = Error(htp_rt_graph_tensor(handle_, index, &info))) {
         return error;
       }
-      if (std::strcmp(info.name, name) == 0) {
-        return Tensor(info);
+      const Tensor tensor(info);
+      if (std::strcmp(tensor.name(), name) == 0) {
+        return tensor;
       }
     }
     return Error(QNN_GRAPH_ERROR_INVALID_TENSOR);
@@ -247,7 +248,6 @@ class Graph {
     raw.struct_size = sizeof raw;
     raw.timeout_us = options.timeout_us;
     raw.profile = options.profile;
-    raw.signal = options.signal;
     htp_rt_request_t request = {};
     if (Error error = Error(htp_rt_graph_try_execute_async(
             handle_, inputs.data(), inputs.count(), outputs.data(), outputs.count(), &raw,
@@ -384,7 +384,7 @@ class Memory : public detail::Owner<detail::ReleaseMemory> {
 };
 
 /** Hears every step of a restart, on the completion thread, until it is destroyed. At most 8 at
- *  once in a process. What the callback names outlives the subscription. Restarts leave it alone.
+ *  once in a process. Unsubscribing does not wait for a call that is under way on another thread.
  */
 class SsrSubscription {
  public:
@@ -439,7 +439,8 @@ constexpr const char* to_string(htp_rt_ssr_state_t state) noexcept {
 }
 
 /** Writes what the runtime recorded as JSON for ui.perfetto.dev. The sink is called during this
- *  call, with a Span<const uint8_t> at a time; it returns false to stop.
+ *  call, with a Span<const uint8_t> at a time; it returns false to stop, and calls nothing of the
+ *  runtime, which stands still meanwhile: for the end of a run.
  */
 template <typename Sink>
 Error write_trace(Sink& sink) noexcept {

@@ -222,13 +222,17 @@ class Callback {
  public:
   using Function = void (*)(void*, Argument);
 
-  /** Nobody is told. */
+  /** Nobody is told: the calls refuse it. */
   constexpr Callback() noexcept = default;
 
   template <typename Callable,
             typename = std::enable_if_t<std::is_invocable_v<Callable&, detail::Event<Argument>>>>
   Callback(Callable& callable) noexcept
       : function_(&invoke<Callable>), object_(erase(std::addressof(callable))) {}
+
+  template <typename Callable,
+            typename = std::enable_if_t<std::is_invocable_v<Callable&, detail::Event<Argument>>>>
+  Callback(const Callable&&) = delete;
 
   template <auto Member, typename Object>
   Callback(Bound<Member, Object> bound) noexcept
