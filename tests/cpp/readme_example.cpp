@@ -10,6 +10,7 @@
 // README begin
 #include "htp_runtime.hpp"
 
+// Queues one image on a new context; `done` is called exactly once if this succeeds.
 htp::Error classify(const htp::Backend& backend, const htp::Device& device,
                     htp::Span<const std::uint8_t> network, htp::Span<std::uint8_t> pixels,
                     htp::Span<std::uint8_t> scores, htp::Span<std::uint8_t> shares,
@@ -17,21 +18,16 @@ htp::Error classify(const htp::Backend& backend, const htp::Device& device,
   htp::ContextConfig config;
   config.queue_depth = 25;
   config.priority = htp::Priority::high;
-  config.persistent_binary = true;
-  if (auto error =
-          htp::Context::from_binary(backend, device, network, config).into(context)) {
+  if (auto error = htp::Context::from_binary(backend, device, network, config).into(context)) {
     return error;
   }
   auto graph = context.graph("digits");
   auto image = graph->tensor("image");
   auto logits = graph->tensor("logits");
   auto probabilities = graph->tensor("probabilities");
-  if (!probabilities) {
-    return probabilities.error();
-  }
   const Qnn_Tensor_t inputs[] = {image->bind(pixels)};
   Qnn_Tensor_t outputs[] = {logits->bind(scores), probabilities->bind(shares)};
-  return graph->execute_async(inputs, outputs, done);    // `done` is called exactly once
+  return graph->execute_async(inputs, outputs, done);
 }
 // README end
 
