@@ -72,6 +72,9 @@ void Pipeline::run(bool crash) {
   }
   progress.finish();
   for (const auto& stream : streams_) {
+    if (ledger_.given_up()) {
+      stream->stop();
+    }
     stream->join();
   }
 }

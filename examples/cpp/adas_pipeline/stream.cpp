@@ -24,7 +24,10 @@ Stream::Stream(const StreamConfig& config, const Shared& shared)
   }
 }
 
-Stream::~Stream() { join(); }
+Stream::~Stream() {
+  stop();
+  join();
+}
 
 void Stream::deal(std::size_t image) {
   Frame frame;
@@ -50,6 +53,12 @@ void Stream::start() {
   thread_ = std::thread(&Stream::run, this);
 }
 
+void Stream::stop() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stopped_ = true;
+  changed_.notify_all();
+}
+
 void Stream::join() {
   if (thread_.joinable()) {
     thread_.join();
@@ -73,39 +82,44 @@ bool Stream::wait_filled(std::chrono::milliseconds at_most) {
 
 // The camera's thread: offers frames until all have their result.
 void Stream::run() {
-  while (Slot* slot = next_slot()) {
-    offer(*slot);
+  while (wait_until_ready()) {
+    offer(take_slot());
   }
   note_high_water();
 }
 
-// Waits for a frame to offer and a slot to carry it; recovers first if the DSP restarted.
-Stream::Slot* Stream::next_slot() {
+// Waits for a frame to offer and a slot to carry it; recovers first if the DSP restarted. False
+// when there is nothing left to do.
+bool Stream::wait_until_ready() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     // Every accepted request is still notified once: after the last, nothing uses the context.
     changed_.wait(lock, [this] {
-      return restarted_ ? in_flight_ == 0
-                        : stopped_ || finished() || (may_offer() && !free_.empty());
+      const bool over = stopped_ || finished();
+      return over || restarted_ ? in_flight_ == 0 : may_offer() && !free_.empty();
     });
     if (stopped_ || finished()) {
-      changed_.wait(lock, [this] { return in_flight_ == 0; });
-      return nullptr;
+      return false;
     }
     if (!restarted_) {
-      break;
+      return true;
     }
     restarted_ = false;
     lock.unlock();
     recover();
     lock.lock();
   }
-  Slot* slot = free_.back();
+}
+
+// A free slot with the frame it is to carry: one that the restart took, or else the next.
+Stream::Slot& Stream::take_slot() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Slot& slot = *free_.back();
   free_.pop_back();
   if (again_.empty()) {
-    slot->frame = next_++;
+    slot.frame = next_++;
   } else {
-    slot->frame = again_.front();
+    slot.frame = again_.front();
     again_.erase(again_.begin());
   }
   return slot;
@@ -185,11 +199,7 @@ void Stream::recover() {
 
 void Stream::give_up(htp::Error error) {
   std::fprintf(stderr, "%s: %s\n", config_.name, error.message());
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stopped_ = true;
-    changed_.notify_all();
-  }
+  stop();
   shared_.ledger.give_up();
 }
 

@@ -67,7 +67,9 @@ class Stream {
   /** Waits until the queue is full or holds all released frames; false if that takes too long. */
   bool wait_filled(std::chrono::milliseconds at_most);
 
-  /** Waits for the thread's end. */
+  /** Offers nothing more, finished or not. */
+  void stop();
+  /** Waits for the thread's end: all frames done, or stopped. */
   void join();
   const StreamConfig& config() const { return config_; }
   /** After join. */
@@ -99,7 +101,8 @@ class Stream {
   };
 
   void run();
-  Slot* next_slot();
+  bool wait_until_ready();
+  Slot& take_slot();
   void offer(Slot& slot);
   htp::Error submit(Slot& slot);
   void settle(Slot& slot, htp::Error refusal);
