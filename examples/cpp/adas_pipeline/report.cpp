@@ -52,9 +52,9 @@ void Progress::finish() {
 
 void print_streams(const std::vector<std::unique_ptr<Stream>>& streams) {
   std::printf("\n%-7s %-8s %-6s %9s %9s %9s %9s %9s %9s %11s\n", "stream", "priority", "offer",
-              "submitted", "completed", "failed by", "submitted", "p50 us", "p99 us", "queue");
+              "submitted", "completed", "failed by", "submitted", "latency", "latency", "queue");
   std::printf("%-7s %-8s %-6s %9s %9s %9s %9s %9s %9s %11s\n", "", "", "", "", "", "restart",
-              "again", "", "", "max / depth");
+              "again", "p50 us", "p99 us", "max / depth");
   for (const auto& stream : streams) {
     const StreamConfig& config = stream->config();
     const StreamReport& report = stream->report();

@@ -67,7 +67,10 @@ void Stream::join() {
 
 void Stream::release(std::size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  released_ = std::min(released_ + count, frames_.size());
+  const std::uint64_t now_us = htp_rt_now_us();
+  for (; count > 0 && released_ < frames_.size(); --count) {
+    frames_[released_++].released_us = now_us;
+  }
   changed_.notify_all();
 }
 
@@ -126,12 +129,9 @@ Stream::Slot& Stream::take_slot() {
 }
 
 void Stream::offer(Slot& slot) {
-  Frame& frame = frames_[slot.frame];
+  const Frame& frame = frames_[slot.frame];
   const bool again = frame.failed;
   std::copy_n(shared_.digits.image(frame.image), slot.image.size(), slot.image.begin());
-  if (frame.offered_us == 0) {
-    frame.offered_us = htp_rt_now_us();
-  }
   {
     // Before the call: the notification may be here before the call is back.
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -179,6 +179,7 @@ void Stream::settle(Slot& slot, htp::Error refusal) {
 
 // The DSP restarted: free the stale context, create it anew, go on where we were.
 void Stream::recover() {
+  note_high_water();
   if (htp::Error error = open()) {
     if (!error.device_restarted()) {
       give_up(error);
@@ -222,7 +223,7 @@ void Stream::on_done(Slot& slot, htp::Error error) noexcept {
   Frame& frame = frames_[slot.frame];
   if (!error) {
     ++report_.completed;
-    report_.latencies_us.push_back(htp_rt_now_us() - frame.offered_us);
+    report_.latencies_us.push_back(htp_rt_now_us() - frame.released_us);
     shared_.ledger.complete(frame.image, best_class(slot.logits));
   } else if (error.device_restarted()) {
     ++report_.failed_by_restart;

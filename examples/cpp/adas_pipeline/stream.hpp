@@ -47,7 +47,7 @@ struct StreamReport {
   std::uint64_t failed_by_restart = 0;
   std::uint64_t submitted_again = 0;
   std::uint32_t queue_high_water = 0;
-  std::vector<std::uint64_t> latencies_us;    // from the first offer to the result
+  std::vector<std::uint64_t> latencies_us;    // from the shutter to the result
 };
 
 class Stream {
@@ -79,8 +79,8 @@ class Stream {
   /** An image on its way. */
   struct Frame {
     std::size_t image = 0;
-    std::uint64_t offered_us = 0;    // 0: not yet
-    bool failed = false;             // the restart took it once
+    std::uint64_t released_us = 0;
+    bool failed = false;    // the restart took it once
   };
 
   /** The buffers of one request in flight. */
