@@ -222,7 +222,7 @@ class Callback {
  public:
   using Function = void (*)(void*, Argument);
 
-  /** Nobody is told: the calls refuse it. */
+  /** No callback. */
   constexpr Callback() noexcept = default;
 
   template <typename Callable,

@@ -24,6 +24,7 @@ struct Rig {
   htp::Tensor logits;
   htp::Tensor probabilities;
   std::uint32_t queue_depth = 10;
+  htp::Priority priority = htp::Priority::normal;
 
   htp::Error open() {
     (void)configure_device(HTP_RT_PLATFORM_QNX_ADAS);
@@ -38,7 +39,7 @@ struct Rig {
   htp::Error load() {
     htp::ContextConfig config;
     config.queue_depth = queue_depth;
-    config.priority = htp::Priority::normal_high;
+    config.priority = priority;
     config.persistent_binary = true;
     if (htp::Error error =
             htp::Context::from_binary(backend, device, digits.network, config).into(context)) {
@@ -217,6 +218,62 @@ TEST(a_full_queue_refuses_without_waiting) {
   for (Shot& shot : shots) {
     CHECK_EQ(shot.mailbox.count_of(QNN_SUCCESS), 1);
   }
+}
+
+// REQ: ASYNC-002, ASYNC-012
+TEST(a_caller_that_waited_for_room_is_told_once) {
+  Rig rig;
+  rig.queue_depth = 2;
+  REQUIRE(!rig.open());
+  constexpr std::size_t rounds = 300;
+  Shot shots[] = {{rig, 0}, {rig, 1}, {rig, 2}, {rig, 3}};
+  for (std::size_t round = 1; round <= rounds; ++round) {
+    for (Shot& shot : shots) {
+      shot.buffers.logits.fill(0);
+      CHECK(!rig.graph.execute_async(shot.inputs, shot.outputs, htp::bind<&Shot::on_error>(shot)));
+    }
+    for (std::size_t index = 0; index < 4; ++index) {
+      REQUIRE(shots[index].mailbox.wait(round));
+      CHECK(rig.digits.is_answer(index, shots[index].buffers.logits.data()));
+    }
+  }
+  for (Shot& shot : shots) {
+    CHECK_EQ(shot.mailbox.count(), rounds);
+    CHECK_EQ(shot.mailbox.count_of(QNN_SUCCESS), rounds);
+  }
+  const auto stats = rig.context.stats();
+  CHECK(stats && stats->submitted == 4 * rounds && stats->completed == 4 * rounds);
+}
+
+// REQ: ASYNC-026
+TEST(the_priority_of_a_context_counts) {
+  Rig low;
+  Rig high;
+  low.priority = htp::Priority::low;
+  high.priority = htp::Priority::high;
+  REQUIRE(!low.open() && !high.open());
+  std::atomic<int> ended{0};
+  std::atomic<int> ended_before_urgent{-1};
+  auto note = [&](htp::Error) { ++ended; };
+  Shot urgent(high, 0);
+  auto note_urgent = [&](htp::Error error) {
+    ended_before_urgent = ended++;
+    urgent.mailbox.put(error.handle());
+  };
+  Shot waiting[] = {{low, 1}, {low, 2}, {low, 3}, {low, 4}, {low, 5}, {low, 6}};
+  CHECK_EQ(htp_rt_vdev_hold(), QNN_SUCCESS);
+  for (Shot& shot : waiting) {
+    CHECK(!low.graph.execute_async(shot.inputs, shot.outputs, note));
+  }
+  CHECK(!high.graph.execute_async(urgent.inputs, urgent.outputs, note_urgent));
+  CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
+  CHECK(urgent.mailbox.wait(1));
+  // The device may have had two before the urgent one came.
+  CHECK(ended_before_urgent >= 0 && ended_before_urgent <= 2);
+  // Notifications come in order: after this one nothing refers to the locals.
+  Shot last(low, 7);
+  CHECK(!low.graph.execute_async(last.inputs, last.outputs, htp::bind<&Shot::on_error>(last)));
+  CHECK(last.mailbox.wait(1));
 }
 
 TEST(a_request_is_cancelled_or_runs_out_of_time) {
