@@ -160,7 +160,7 @@ fn write_record<W: Write>(record: &TraceRecord, out: &mut W) -> Result<(), W::Er
             event.text("ph", "C")?.number("pid", RESTART)?.number("ts", record.at.as_us())?;
             event.text("name", "epoch")?;
             event.out.write_all(b",\"args\":{\"epoch\":")?;
-            event.out.write_all(itoa::Buffer::new().format(epoch).as_bytes())?;
+            event.out.write_all(Decimal::of(epoch).digits())?;
             event.out.write_all(b"}}")
         }
     }
@@ -196,11 +196,39 @@ impl<'w, W: Write> Event<'w, W> {
 
     fn number(&mut self, key: &str, value: u64) -> Result<&mut Self, W::Error> {
         self.key(key)?;
-        self.out.write_all(itoa::Buffer::new().format(value).as_bytes())?;
+        self.out.write_all(Decimal::of(value).digits())?;
         Ok(self)
     }
 
     fn end(self) -> Result<(), W::Error> {
         self.out.write_all(b"}")
+    }
+}
+
+/// A number as decimal digits. Written here because the ready-made writers carry a bounds check that
+/// can panic as far as the compiler knows.
+struct Decimal {
+    /// Right-aligned.
+    digits: [u8; 20],
+    count: usize,
+}
+
+impl Decimal {
+    fn of(value: u64) -> Self {
+        let mut this = Self { digits: [b'0'; 20], count: 0 };
+        let mut rest = value;
+        for digit in this.digits.iter_mut().rev() {
+            *digit = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+            this.count = this.count.saturating_add(1);
+            if rest == 0 {
+                break;
+            }
+        }
+        this
+    }
+
+    fn digits(&self) -> &[u8] {
+        self.digits.get(self.digits.len().saturating_sub(self.count)..).unwrap_or(&[])
     }
 }
