@@ -106,7 +106,7 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     // SAFETY: the caller's promise.
     let bindings = unsafe { Bindings::new(instance, inputs, num_inputs, outputs, num_outputs) };
     let bindings = match bindings {
-        Ok(bindings) => bindings,
+        Ok(bindings) => bindings.of_graph(id),
         Err(error) => return error,
     };
     let user_data = instance::user_data(Notify::Extension(notify), param);

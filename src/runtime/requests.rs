@@ -135,6 +135,11 @@ impl<'m> Runtime<'m> {
         }
     }
 
+    /// Whether an accepted request was not heard yet: queued, running, or its completion is on its way. Constant time.
+    pub fn is_live(&self, id: RequestId) -> bool {
+        self.find(id).is_some()
+    }
+
     /// The outcome of a request in blocking mode, once; `None` while it has none. Constant time.
     pub fn take_outcome(&mut self, now: Instant, id: RequestId) -> Option<Completion> {
         let place = self.find(id)?;
