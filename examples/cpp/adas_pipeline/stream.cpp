@@ -89,6 +89,9 @@ void Stream::run() {
     offer(take_slot());
   }
   note_high_water();
+  if (fatal_) {
+    std::fprintf(stderr, "%s: %s\n", config_.name, fatal_.message());
+  }
 }
 
 // Waits for a frame to offer and a slot to carry it; recovers first if the DSP restarted. False
@@ -172,7 +175,6 @@ void Stream::settle(Slot& slot, htp::Error refusal) {
   } else if (refusal.device_restarted()) {
     restarted_ = true;
   } else {
-    lock.unlock();
     give_up(refusal);
   }
 }
@@ -180,27 +182,25 @@ void Stream::settle(Slot& slot, htp::Error refusal) {
 // The DSP restarted: free the stale context, create it anew, go on where we were.
 void Stream::recover() {
   note_high_water();
-  if (htp::Error error = open()) {
-    if (!error.device_restarted()) {
-      give_up(error);
-      return;
-    }
-    const std::lock_guard<std::mutex> lock(mutex_);
+  const htp::Error error = open();
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (error.device_restarted()) {
     restarted_ = true;    // again, while we were at it
-    return;
+  } else if (error) {
+    give_up(error);
+  } else {
+    const std::string failed = std::to_string(again_.size());
+    lock.unlock();
+    shared_.timeline.note(std::string(config_.name) + ": context re-created, " + failed +
+                          " frames to offer again");
   }
-  std::size_t failed = 0;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    failed = again_.size();
-  }
-  shared_.timeline.note(std::string(config_.name) + ": context re-created, " +
-                        std::to_string(failed) + " frames to offer again");
 }
 
-void Stream::give_up(htp::Error error) {
-  std::fprintf(stderr, "%s: %s\n", config_.name, error.message());
-  stop();
+// Under the lock. The thread says why when it ends.
+void Stream::give_up(htp::Error error) noexcept {
+  fatal_ = error;
+  stopped_ = true;
+  changed_.notify_all();
   shared_.ledger.give_up();
 }
 
@@ -231,9 +231,7 @@ void Stream::on_done(Slot& slot, htp::Error error) noexcept {
     again_.push_back(slot.frame);
     restarted_ = true;
   } else {
-    std::fprintf(stderr, "%s: %s\n", config_.name, error.message());
-    stopped_ = true;
-    shared_.ledger.give_up();
+    give_up(error);
   }
   changed_.notify_all();
 }

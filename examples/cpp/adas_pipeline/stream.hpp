@@ -107,7 +107,7 @@ class Stream {
   htp::Error submit(Slot& slot);
   void settle(Slot& slot, htp::Error refusal);
   void recover();
-  void give_up(htp::Error error);
+  void give_up(htp::Error error) noexcept;
   void note_high_water();
   void on_done(Slot& slot, htp::Error error) noexcept;
   bool may_offer() const { return !again_.empty() || next_ < released_; }
@@ -128,6 +128,7 @@ class Stream {
   std::size_t in_flight_ = 0;
   bool restarted_ = false;
   bool stopped_ = false;
+  htp::Error fatal_;
   StreamReport report_;
   std::thread thread_;
 };
