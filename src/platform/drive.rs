@@ -140,6 +140,9 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         loop {
             let mut answer = None;
             let mut done = |runtime: &mut Runtime<'static>, now: Instant| {
+                if answer.is_some() {
+                    return true; // the drive got it: `look` may have had an effect
+                }
                 if let Answer::Ready(ready) = look(runtime, now) {
                     answer = Some(Ok(ready));
                 } else if now >= deadline {
