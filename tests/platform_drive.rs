@@ -265,6 +265,17 @@ fn a_call_that_waited_for_room_queues_exactly_one_request() {
 }
 
 #[test]
+fn a_call_that_got_its_answer_does_not_look_again() {
+    let (driver, _) = driver(false);
+    let mut looks = 0;
+    let answer = driver.call_blocking(BLOCKING_TIMEOUT_US, |_, _| {
+        looks += 1;
+        Answer::Ready(())
+    });
+    assert_eq!((answer, looks), (Ok(()), 1));
+}
+
+#[test]
 fn without_threads_everything_happens_in_poll_at_the_time_it_is_given() {
     let (driver, heard) = driver(false);
     let images = images();
