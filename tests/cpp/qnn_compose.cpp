@@ -170,7 +170,7 @@ TEST(an_unfit_binary_is_refused_before_anything_is_created) {
     refused(damaged, QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
   }
   std::vector<uint8_t> newer = prepared.binary;
-  newer[8] ^= 0xFF;
+  newer[4] ^= 0xFF;  // the format version stands behind the magic
   refused(newer, QNN_CONTEXT_ERROR_BINARY_VERSION);
   CHECK_EQ(qnn().contextValidateBinary(prepared.session.backend, nullptr, nullptr,
                                        prepared.binary.data(), prepared.binary.size()),
