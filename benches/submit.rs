@@ -1,6 +1,7 @@
-//! What one inference costs on the host, apart from the inference: submit, dispatch, complete, on a device that is
-//! instantly done. Printed as ratios to a push and a pop of a lock-free queue and an indirect call, measured in the
-//! same rounds of the same run. Timings are printed, never judged; allocations on this path are.
+//! What one inference costs on the host, apart from the inference: submit, dispatch, complete, on a
+//! device that is instantly done. Printed as ratios to a push and a pop of a lock-free queue and an
+//! indirect call, measured in the same rounds of the same run. Timings are printed, never judged;
+//! allocations on this path are.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;

@@ -18,7 +18,8 @@ fn the_more_important_start_first() {
         let name = format!("{priority:?}");
         (priority, world.graph(context, &name, priority))
     });
-    // Least important first, so that the order of submission is the wrong one. The first low one starts at once.
+    // Least important first, so that the order of submission is the wrong one. The first low one
+    // starts at once.
     let mut expected = Vec::new();
     for (priority, graph) in graphs.iter().rev() {
         for _ in 0..3 {

@@ -1,4 +1,5 @@
-//! Restarts: what survives, what does not, who hears what when, and what happens if the DSP does not come back.
+//! Restarts: what survives, what does not, who hears what when, and what happens if the DSP does
+//! not come back.
 
 mod support;
 
@@ -44,7 +45,8 @@ fn objects(world: &mut World) -> Objects {
     Objects { context, graph, composing, buffer, profile }
 }
 
-/// Every call that names a context, graph or buffer, apart from those that release, answers `error`.
+/// Every call that names a context, graph or buffer, apart from those that release, answers
+/// `error`.
 fn assert_unusable(world: &mut World, objects: &Objects, error: HandleError) {
     let &Objects { context, graph, composing, buffer, .. } = objects;
     let now = world.now;

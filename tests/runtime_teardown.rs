@@ -1,4 +1,5 @@
-//! Teardown: freed contexts end their requests, leave the device in order, and give all memory back.
+//! Teardown: freed contexts end their requests, leave the device in order, and give all memory
+//! back.
 
 mod support;
 

@@ -15,8 +15,8 @@ pub enum TraceKind {
     Submitted = 0,
     /// A request went to the device; `value` is its HMX thread priority.
     Dispatched = 1,
-    /// A request that had gone to the device ended; `value` is the outcome (0 completed, 1 device reset, 2 device
-    /// lost, 3 timed out, 4 aborted, 5 failed).
+    /// A request that had gone to the device ended; `value` is the outcome (0 completed, 1 device
+    /// reset, 2 device lost, 3 timed out, 4 aborted, 5 failed).
     Ended = 2,
     /// The restart machine entered a state; `value` is the state's number.
     Restart = 3,
@@ -101,8 +101,9 @@ const STATES: [&str; 6] =
 const OUTCOMES: [&str; 6] =
     ["completed", "device_reset", "device_lost", "timed_out", "aborted", "failed"];
 
-/// Writes records as a Chrome trace-event JSON document, which ui.perfetto.dev opens: one track a queue, one a
-/// context on the device, one for the restart. Work is linear in the number of records.
+/// Writes records as a Chrome trace-event JSON document, which ui.perfetto.dev opens: one track a
+/// queue, one a context on the device, one for the restart. Work is linear in the number of
+/// records.
 pub fn write_json<'a, W: Write>(
     records: impl Iterator<Item = &'a TraceRecord>,
     out: &mut W,
@@ -159,7 +160,7 @@ fn write_record<W: Write>(record: &TraceRecord, out: &mut W) -> Result<(), W::Er
             event.text("ph", "C")?.number("pid", RESTART)?.number("ts", record.at.as_us())?;
             event.text("name", "epoch")?;
             event.out.write_all(b",\"args\":{\"epoch\":")?;
-            event.out.write_all(itoa::Buffer::new().format(epoch).as_bytes())?;
+            event.out.write_all(Decimal::of(epoch).digits())?;
             event.out.write_all(b"}}")
         }
     }
@@ -195,11 +196,39 @@ impl<'w, W: Write> Event<'w, W> {
 
     fn number(&mut self, key: &str, value: u64) -> Result<&mut Self, W::Error> {
         self.key(key)?;
-        self.out.write_all(itoa::Buffer::new().format(value).as_bytes())?;
+        self.out.write_all(Decimal::of(value).digits())?;
         Ok(self)
     }
 
     fn end(self) -> Result<(), W::Error> {
         self.out.write_all(b"}")
+    }
+}
+
+/// A number as decimal digits. Written here because the ready-made writers carry a bounds check that
+/// can panic as far as the compiler knows.
+struct Decimal {
+    /// Right-aligned.
+    digits: [u8; 20],
+    count: usize,
+}
+
+impl Decimal {
+    fn of(value: u64) -> Self {
+        let mut this = Self { digits: [b'0'; 20], count: 0 };
+        let mut rest = value;
+        for digit in this.digits.iter_mut().rev() {
+            *digit = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+            this.count = this.count.saturating_add(1);
+            if rest == 0 {
+                break;
+            }
+        }
+        this
+    }
+
+    fn digits(&self) -> &[u8] {
+        self.digits.get(self.digits.len().saturating_sub(self.count)..).unwrap_or(&[])
     }
 }

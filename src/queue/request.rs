@@ -84,7 +84,8 @@ pub struct Request {
     pub profile: Option<ProfileId>,
     /// Times so far.
     pub times: RequestTimes,
-    /// Neighbours in the one list it is in, kept by [`super::List`]; `next` also chains free slots.
+    /// Neighbours in the one list it is in, kept by [`super::List`]; `next` also chains free
+    /// slots.
     pub previous: RequestRef,
     /// See `previous`.
     pub next: RequestRef,

@@ -25,7 +25,8 @@ pub struct IoBinding {
     pub memory: ClientMemory,
 }
 
-/// The memories of an execution, wherever the caller keeps them. Inputs before outputs is fastest, any order works.
+/// The memories of an execution, wherever the caller keeps them. Inputs before outputs is fastest,
+/// any order works.
 pub trait IoSource {
     /// Number of bindings.
     fn count(&self) -> usize;
@@ -58,10 +59,11 @@ pub struct SubmitOptions {
 impl<'m> Runtime<'m> {
     /// Accepts one execution of a graph into its context's queue.
     ///
-    /// `Ok` means exactly one completion will come: by [`Runtime::poll_notice`] in asynchronous mode, by
-    /// [`Runtime::take_outcome`] in blocking mode. `Err` means none will. The memory is lent until then.
-    /// Constant time in queue depth and object counts, linear in the number of the graph's tensors; logarithmic in
-    /// the number of requests if there is a deadline. A restart ends the request with `DeviceReset`.
+    /// `Ok` means exactly one completion will come: by [`Runtime::poll_notice`] in asynchronous
+    /// mode, by [`Runtime::take_outcome`] in blocking mode. `Err` means none will. The memory
+    /// is lent until then. Constant time in queue depth and object counts, linear in the number
+    /// of the graph's tensors; logarithmic in the number of requests if there is a deadline. A
+    /// restart ends the request with `DeviceReset`.
     pub fn submit(
         &mut self,
         now: Instant,
@@ -121,8 +123,9 @@ impl<'m> Runtime<'m> {
         Ok(request)
     }
 
-    /// Ends a request early. Queued: it completes as `Aborted` without running. Running: the device is told to stop at
-    /// the next op border, and it completes as `Aborted`, or as `Completed` if it was faster. Constant time.
+    /// Ends a request early. Queued: it completes as `Aborted` without running. Running: the device
+    /// is told to stop at the next op border, and it completes as `Aborted`, or as `Completed`
+    /// if it was faster. Constant time.
     pub fn cancel(&mut self, now: Instant, id: RequestId) -> Result<(), CancelError> {
         let place = self.find(id).ok_or(CancelError::Invalid)?;
         if self.end_early(now, place, Outcome::Aborted) {
@@ -182,7 +185,8 @@ impl<'m> Runtime<'m> {
         Priority::ALL.into_iter().find_map(|priority| self.runnable(priority))
     }
 
-    /// The first of the three requests at the head of a priority's list that can run beside what runs.
+    /// The first of the three requests at the head of a priority's list that can run beside what
+    /// runs.
     fn runnable(&self, priority: Priority) -> Option<RequestRef> {
         let mut next = self.run_lists.get(priority.level())?.front();
         if next.is_none() || !self.in_flight.has_room(priority) {
@@ -283,8 +287,8 @@ impl<'m> Runtime<'m> {
         Completion { request: id, user_data, outcome, times }
     }
 
-    /// The next completion to hear. Requests caught by a restart get their outcome here, once the connection is back
-    /// or lost. Constant time, amortised: each caught request is moved once.
+    /// The next completion to hear. Requests caught by a restart get their outcome here, once the
+    /// connection is back or lost. Constant time, amortised: each caught request is moved once.
     pub(super) fn next_completion(&mut self, now: Instant) -> Option<Completion> {
         loop {
             if let Some(completion) = self.take_completion() {
@@ -313,7 +317,8 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Ends a queued request with `outcome`, or has the device stop a running one. `false` if it ends anyway.
+    /// Ends a queued request with `outcome`, or has the device stop a running one. `false` if it
+    /// ends anyway.
     pub(super) fn end_early(&mut self, now: Instant, place: RequestRef, outcome: Outcome) -> bool {
         let Some(request) = self.contexts.node_mut(place) else { return false };
         match request.state {

@@ -1,4 +1,5 @@
-//! Restart: close the epoch, reconnect within the budget, or give up; and the watch that notices a silent device.
+//! Restart: close the epoch, reconnect within the budget, or give up; and the watch that notices a
+//! silent device.
 
 use super::outbox::Control;
 use super::Runtime;
@@ -12,8 +13,8 @@ use crate::time::Instant;
 
 /// Watches for progress while something runs on the device.
 ///
-/// The first probe after progress that no probe had seen forgives, since it cannot tell when the work was done; so a
-/// hang is noticed after one budget, or after one and a half.
+/// The first probe after progress that no probe had seen forgives, since it cannot tell when the
+/// work was done; so a hang is noticed after one budget, or after one and a half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HangWatch {
     /// When to look next; `None` while nothing runs.

@@ -29,8 +29,8 @@ impl InFlight {
 
     /// Whether another request of `priority` may start now.
     ///
-    /// Not while anything more important is running: the device would only hold it, and by then something more
-    /// important may have come.
+    /// Not while anything more important is running: the device would only hold it, and by then
+    /// something more important may have come.
     pub fn has_room(&self, priority: Priority) -> bool {
         let more_important_idle =
             self.levels.iter().take(priority.level()).flatten().all(Option::is_none);

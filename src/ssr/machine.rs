@@ -1,4 +1,5 @@
-//! The restart in progress: state, epoch, attempts and timers. Pure bookkeeping; the runtime acts on it.
+//! The restart in progress: state, epoch, attempts and timers. Pure bookkeeping; the runtime acts
+//! on it.
 
 use heapless::Deque;
 
@@ -24,7 +25,8 @@ pub struct Machine {
     state: State,
     epoch: Epoch,
     attempts: u32,
-    /// When the next attempt begins (`AfterShutdown`) or the present one counts as failed (`BeforePowerUp`).
+    /// When the next attempt begins (`AfterShutdown`) or the present one counts as failed
+    /// (`BeforePowerUp`).
     timer: Option<Instant>,
     restarts: u32,
     transitions: Deque<Transition, TRANSITIONS_KEPT>,
@@ -70,13 +72,14 @@ impl Machine {
         self.timer
     }
 
-    /// Phases that no subscriber will hear of, because too many came between two `poll_notice` calls.
+    /// Phases that no subscriber will hear of, because too many came between two `poll_notice`
+    /// calls.
     pub fn transitions_lost(&self) -> u32 {
         self.transitions_lost
     }
 
-    /// Closes the epoch after a crash. `false` if there was nothing to close: a restart is already under way, or the
-    /// DSP is lost.
+    /// Closes the epoch after a crash. `false` if there was nothing to close: a restart is already
+    /// under way, or the DSP is lost.
     pub fn close_epoch(&mut self, now: Instant) -> bool {
         if next(self.state, Input::CrashSeen).is_none() {
             return false;

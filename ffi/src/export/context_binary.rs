@@ -254,7 +254,11 @@ fn load(
             };
             machine.region_mut().alloc_shared(binary.len(), CONSTANTS_ALIGN, fill)?
         };
-        machine.context_load(shared, arch, &config.context)
+        let id = machine.context_load(shared, arch, &config.context)?;
+        if config.has_priority {
+            machine.context_set_priority(id, config.context.priority)?;
+        }
+        Ok(id)
     });
     let id = created.map_err(|error| Family::CONTEXT.create_error(error))?;
     parents.finish(id, true, signal)?;
