@@ -131,7 +131,8 @@ TEST(an_unfit_binary_is_refused_before_anything_is_created) {
   refused(shorter, QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
   refused(longer, QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
   refused(std::vector<uint8_t>(4096), QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
-  for (std::size_t place : {std::size_t{0}, prepared.binary.size() / 2, prepared.binary.size() - 1}) {
+  const std::size_t size = prepared.binary.size();
+  for (std::size_t place : {std::size_t{0}, size / 2, size - 1}) {
     std::vector<uint8_t> damaged = prepared.binary;
     damaged[place] ^= 0xFF;
     refused(damaged, QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// Objects are created and freed; handles that are null, of another kind, forged, released or freed twice get a code.
+// Objects are created and freed; handles that are null, of another kind, forged, released or freed
+// twice get a code.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -221,7 +222,8 @@ TEST(power_configurations_have_ids) {
   CHECK_EQ(perf.createPowerConfigId(0, 0, &first), QNN_SUCCESS);
   CHECK_EQ(perf.createPowerConfigId(0, 0, &second), QNN_SUCCESS);
   CHECK(first != second);
-  CHECK_EQ(perf.createPowerConfigId(1, 0, &second), QNN_HTP_PERF_INFRASTRUCTURE_ERROR_INVALID_INPUT);
+  CHECK_EQ(perf.createPowerConfigId(1, 0, &second),
+           QNN_HTP_PERF_INFRASTRUCTURE_ERROR_INVALID_INPUT);
   CHECK_EQ(perf.createPowerConfigId(0, 0, nullptr), QNN_HTP_PERF_INFRASTRUCTURE_ERROR_FAILED);
   CHECK_EQ(perf.destroyPowerConfigId(first), QNN_SUCCESS);
   CHECK_EQ(perf.destroyPowerConfigId(first), QNN_HTP_PERF_INFRASTRUCTURE_ERROR_INVALID_INPUT);
@@ -320,7 +322,9 @@ TEST(tensors) {
   std::array<uint32_t, 8> dims{{1, 2, 2, 1, 1, 1, 1, 1}};
   std::array<uint8_t, 4> data{{1, 2, 3, 4}};
   const Qnn_Tensor_t good = u8_tensor("t", QNN_TENSOR_TYPE_NATIVE, dims.data(), 4);
-  const auto code = [&](Qnn_Tensor_t tensor) { return qnn().tensorCreateGraphTensor(graph, &tensor); };
+  const auto code = [&](Qnn_Tensor_t tensor) {
+    return qnn().tensorCreateGraphTensor(graph, &tensor);
+  };
   const auto changed = [&](void (*change)(Qnn_Tensor_t&)) {
     Qnn_Tensor_t tensor = good;
     change(tensor);
@@ -332,7 +336,8 @@ TEST(tensors) {
   CHECK_EQ(changed([](Qnn_Tensor_t& t) { t.v1.rank = 7; }), bad);
   CHECK_EQ(changed([](Qnn_Tensor_t& t) { t.v1.type = QNN_TENSOR_TYPE_APP_READWRITE; }), bad);
   CHECK_EQ(changed([](Qnn_Tensor_t& t) { t.v1.type = QNN_TENSOR_TYPE_STATIC; }), bad);
-  CHECK_EQ(changed([](Qnn_Tensor_t& t) { t.v1.dataType = static_cast<Qnn_DataType_t>(0x999); }), bad);
+  CHECK_EQ(changed([](Qnn_Tensor_t& t) { t.v1.dataType = static_cast<Qnn_DataType_t>(0x999); }),
+           bad);
   CHECK_EQ(changed([](Qnn_Tensor_t& t) { t.v1.dataFormat = 3; }),
            QNN_TENSOR_ERROR_UNSUPPORTED_TENSOR_PARAM);
   CHECK_EQ(changed([](Qnn_Tensor_t& t) { t.v1.quantizeParams.scaleOffsetEncoding.scale = 0.0f; }),
@@ -480,7 +485,8 @@ TEST(signals) {
   timeout_config.timeoutDurationUs = 1000;
   ConfigList<QnnSignal_Config_t> aborts{abort_config}, times{timeout_config},
       both{abort_config, timeout_config};
-  CHECK_EQ(qnn().signalCreate(session.backend, nullptr, nullptr), QNN_SIGNAL_ERROR_INVALID_ARGUMENT);
+  CHECK_EQ(qnn().signalCreate(session.backend, nullptr, nullptr),
+           QNN_SIGNAL_ERROR_INVALID_ARGUMENT);
   CHECK_EQ(qnn().signalCreate(nullptr, nullptr, &signal), QNN_SIGNAL_ERROR_INVALID_HANDLE);
   CHECK_EQ(qnn().signalCreate(session.backend, both.get(), &signal),
            QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE);
