@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
+// flags: -fno-exceptions -fno-rtti -Wold-style-cast
 // htp_runtime.hpp: Error, Result, Span, callbacks. Compiles without exceptions and RTTI too.
 
 #include <array>

@@ -3,6 +3,7 @@
 mod abi;
 mod bench;
 mod demo;
+mod examples;
 mod header;
 mod model;
 mod process;

@@ -3,7 +3,7 @@
 //!
 //! A program ends with the line `N passed, N failed` and a non-zero code if something failed. One
 //! whose name begins with `header_` is only compiled. A line such as `// std: c11 c++17` in the
-//! comment a file begins with restricts the standards.
+//! comment a file begins with restricts the standards, `// flags: -fno-rtti` adds to the compiler's.
 
 use std::collections::VecDeque;
 use std::env;
@@ -157,6 +157,8 @@ fn summary(mut results: Vec<(String, Result<Tally, Failed>)>) -> Outcome {
 struct Job {
     source: PathBuf,
     standard: &'static str,
+    /// More flags for the compiler.
+    flags: Vec<String>,
     compiler: PathBuf,
     library: PathBuf,
     mode: Mode,
@@ -186,8 +188,9 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
         for source in files {
             let text = fs::read_to_string(&source)
                 .with_context(|| format!("cannot read {}", source.display()))?;
+            let flags = marked(&text, "// flags:").map(str::to_owned).collect::<Vec<_>>();
             for standard in chosen_standards(language, mode, &text) {
-                chosen.push((source.clone(), standard, compiler.clone()));
+                chosen.push((source.clone(), standard, flags.clone(), compiler.clone()));
             }
         }
     }
@@ -196,25 +199,29 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
         Mode::Plain => staticlib::release()?,
         Mode::Sanitized => staticlib::address_sanitized()?,
     };
-    let job = |(source, standard, compiler)| {
+    let job = |(source, standard, flags, compiler)| {
         let library = library.clone();
-        Job { source, standard, compiler, library, mode }
+        Job { source, standard, flags, compiler, library, mode }
     };
     Ok(chosen.into_iter().map(job).collect())
 }
 
 fn chosen_standards(language: Language, mode: Mode, text: &str) -> Vec<&'static str> {
-    let mut comment = text.lines().take_while(|line| line.starts_with("//"));
-    let marker = comment.find_map(|line| line.strip_prefix("// std:"));
     let mut standards = language.standards().to_vec();
-    if let Some(marker) = marker {
-        let named: Vec<&str> = marker.split_whitespace().collect();
+    let named: Vec<&str> = marked(text, "// std:").collect();
+    if !named.is_empty() {
         standards.retain(|standard| named.contains(standard));
     }
     match mode {
         Mode::Plain => standards,
         Mode::Sanitized => standards.pop().into_iter().collect(),
     }
+}
+
+/// The words behind a marker in a program's opening comment.
+fn marked<'a>(text: &'a str, marker: &'a str) -> impl Iterator<Item = &'a str> {
+    let comment = text.lines().take_while(|line| line.starts_with("//"));
+    comment.filter_map(move |line| line.strip_prefix(marker)).flat_map(str::split_whitespace)
 }
 
 impl Job {
@@ -229,6 +236,7 @@ impl Job {
         let program = self.program(&stem).map_err(|error| Failed::whole(format!("{error:#}")))?;
 
         let mut compile = compile_command(&self.compiler, self.standard);
+        compile.args(&self.flags);
         if self.mode == Mode::Sanitized {
             compile.arg("-g").args(SANITIZERS);
         }

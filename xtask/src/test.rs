@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{abi, header, model, symbols, tidy, trace};
+use crate::{abi, examples, header, model, symbols, tidy, trace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -48,6 +48,8 @@ enum Step {
     Programs,
     /// C and C++ programs under sanitizers
     Sanitizers,
+    /// the C examples; README.md shows what is compiled
+    Examples,
 }
 
 impl Step {
@@ -65,6 +67,7 @@ impl Step {
             Step::Symbols => "symbols of the static library",
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
+            Step::Examples => "examples",
         }
     }
 
@@ -84,6 +87,9 @@ impl Step {
             Step::Symbols => symbols::check().into(),
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
+            Step::Examples => {
+                examples::run_c().and_then(|tally| examples::check_readme().map(|()| tally)).into()
+            }
         }
     }
 }
