@@ -201,6 +201,37 @@ TEST(a_persistent_binary_is_used_in_place) {
   CHECK_EQ(copied.memory_used_bytes, before.memory_used_bytes);
 }
 
+TEST(a_creation_may_have_a_signal) {
+  Prepared prepared;
+  const Session& session = prepared.session;
+  QnnSignal_Config_t config{};
+  config.option = QNN_SIGNAL_CONFIG_OPTION_TIMEOUT;
+  config.timeoutDurationUs = 60000000;
+  ConfigList<QnnSignal_Config_t> list{config};
+  Qnn_SignalHandle_t signal = nullptr;
+  CHECK_EQ(qnn().signalCreate(session.backend, list.get(), &signal), QNN_SUCCESS);
+  Qnn_ContextHandle_t context = nullptr;
+  const auto create = [&](Qnn_SignalHandle_t handle) {
+    return qnn().contextCreateFromBinaryWithSignal(session.backend, session.device, nullptr,
+                                                   prepared.binary.data(), prepared.binary.size(),
+                                                   &context, nullptr, handle);
+  };
+  CHECK_EQ(create(session.backend), QNN_SIGNAL_ERROR_INVALID_HANDLE);
+  CHECK_EQ(create(nullptr), QNN_SUCCESS);
+  CHECK_EQ(create(signal), QNN_SUCCESS);
+  ConvRelu other = prepared.net;
+  CHECK_EQ(qnn().graphRetrieve(context, "net", &other.graph), QNN_SUCCESS);
+  // A request that uses the signal keeps it from a creation.
+  Picture picture = kPicture, result{};
+  Waiter waiter;
+  CHECK_EQ(htp_rt_vdev_hold(), QNN_SUCCESS);
+  CHECK_EQ(other.execute_async(picture, result, Waiter::notify, &waiter, signal), QNN_SUCCESS);
+  CHECK_EQ(create(signal), QNN_SIGNAL_ERROR_SIGNAL_IN_USE);
+  CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
+  CHECK_EQ(waiter.wait(1)[0], QNN_SUCCESS);
+  CHECK_EQ(qnn().signalFree(signal), QNN_SUCCESS);
+}
+
 // REQ: DEV-003
 TEST(operations_come_in_the_order_of_their_data) {
   Session session;
