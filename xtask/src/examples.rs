@@ -1,4 +1,5 @@
-//! The examples: the C ones are built and run, and what README.md shows of C++ is what a test compiles.
+//! The examples: the C ones are built and run, and what README.md shows of C++ is what a test
+//! compiles.
 
 use std::fs;
 use std::process::Command;
