@@ -1,16 +1,17 @@
-//! **htp-runtime**: runs neural networks on Qualcomm's HTP for programs that must never be left waiting.
+//! **htp-runtime**: runs neural networks on Qualcomm's HTP for programs that must never be left
+//! waiting.
 //!
-//! The crate is the core of the library: no C, no operating system (unless the feature `os` asks for one), no heap.
-//! Read it from top to bottom:
+//! The crate is the core of the library: no C, no operating system (unless the feature `os` asks for
+//! one), no heap. Read it from top to bottom:
 //!
-//! | layer | modules | what it is |
-//! |---|---|---|
-//! | ground | [`limits`] [`time`] [`handle`] [`slots`] [`region`] [`memory`] [`error`] [`event`] | numbers, names and memory |
-//! | networks | [`graph`] [`binary`] | graphs as position-independent tables; context binaries used in place |
-//! | order | [`queue`] [`sched`] [`ssr`] [`profile`] | requests, who runs next, restarts, measurements |
-//! | composition | [`runtime`] | the machine: calls and events in, commands and notices out |
-//! | below | [`device`] [`capability`] [`vhtp`] | what executes graphs; the built-in virtual HTP |
-//! | around | `platform` (feature `os`) | locks, threads and the one loop that drives the machine |
+//! - ground: [`limits`] [`time`] [`handle`] [`slots`] [`error`] [`event`] (numbers and names),
+//!   [`region`] [`memory`] (memory);
+//! - networks: [`graph`] (position-independent tables), [`binary`] (context binaries, used in place);
+//! - order: [`queue`] (requests), [`sched`] (who runs next), [`ssr`] (restarts), [`profile`]
+//!   (measurements);
+//! - composition: [`runtime`], the machine: calls and events in, commands and notices out;
+//! - below: [`device`] [`capability`] (what executes graphs, and where), [`vhtp`] (the built-in one);
+//! - around: `platform` (feature `os`): locks, threads and the one loop that drives the machine.
 //!
 //! # The run loop
 //!
@@ -26,11 +27,14 @@
 //! # Guarantees
 //!
 //! - An accepted request has exactly one completion, whatever fails; a refused one has none.
-//! - Every entry point does bounded work, constant in queue depth and object counts unless its documentation says so.
+//! - Every entry point does bounded work, constant in queue depth and object counts unless its
+//!   documentation says so.
 //! - Nothing is allocated on the way from submit to completion, nor by a restart.
-//! - A restart makes every context, graph and buffer stale in constant time; late answers are dropped and counted.
+//! - A restart makes every context, graph and buffer stale in constant time; late answers are dropped
+//!   and counted.
 //! - Same inputs, same trace, on every machine.
-//! - No reachable panic, and no `unsafe` outside [`region`], [`memory`] and the `sys` modules of the platforms.
+//! - No reachable panic, and no `unsafe` outside [`region`], [`memory`] and the `sys` modules of the
+//!   platforms.
 
 #![no_std]
 #![deny(unsafe_code)]

@@ -214,11 +214,13 @@ proptest! {
     // Changes with right checksums reach the checks behind them.
     #[test]
     fn forged_binaries_never_panic(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, any::<u8>()), 1..6),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0..4usize, any::<u8>()), 1..6,
+        ),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let mut bytes = binary();
-        // Half of the changes hit header, section table and directory, a quarter a graph table's records.
+        // Half of the changes hit header, section table and directory, a quarter a table's records.
         let ends = [300, 300, 4096 + 700, bytes.len()];
         for (index, part, value) in changes {
             let start = if part == 2 { 4096 } else { 0 };

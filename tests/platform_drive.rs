@@ -95,6 +95,9 @@ fn load(driver: &TestDriver, depth: u32) -> Net {
     })
 }
 
+/// Bytes of one image.
+const IMAGE_BYTES: usize = 64;
+
 /// Memory of one execution.
 struct Io {
     image: Vec<u8>,
@@ -233,6 +236,43 @@ fn free(driver: &TestDriver, context: ContextId) {
         }
     });
     assert_eq!(gone, Ok(()));
+}
+
+// REQ: ASYNC-012
+#[test]
+fn a_call_that_waited_for_room_queues_exactly_one_request() {
+    let (driver, heard) = driver(true);
+    let net = load(driver, 1);
+    let images = images();
+    let mut ios: Vec<_> =
+        (0..200).map(|index| Io::new(&images[index * IMAGE_BYTES..][..IMAGE_BYTES])).collect();
+    for (word, io) in ios.iter_mut().enumerate() {
+        let bindings = io.bindings(net);
+        let options = options(Mode::Asynchronous, word);
+        let accepted = driver.call_blocking(BLOCKING_TIMEOUT_US, |runtime, now| {
+            match runtime.submit(now, net.graph, &bindings[..], options) {
+                Err(SubmitError::QueueFull) => Answer::Pending,
+                other => Answer::Ready(other),
+            }
+        });
+        accepted.unwrap().unwrap();
+    }
+    wait_idle(driver);
+    driver.flush_notices(BLOCKING_TIMEOUT_US).unwrap();
+    let outcomes = heard.wait(ios.len());
+    assert_eq!(outcomes.len(), ios.len());
+    assert!(outcomes.values().all(|outcomes| outcomes[..] == [Outcome::Completed]));
+}
+
+#[test]
+fn a_call_that_got_its_answer_does_not_look_again() {
+    let (driver, _) = driver(false);
+    let mut looks = 0;
+    let answer = driver.call_blocking(BLOCKING_TIMEOUT_US, |_, _| {
+        looks += 1;
+        Answer::Ready(())
+    });
+    assert_eq!((answer, looks), (Ok(()), 1));
 }
 
 #[test]

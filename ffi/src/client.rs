@@ -1,4 +1,5 @@
-//! Reading what clients point to: strings, arrays and configuration lists, each checked as far as a pointer can be.
+//! Reading what clients point to: strings, arrays and configuration lists, each checked as far as a
+//! pointer can be.
 
 use core::ffi::CStr;
 
@@ -18,8 +19,8 @@ pub(crate) struct BadText;
 /// Reads a string.
 ///
 /// # Safety
-/// `text` is null or points to a string that ends, or to more than [`TEXT_BYTES_MAX`] readable bytes; it stays as it
-/// is for `'a`.
+/// `text` is null or points to a string that ends, or to more than [`TEXT_BYTES_MAX`] readable
+/// bytes; it stays as it is for `'a`.
 pub(crate) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, BadText> {
     if text.is_null() {
         return Err(BadText);
@@ -58,12 +59,11 @@ pub(crate) unsafe fn array<'a, T>(array: *const T, count: u32) -> Option<&'a [T]
 /// # Safety
 /// `pointer` is null or points to an element that stays as it is for `'a`.
 pub(crate) unsafe fn one<'a, T>(pointer: *const T) -> Option<&'a T> {
-    // SAFETY: aligned; the rest is the caller's promise.
-    if pointer.is_aligned() {
-        unsafe { pointer.as_ref() }
-    } else {
-        None
+    if !pointer.is_aligned() {
+        return None;
     }
+    // SAFETY: aligned; the rest is the caller's promise.
+    unsafe { pointer.as_ref() }
 }
 
 /// Where an answer goes; `None` if it is null or not aligned.
@@ -71,12 +71,11 @@ pub(crate) unsafe fn one<'a, T>(pointer: *const T) -> Option<&'a T> {
 /// # Safety
 /// `pointer` is null or points to a writable element that nobody else uses for `'a`.
 pub(crate) unsafe fn out<'a, T>(pointer: *mut T) -> Option<&'a mut T> {
-    // SAFETY: aligned; the rest is the caller's promise.
-    if pointer.is_aligned() {
-        unsafe { pointer.as_mut() }
-    } else {
-        None
+    if !pointer.is_aligned() {
+        return None;
     }
+    // SAFETY: aligned; the rest is the caller's promise.
+    unsafe { pointer.as_mut() }
 }
 
 /// A configuration list: pointers to entries, ended by null. A null list is an empty one.
@@ -92,8 +91,8 @@ impl<'a, T> Configs<'a, T> {
     /// Finds the end of a list.
     ///
     /// # Safety
-    /// `list` is null or points to pointers ended by null, or to at least 65 of them; the others point to entries.
-    /// All stay as they are for `'a`.
+    /// `list` is null or points to pointers ended by null, or to at least 65 of them; the others
+    /// point to entries. All stay as they are for `'a`.
     pub(crate) unsafe fn read(list: *mut *const T) -> Result<Self, BadList> {
         if list.is_null() {
             return Ok(Self { entries: &[] });
@@ -118,7 +117,8 @@ impl<'a, T> Configs<'a, T> {
 
     /// The entries.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'a T> {
-        // SAFETY: `read` saw that they are neither null nor misaligned; the rest is its caller's promise.
+        // SAFETY: `read` saw that they are neither null nor misaligned; the rest is its caller's
+        // promise.
         self.entries.iter().filter_map(|entry| unsafe { entry.as_ref() })
     }
 }

@@ -30,7 +30,9 @@ pub(crate) trait Kind: Sized {
 }
 
 macro_rules! kinds {
-    ($($kind:ty => $number:literal,)*) => { $(impl Kind for $kind { const NUMBER: u64 = $number; })* };
+    ($($kind:ty => $number:literal,)*) => {
+        $(impl Kind for $kind { const NUMBER: u64 = $number; })*
+    };
 }
 
 kinds! {
@@ -58,7 +60,8 @@ pub(crate) fn to_client<K: Kind>(id: Handle<K>) -> Qnn_Handle_t {
     core::ptr::without_provenance_mut(bits as usize)
 }
 
-/// The object that a C handle names, if it names one of this kind at all. It may be gone or never have been.
+/// The object that a C handle names, if it names one of this kind at all. It may be gone or never
+/// have been.
 pub(crate) fn from_client<K: Kind>(handle: Qnn_Handle_t) -> Option<Handle<K>> {
     let bits = handle.addr() as u64;
     let epoch = (bits >> EPOCH_SHIFT & EPOCH_MASK) as u32;
@@ -140,7 +143,8 @@ pub(crate) fn outcome(outcome: Outcome) -> Code {
     }
 }
 
-/// The DSP is gone for good. Where a platform never restarts it that is a plain system error (SSR-002, SSR-006).
+/// The DSP is gone for good. Where a platform never restarts it that is a plain system error
+/// (SSR-002, SSR-006).
 fn lost() -> Code {
     let restarts = instance::existing()
         .is_some_and(|it| it.capabilities.contains(Capabilities::SUBSYSTEM_RESTART));
@@ -151,7 +155,8 @@ fn lost() -> Code {
     }
 }
 
-/// The code of an unusable handle; `invalid` is that of the call's family for one that names nothing.
+/// The code of an unusable handle; `invalid` is that of the call's family for one that names
+/// nothing.
 pub(crate) fn handle_error(error: HandleError, invalid: Code) -> Code {
     match error {
         HandleError::Invalid => invalid,

@@ -6,7 +6,8 @@
 //! client: reads what clients point to, convert: handles and codes, objects: what lives on the host
 //! ```
 //!
-//! No call panics, allocates from a heap, or follows a handle: handles are numbers that tables check.
+//! No call panics, allocates from a heap, or follows a handle: handles are numbers that tables
+//! check.
 #![no_std]
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -30,6 +31,7 @@ mod objects;
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: always allowed. No panic can be reached in the release library, which `cargo xtask symbols` proves.
+    // SAFETY: always allowed. No panic can be reached in the release library, which `cargo xtask
+    // symbols` proves.
     unsafe { libc::abort() }
 }

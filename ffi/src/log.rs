@@ -1,8 +1,9 @@
 //! Messages to the logs of clients.
 //!
-//! A QNN log callback takes a `va_list`, which only C code can make. On the two 64-bit calling conventions that the QNN
-//! API is used with, the list is a small struct, and one whose register part is used up makes `va_arg` read all its
-//! arguments from plain memory. That is built here by hand; on any other target callbacks are never called.
+//! A QNN log callback takes a `va_list`, which only C code can make. On the two 64-bit calling
+//! conventions that the QNN API is used with, the list is a small struct, and one whose register
+//! part is used up makes `va_arg` read all its arguments from plain memory. That is built here by
+//! hand; on any other target callbacks are never called.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -64,8 +65,8 @@ fn call_with(
 ) {
     let mut list = List::of(arguments.as_mut_ptr());
     let format = client::address(c"%s: %s");
-    // SAFETY: the client promised a callable function; list and arguments outlive the call, and the format reads
-    // exactly the two strings there are.
+    // SAFETY: the client promised a callable function; list and arguments outlive the call, and the
+    // format reads exactly the two strings there are.
     unsafe { callback(format, level, timestamp, (&raw mut list).cast()) }
 }
 
@@ -94,7 +95,8 @@ impl List {
     }
 }
 
-/// AAPCS64: the arguments in memory, the ends of both areas of saved registers, what is left of each (nothing).
+/// AAPCS64: the arguments in memory, the ends of both areas of saved registers, what is left of
+/// each (nothing).
 #[cfg(all(target_arch = "aarch64", not(windows), not(target_vendor = "apple")))]
 #[repr(C)]
 struct List {

@@ -5,7 +5,8 @@ use core::ffi::CStr;
 use crate::abi::*;
 use crate::convert::Code;
 
-/// The text of a code, beginning with its name; `None` if no error has it. Aliases have the common name.
+/// The text of a code, beginning with its name; `None` if no error has it. Aliases have the common
+/// name.
 pub(crate) fn text(code: Code) -> Option<&'static CStr> {
     let found = MESSAGES.iter().find(|(known, _)| *known == code);
     found.map(|(_, text)| *text)

@@ -1,5 +1,5 @@
-//! Host objects: what the runtime does not know, because the device has no part in it. They survive restarts
-//! (SSR-013 to SSR-016).
+//! Host objects: what the runtime does not know, because the device has no part in it. They survive
+//! restarts (SSR-013 to SSR-016).
 //!
 //! The lock around them is taken inside the runtime's, or alone; never the other way round.
 

@@ -1,7 +1,7 @@
 //! The context binary: all graphs of a context as one position-independent little-endian block.
 //!
 //! ```text
-//! Header | section table | directory, names | (padding to 4 KiB) graph table | (padding) graph table …
+//! Header | sections | directory, names | (padding to 4 KiB) graph table | (padding) graph table …
 //! ```
 //!
 //! Every byte is covered by exactly one checksum: the header and the section table by the header's,

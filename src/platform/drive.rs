@@ -150,7 +150,13 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 }
                 answer.is_some()
             };
-            let drove = self.drive_if_free(&mut done);
+            // First look, then drive: what the look asked of the device is on its way at once, and
+            // on an idle system no other thread has to wake.
+            let answered = {
+                let mut runtime = self.runtime.lock();
+                done(&mut runtime, self.now())
+            };
+            let drove = !answered && self.drive_if_free(&mut done);
             let mut runtime = self.runtime.lock();
             let now = self.now();
             if !done(&mut runtime, now) && !self.is_threaded() && drove {

@@ -205,8 +205,8 @@ impl<'w, W: Write> Event<'w, W> {
     }
 }
 
-/// A number as decimal digits. Written here because the ready-made writers carry a bounds check that
-/// can panic as far as the compiler knows.
+/// A number as decimal digits. Written here because ready-made writers carry a bounds check that
+/// can fail as far as the compiler knows, and then a panic is in the library.
 struct Decimal {
     /// Right-aligned.
     digits: [u8; 20],

@@ -33,7 +33,8 @@ impl<'m> Outbox<'m> {
         let buffers = capacities.buffers as usize;
         contexts // creation or release of a context
             .saturating_add(graphs) // preparation of a graph
-            .saturating_add(graphs) // and its release, if its context goes before the device took the first
+            // And its release, if its context goes before the device took the first.
+            .saturating_add(graphs)
             .saturating_add(buffers) // mapping of a buffer
             .saturating_add(buffers) // and its unmapping
             .saturating_add(IN_FLIGHT_MAX) // an abort for each running request

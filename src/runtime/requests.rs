@@ -135,7 +135,8 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Whether an accepted request was not heard yet: queued, running, or its completion is on its way. Constant time.
+    /// Whether an accepted request was not heard yet: queued, running, or its completion is on its
+    /// way. Constant time.
     pub fn is_live(&self, id: RequestId) -> bool {
         self.find(id).is_some()
     }

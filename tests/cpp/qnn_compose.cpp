@@ -2,51 +2,19 @@
 // Composing a graph, executing it in both ways, and taking it through a context binary.
 
 #include <array>
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
 #include <vector>
 
 #include "support/check.hpp"
 #include "support/composed.hpp"
+#include "support/waiter.hpp"
 
 namespace {
 
 using Picture = std::array<uint8_t, ConvRelu::bytes>;
 
 const Picture kPicture{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
-
-/** Counts notifications and keeps the last error. */
-class Waiter {
- public:
-  static void notify(void* param, Qnn_NotifyStatus_t status) {
-    auto* self = static_cast<Waiter*>(param);
-    const std::lock_guard<std::mutex> lock(self->mutex_);
-    self->error_ = status.error;
-    ++self->count_;
-    self->changed_.notify_all();
-  }
-  void wait(int count) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [&] { return count_ >= count; });
-  }
-  int count() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return count_;
-  }
-  Qnn_ErrorHandle_t error() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return error_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int count_ = 0;
-  Qnn_ErrorHandle_t error_ = QNN_COMMON_ERROR_UNDEFINED;
-};
 
 std::vector<uint8_t> binary_of(Qnn_ContextHandle_t context) {
   Qnn_ContextBinarySize_t size = 0, written = 0;
@@ -106,8 +74,7 @@ TEST(an_asynchronous_execution_returns_before_it_is_done_and_notifies_once) {
   CHECK_EQ(waiter.count(), 0);
   CHECK(result == Picture{});
   CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
-  waiter.wait(1);
-  CHECK_EQ(waiter.error(), QNN_SUCCESS);
+  CHECK_EQ(waiter.wait(1)[0], QNN_SUCCESS);
   CHECK(result == ConvRelu::expected(kPicture));
   CHECK_EQ(qnn().contextFree(prepared.context, nullptr), QNN_SUCCESS);
   CHECK_EQ(waiter.count(), 1);
@@ -164,13 +131,14 @@ TEST(an_unfit_binary_is_refused_before_anything_is_created) {
   refused(shorter, QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
   refused(longer, QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
   refused(std::vector<uint8_t>(4096), QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
-  for (std::size_t place : {std::size_t{0}, prepared.binary.size() / 2, prepared.binary.size() - 1}) {
+  const std::size_t size = prepared.binary.size();
+  for (std::size_t place : {std::size_t{0}, size / 2, size - 1}) {
     std::vector<uint8_t> damaged = prepared.binary;
     damaged[place] ^= 0xFF;
     refused(damaged, QNN_CONTEXT_ERROR_CREATE_FROM_BINARY);
   }
   std::vector<uint8_t> newer = prepared.binary;
-  newer[8] ^= 0xFF;
+  newer[4] ^= 0xFF;  // the format version stands behind the magic
   refused(newer, QNN_CONTEXT_ERROR_BINARY_VERSION);
   CHECK_EQ(qnn().contextValidateBinary(prepared.session.backend, nullptr, nullptr,
                                        prepared.binary.data(), prepared.binary.size()),
@@ -231,6 +199,37 @@ TEST(a_persistent_binary_is_used_in_place) {
   CHECK_EQ(qnn().contextFree(second, nullptr), QNN_SUCCESS);
   htp_rt_stats(&copied);
   CHECK_EQ(copied.memory_used_bytes, before.memory_used_bytes);
+}
+
+TEST(a_creation_may_have_a_signal) {
+  Prepared prepared;
+  const Session& session = prepared.session;
+  QnnSignal_Config_t config{};
+  config.option = QNN_SIGNAL_CONFIG_OPTION_TIMEOUT;
+  config.timeoutDurationUs = 60000000;
+  ConfigList<QnnSignal_Config_t> list{config};
+  Qnn_SignalHandle_t signal = nullptr;
+  CHECK_EQ(qnn().signalCreate(session.backend, list.get(), &signal), QNN_SUCCESS);
+  Qnn_ContextHandle_t context = nullptr;
+  const auto create = [&](Qnn_SignalHandle_t handle) {
+    return qnn().contextCreateFromBinaryWithSignal(session.backend, session.device, nullptr,
+                                                   prepared.binary.data(), prepared.binary.size(),
+                                                   &context, nullptr, handle);
+  };
+  CHECK_EQ(create(session.backend), QNN_SIGNAL_ERROR_INVALID_HANDLE);
+  CHECK_EQ(create(nullptr), QNN_SUCCESS);
+  CHECK_EQ(create(signal), QNN_SUCCESS);
+  ConvRelu other = prepared.net;
+  CHECK_EQ(qnn().graphRetrieve(context, "net", &other.graph), QNN_SUCCESS);
+  // A request that uses the signal keeps it from a creation.
+  Picture picture = kPicture, result{};
+  Waiter waiter;
+  CHECK_EQ(htp_rt_vdev_hold(), QNN_SUCCESS);
+  CHECK_EQ(other.execute_async(picture, result, Waiter::notify, &waiter, signal), QNN_SUCCESS);
+  CHECK_EQ(create(signal), QNN_SIGNAL_ERROR_SIGNAL_IN_USE);
+  CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
+  CHECK_EQ(waiter.wait(1)[0], QNN_SUCCESS);
+  CHECK_EQ(qnn().signalFree(signal), QNN_SUCCESS);
 }
 
 // REQ: DEV-003

@@ -12,7 +12,7 @@ LN2 = 0.6931471805599453
 
 
 def on_grid(a, bits):
-    """Round `a` to multiples of a power of two, so that each element is an integer of `bits` bits."""
+    """Round `a` to multiples of a power of two: each element an integer of `bits` bits."""
     _, exponent = np.frexp(np.abs(a).max(initial=0.0))
     step = np.ldexp(1.0, int(exponent) - bits)
     return np.rint(a / step) * step

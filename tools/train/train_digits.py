@@ -70,7 +70,8 @@ def readme(document, files, scores):
     sums = "\n".join(f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in files.items())
     weights = sum(len(t["data"]) for t in document["tensors"] if t["name"].endswith("_weight"))
     template = pathlib.Path(__file__).with_name("README.template.md").read_text("utf-8")
-    for key, value in {"sums": sums.replace("\n", "\n    "), "weights": weights, "tensors": tensor_table(document),
+    for key, value in {"sums": sums.replace("\n", "\n    "), "weights": weights,
+                       "tensors": tensor_table(document),
                        "nodes": node_table(document), **scores}.items():
         template = template.replace("{" + key + "}", str(value))
     return template.encode("utf-8")

@@ -3,7 +3,8 @@
 //!
 //! A program ends with the line `N passed, N failed` and a non-zero code if something failed. One
 //! whose name begins with `header_` is only compiled. A line such as `// std: c11 c++17` in the
-//! comment a file begins with restricts the standards, `// flags: -fno-rtti` adds to the compiler's.
+//! comment a file begins with restricts the standards, `// flags: -fno-rtti` adds to what the
+//! compiler is given.
 
 use std::collections::VecDeque;
 use std::env;

@@ -95,7 +95,8 @@ unsafe fn create(
     Ok(())
 }
 
-/// How errors are recorded is the backend's business: there is nothing to choose. Platform options do not exist here.
+/// How errors are recorded is the backend's business: there is nothing to choose. Platform options
+/// do not exist here.
 ///
 /// # Safety
 /// As the QNN API says of configuration lists.

@@ -77,7 +77,8 @@ impl Parents {
         Ok(Self { instance, backend, device })
     }
 
-    /// Waits until the device has set up a new context; takes it back if that fails, or if its signal ends it first.
+    /// Waits until the device has set up a new context; takes it back if that fails, or if its
+    /// signal ends it first.
     pub(crate) fn finish(
         &self,
         context: ContextId,
@@ -179,8 +180,9 @@ fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<()
     Ok(())
 }
 
-/// Frees a context, stale or not, and waits until it has let go of its memory. Within a notification it does not wait:
-/// the context goes when the notifications of its requests were heard.
+/// Frees a context, stale or not, and waits until it has let go of its memory. Within a
+/// notification it does not wait: the context goes when the notifications of its requests were
+/// heard.
 pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
     settled(instance, |machine, now| machine.context_free(now, id))
         .map_err(|error| handle_error(error, INVALID_HANDLE))?;

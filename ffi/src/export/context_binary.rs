@@ -204,7 +204,8 @@ unsafe fn create(
 /// Views a binary.
 ///
 /// # Safety
-/// It is null or points to that many bytes, which stay as they are for the life of the context or of the call.
+/// It is null or points to that many bytes, which stay as they are for the life of the context or
+/// of the call.
 unsafe fn bytes(
     (address, size): (*const c_void, Qnn_ContextBinarySize_t),
 ) -> Result<&'static [u8], Code> {
@@ -234,8 +235,8 @@ fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound
     })
 }
 
-/// Loads a binary: in place if it is persistent, otherwise as a copy in the runtime's memory, which is made under the
-/// runtime's lock.
+/// Loads a binary: in place if it is persistent, otherwise as a copy in the runtime's memory, which
+/// is made under the runtime's lock.
 fn load(
     parents: &Parents,
     binary: &'static [u8],

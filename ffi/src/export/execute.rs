@@ -22,7 +22,8 @@ use crate::objects::{Objects, SignalId};
 
 const INVALID_HANDLE: Code = QNN_GRAPH_ERROR_INVALID_HANDLE;
 
-/// How often a blocking call that gave up waiting goes on waiting for the device to let go of the lent memory.
+/// How often a blocking call that gave up waiting goes on waiting for the device to let go of the
+/// lent memory.
 const STOP_WAITS_MAX: u32 = 8;
 
 /// The tensors of one execution, as the client lists them.
@@ -37,7 +38,8 @@ impl<'a> Bindings<'a> {
     /// Views the lists.
     ///
     /// # Safety
-    /// Both point to that many tensors, whose memory is the runtime's until the execution has ended.
+    /// Both point to that many tensors, whose memory is the runtime's until the execution has
+    /// ended.
     pub(crate) unsafe fn new(
         instance: &'a Instance,
         inputs: *const Qnn_Tensor_t,
@@ -62,8 +64,8 @@ impl<'a> Bindings<'a> {
         self
     }
 
-    /// What the lists say is compared with the graph; registered buffers are looked up. Locks the host objects until
-    /// the result is dropped, so that none of those buffers goes meanwhile.
+    /// What the lists say is compared with the graph; registered buffers are looked up. Locks the
+    /// host objects until the result is dropped, so that none of those buffers goes meanwhile.
     pub(crate) fn resolve(&self, machine: &Machine) -> Result<Resolved<'_>, SubmitError> {
         let mut context = None;
         if let Some(graph) = self.graph {
@@ -73,7 +75,8 @@ impl<'a> Bindings<'a> {
         Ok(Resolved { bindings: self, context, objects: self.instance.objects.lock() })
     }
 
-    /// Inputs are inputs of the graph, outputs are outputs, and dimensions, where given, are the graph's own.
+    /// Inputs are inputs of the graph, outputs are outputs, and dimensions, where given, are the
+    /// graph's own.
     fn check(&self, machine: &Machine, graph: GraphId) -> Result<(), SubmitError> {
         // A graph without a table is not finalized, which submit says better.
         let Ok(table) = machine.graph_table(graph) else { return Ok(()) };
@@ -240,11 +243,13 @@ fn check(
     Ok(Arguments { instance, graph, profile, signal })
 }
 
-/// Executes and waits, also for room in the queue and for the end of a restart. The memory is lent until the device has
-/// let go of it, so a wait that takes too long ends the execution and goes on until that is so.
+/// Executes and waits, also for room in the queue and for the end of a restart. The memory is lent
+/// until the device has let go of it, so a wait that takes too long ends the execution and goes on
+/// until that is so.
 fn execute(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Code> {
     let mut accepted = None;
-    // Only notifications free places that asynchronous requests hold; within one, nobody could wait for the next.
+    // Only notifications free places that asynchronous requests hold; within one, nobody could wait
+    // for the next.
     let may_wait = !instance.driver.on_completion_thread();
     let waited = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, now| {
         let request = match accepted {
@@ -281,7 +286,8 @@ fn code_of(completion: &Completion) -> Result<(), Code> {
     }
 }
 
-/// Ends an execution that takes too long. A device that does not stop it is restarted by the watch over it.
+/// Ends an execution that takes too long. A device that does not stop it is restarted by the watch
+/// over it.
 fn stop(instance: &Instance, request: RequestId) -> Result<(), Code> {
     // Whatever the answer, the outcome is what counts.
     let _ = instance.driver.call(|machine, now| machine.cancel(now, request));
@@ -331,7 +337,8 @@ pub(crate) unsafe extern "C" fn QnnGraph_executeAsync(
     )
 }
 
-/// Queues; waits for room in a full queue, and for the end of a restart, unless called from within a notification.
+/// Queues; waits for room in a full queue, and for the end of a restart, unless called from within
+/// a notification.
 fn enqueue(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Code> {
     let first = instance.driver.call(|machine, now| submission.submit(instance, machine, now));
     match first {

@@ -83,8 +83,8 @@ unsafe fn read_config(
     Ok(priority)
 }
 
-/// Options that change nothing here are accepted: precision (C-20: float math is half precision), the optimisation
-/// level (there is one), and an amount of VTCM that the device has.
+/// Options that change nothing here are accepted: precision (C-20: float math is half precision),
+/// the optimisation level (there is one), and an amount of VTCM that the device has.
 fn check_custom(instance: &Instance, config: &QnnHtpGraph_CustomConfig_t) -> Result<(), Code> {
     match config.option {
         QNN_HTP_GRAPH_CONFIG_OPTION_PRECISION => Ok(()),

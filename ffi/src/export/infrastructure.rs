@@ -1,6 +1,7 @@
 //! `HTP/QnnHtpDevice.h` and `HTP/QnnHtpPerfInfrastructure.h`: power configurations.
 //!
-//! Ids can be made and destroyed; they outlive restarts (C-04). Votes are not offered yet: the setters say so.
+//! Ids can be made and destroyed; they outlive restarts (C-04). Votes are not offered yet: the
+//! setters say so.
 
 use crate::abi::*;
 use crate::client;

@@ -8,7 +8,8 @@ use crate::export::{
     log, mem, node, profile, property, signal, tensor,
 };
 
-/// Version of the core API and of the HTP API (DEV-001 names an older one; entries only ever were added).
+/// Version of the core API and of the HTP API (DEV-001 names an older one; entries only ever were
+/// added).
 pub(crate) const API_VERSION: Qnn_ApiVersion_t = Qnn_ApiVersion_t {
     coreApiVersion: Qnn_Version_t {
         major: QNN_API_VERSION_MAJOR,

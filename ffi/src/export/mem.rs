@@ -1,7 +1,7 @@
 //! `QnnMem.h`: shared buffers by descriptor, mapped into this process, used in place.
 //!
-//! A buffer that is deregistered while requests of its context are in flight keeps its pages until they are heard, so
-//! that no request ever writes to memory that is gone.
+//! A buffer that is deregistered while requests of its context are in flight keeps its pages until
+//! they are heard, so that no request ever writes to memory that is gone.
 
 use heapless::Vec;
 use runtime::error::{CreateError, HandleError, Status};
@@ -103,7 +103,8 @@ impl Wanted {
             // SAFETY: as above.
             QNN_MEM_TYPE_DMA_BUF => Ok(whole(unsafe { descriptor.u.dmaBufInfo }.fd)),
             QNN_MEM_TYPE_CUSTOM => {
-                // SAFETY: the type selects this member, which points to an HTP descriptor or is null.
+                // SAFETY: the type selects this member, which points to an HTP descriptor or is
+                // null.
                 let htp = unsafe { descriptor.u.customInfo }.cast::<QnnMemHtp_Descriptor_t>();
                 // SAFETY: the caller's promise.
                 let htp = unsafe { client::one(htp) }.ok_or(BAD)?;
@@ -143,7 +144,8 @@ unsafe fn register_one(
     let (pages, address, identity) = sys::map(wanted.fd, wanted.offset, wanted.bytes)?;
     let bytes = wanted.bytes as usize;
     let exclusive = wanted.exclusive.then_some(identity);
-    // SAFETY: the pages stay mapped until the buffer is deregistered and its context has no request in flight.
+    // SAFETY: the pages stay mapped until the buffer is deregistered and its context has no request
+    // in flight.
     let memory = unsafe { ClientMemory::new(address, bytes) };
     let made = settled(instance, |machine, _| {
         let mut objects = instance.objects.lock();
@@ -266,7 +268,8 @@ mod sys {
     use super::{Code, Pages, BAD};
     use crate::abi::*;
 
-    /// Maps `bytes` bytes from `offset` on. Gives the pages, the address of the first byte, and whose memory it is.
+    /// Maps `bytes` bytes from `offset` on. Gives the pages, the address of the first byte, and
+    /// whose memory it is.
     pub(super) fn map(
         fd: i32,
         offset: u64,
@@ -302,7 +305,7 @@ mod sys {
         // SAFETY: the call succeeded, so it is filled.
         let status = unsafe { status.assume_init() };
         let size = u64::try_from(status.st_size).map_err(|_| BAD)?;
-        Ok((size, (status.st_dev as u64, status.st_ino as u64)))
+        Ok((size, (status.st_dev, status.st_ino)))
     }
 
     fn page_bytes() -> u64 {

@@ -1,10 +1,12 @@
-//! The QNN provider: one file per QNN header, each function under the name that the QNN API gives it.
+//! The QNN provider: one file per QNN header, each function under the name that the QNN API gives
+//! it.
 //!
-//! Every function is exported and stands in the table of [`interface`]. What they promise, and what their callers must
-//! promise, is the QNN API's; where that is silent, docs/decisions.md rules. Common to all:
+//! Every function is exported and stands in the table of [`interface`]. What they promise, and what
+//! their callers must promise, is the QNN API's; where that is silent, docs/decisions.md rules.
+//! Common to all:
 //! - Null, misaligned, forged, stale and released arguments are answered with a code.
 //! - Output parameters are written on success only.
-//! - A call that meets a restart waits for its end (bounded), so that its caller can re-create objects at once.
+//! - A call that meets a restart waits for its end (bounded); its caller can re-create at once.
 
 #![allow(non_snake_case, reason = "names of the QNN API")]
 #![allow(clippy::missing_safety_doc, reason = "the contract of each function is the QNN API's")]
@@ -45,7 +47,8 @@ use crate::instance::{self, Instance};
 /// The runtime as the C interface owns it.
 pub(crate) type Machine = Runtime<'static>;
 
-/// Functions that are not offered: they answer `QNN_COMMON_ERROR_NOT_SUPPORTED` whatever they are given.
+/// Functions that are not offered: they answer `QNN_COMMON_ERROR_NOT_SUPPORTED` whatever they are
+/// given.
 macro_rules! not_supported {
     ($($name:ident($($argument:ty),* $(,)?);)*) => {
         $(
@@ -69,7 +72,8 @@ pub(crate) fn answer(call: &'static CStr, result: Result<(), Code>) -> Qnn_Error
     }
 }
 
-/// The instance, for calls on objects: without one there can be no object, so `invalid` is the answer.
+/// The instance, for calls on objects: without one there can be no object, so `invalid` is the
+/// answer.
 pub(crate) fn living(invalid: Code) -> Result<&'static Instance, Code> {
     instance::existing().ok_or(invalid)
 }

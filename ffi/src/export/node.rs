@@ -124,11 +124,9 @@ fn index(machine: &Machine, graph: GraphId, tensor: &Qnn_Tensor_t) -> Result<u32
 /// # Safety
 /// What the parameter points to is readable for `'a`.
 unsafe fn param_spec<'a>(
-    param: &Qnn_Param_t,
+    param: &'a Qnn_Param_t,
     tensor: impl FnOnce(&'a Qnn_Tensor_t) -> Result<u32, CreateError>,
-) -> Result<ParamSpec<'a>, CreateError>
-where
-{
+) -> Result<ParamSpec<'a>, CreateError> {
     // SAFETY: the caller's promise.
     let name = unsafe { client::text(param.name) }.map_err(|_| BAD_OP)?;
     let value = match param.paramType {
@@ -137,8 +135,8 @@ where
             scalar(unsafe { &param.u.scalarParam })?
         }
         QNN_PARAMTYPE_TENSOR => {
-            // SAFETY: the type selects this member; it lives as long as the parameter.
-            let given = unsafe { &*(&raw const param.u.tensorParam) };
+            // SAFETY: the type selects this member.
+            let given = unsafe { &param.u.tensorParam };
             ParamValue::Tensor(tensor(given)?)
         }
         _ => return Err(BAD_OP),

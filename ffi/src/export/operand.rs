@@ -34,7 +34,8 @@ impl Fields {
     /// The fields of a tensor; `None` if its version is not known.
     pub(crate) fn of(tensor: &Qnn_Tensor_t) -> Option<Self> {
         match tensor.version {
-            // SAFETY: the version selects this member; all its fields are plain numbers and pointers.
+            // SAFETY: the version selects this member; all its fields are plain numbers and
+            // pointers.
             QNN_TENSOR_VERSION_1 => Some(Self::of_v1(unsafe { &tensor.u.v1 })),
             // SAFETY: as above.
             QNN_TENSOR_VERSION_2 => Some(Self::of_v2(unsafe { &tensor.u.v2 })),
@@ -44,9 +45,9 @@ impl Fields {
 
     fn of_v1(tensor: &Qnn_TensorV1_t) -> Self {
         let memory = match tensor.memType {
-            // A tensor from the initialiser has an undefined type; clients set the buffer and leave it at that.
-            // SAFETY: the memory type selects this member.
+            // The initialiser says undefined; clients set the buffer and leave it at that.
             QNN_TENSORMEMTYPE_RAW | QNN_TENSORMEMTYPE_UNDEFINED => {
+                // SAFETY: these memory types select this member, an address and a size.
                 Memory::Raw(unsafe { tensor.u.clientBuf })
             }
             // SAFETY: as above.
@@ -69,9 +70,9 @@ impl Fields {
 
     fn of_v2(tensor: &Qnn_TensorV2_t) -> Self {
         let memory = match tensor.memType {
-            // A tensor from the initialiser has an undefined type; clients set the buffer and leave it at that.
-            // SAFETY: the memory type selects this member.
+            // The initialiser says undefined; clients set the buffer and leave it at that.
             QNN_TENSORMEMTYPE_RAW | QNN_TENSORMEMTYPE_UNDEFINED => {
+                // SAFETY: these memory types select this member, an address and a size.
                 Memory::Raw(unsafe { tensor.u.clientBuf })
             }
             // SAFETY: as above.
@@ -98,12 +99,11 @@ impl Fields {
     /// The tensor's dimensions are null or as many as its rank.
     pub(crate) unsafe fn dims<'a>(&self) -> Option<&'a [u32]> {
         let sane = self.rank as usize <= RANK_MAX;
-        // SAFETY: the caller's promise.
-        if sane {
-            unsafe { client::array(self.dims, self.rank) }
-        } else {
-            None
+        if !sane {
+            return None;
         }
+        // SAFETY: the caller's promise.
+        unsafe { client::array(self.dims, self.rank) }
     }
 }
 
@@ -225,7 +225,8 @@ pub(crate) fn data_type(number: Qnn_DataType_t) -> Result<DataType, Code> {
     })
 }
 
-/// Scale and offset mean something for fixed-point numbers only; anywhere else they are not looked at.
+/// Scale and offset mean something for fixed-point numbers only; anywhere else they are not looked
+/// at.
 ///
 /// # Safety
 /// What the parameters point to is readable for `'a`.
@@ -283,7 +284,8 @@ unsafe fn static_data<'a>(
                 .and_then(|count| count.checked_mul(data_type.size_bytes()))
                 .filter(|&bytes| bytes <= given.dataSize as usize && !given.data.is_null())
                 .ok_or(BAD)?;
-            // SAFETY: not null, at least that long by the caller's promise; bytes need no alignment.
+            // SAFETY: not null, at least that long by the caller's promise; bytes need no
+            // alignment.
             Ok(unsafe { core::slice::from_raw_parts(given.data.cast(), bytes) })
         }
         (TensorKind::Static, _) => Err(BAD),

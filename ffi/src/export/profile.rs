@@ -1,7 +1,7 @@
 //! `QnnProfile.h`: what the call that used a profile object last has measured.
 //!
-//! An event's id holds its profile's handle and its place in the list, so asking for one of a freed profile is an
-//! ordinary error.
+//! An event's id holds its profile's handle and its place in the list, so asking for one of a freed
+//! profile is an ordinary error.
 
 use core::ffi::CStr;
 

@@ -162,7 +162,8 @@ fn free(signal: Qnn_SignalHandle_t) -> Result<(), Code> {
     })
 }
 
-/// The deadline that a signal gives a call that begins now. Refused while another call uses the signal (C-09).
+/// The deadline that a signal gives a call that begins now. Refused while another call uses the
+/// signal (C-09).
 pub(crate) fn deadline(
     instance: &Instance,
     machine: &Machine,

@@ -13,9 +13,9 @@ extern "C" fn not_offered() -> Qnn_ErrorHandle_t {
     QNN_COMMON_ERROR_NOT_SUPPORTED
 }
 
-// SAFETY: both are tables of that many nullable function pointers. Every entry is called with arguments that
-// `not_offered` never looks at; in the C calling conventions of all targets the caller removes them, and all entries
-// answer with the same type.
+// SAFETY: both are tables of that many nullable function pointers. Every entry is called with
+// arguments that `not_offered` never looks at; in the C calling conventions of all targets the
+// caller removes them, and all entries answer with the same type.
 const TABLE: QnnSystemInterface_ImplementationV1_14_t = unsafe {
     core::mem::transmute([Some(not_offered as unsafe extern "C" fn() -> _) as Entry; ENTRIES])
 };

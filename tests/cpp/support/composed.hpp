@@ -112,7 +112,7 @@ inline Qnn_OpConfig_t make_op(const char* name, const char* type, std::vector<Qn
   return op;
 }
 
-/** Sums of 3x3 neighbours in a 4x4 picture with a border of zeros: Conv2d with a filter of ones, then Relu. */
+/** Sums of 3x3 neighbours in a 4x4 picture with a border of zeros: a filter of ones, then Relu. */
 class ConvRelu {
  public:
   static constexpr std::size_t bytes = 16;
