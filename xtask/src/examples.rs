@@ -1,5 +1,5 @@
-//! The examples: the C ones are built and run, and what README.md shows of C++ is what a test
-//! compiles.
+//! The examples: those in C and Rust are built and run, and what README.md shows of C++ is what a
+//! test compiles.
 
 use std::fs;
 use std::process::Command;
@@ -36,6 +36,20 @@ pub(crate) fn run_c() -> Result<Tally> {
         }
         tally.add(Tally::ONE);
     }
+    Ok(tally)
+}
+
+/// Builds and runs each example in Rust; success is its exit code.
+pub(crate) fn run_rust() -> Result<Tally> {
+    let mut tally = Tally::default();
+    for source in programs::sources(&workspace::root().join("examples/rust"), "rs")? {
+        let mut run = process::cargo();
+        run.args(["run", "--quiet", "--package", "htp-runtime", "--features", "std", "--example"]);
+        run.arg(source.file_stem().unwrap_or_default()).current_dir(workspace::root());
+        process::succeed(&mut run, process::BUILD_LIMIT)?;
+        tally.add(Tally::ONE);
+    }
+    ensure!(tally.passed > 0, "lacking: examples/rust (there is no example)");
     Ok(tally)
 }
 

@@ -48,7 +48,7 @@ enum Step {
     Programs,
     /// C and C++ programs under sanitizers
     Sanitizers,
-    /// the C examples; README.md shows what is compiled
+    /// the examples in C and Rust; README.md shows what is compiled
     Examples,
 }
 
@@ -87,9 +87,7 @@ impl Step {
             Step::Symbols => symbols::check().into(),
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
-            Step::Examples => {
-                examples::run_c().and_then(|tally| examples::check_readme().map(|()| tally)).into()
-            }
+            Step::Examples => examples().into(),
         }
     }
 }
@@ -199,6 +197,13 @@ fn count_tests(output: &str) -> Tally {
         }
     }
     sum
+}
+
+fn examples() -> Result<Tally> {
+    let mut tally = examples::run_c()?;
+    tally.add(examples::run_rust()?);
+    examples::check_readme()?;
+    Ok(tally)
 }
 
 fn docs() -> Result<()> {
