@@ -39,10 +39,12 @@ KEEPS_RANGE = {
 FIXED_RANGE = {"Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 # Inputs that stay as they are in a quantized model: bounds, sizes, fill values.
 NOT_QUANTIZED = {"Clip": (1, 2), "Pad": (2,), "Resize": (1, 2)}
-# Ops with weights at input 1 and a bias at input 2, and the axis of the output channels in the weights.
-WEIGHTED = {"Conv": 0, "ConvTranspose": 1, "Gemm": 0, "MatMul": 1}
-# Ops whose input 2 is a bias though their input 1 is not a matrix.
-BIASED = {"InstanceNormalization", "LayerNormalization"}
+# Ops with weights at input 1 and, but for MatMul, a bias at input 2.
+WEIGHTED = {
+    "Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "LayerNormalization", "MatMul",
+}
+# Ops whose weights have a scale for each output channel, and the axis of these channels.
+PER_CHANNEL = {"Conv": 0, "ConvTranspose": 1, "Gemm": 0}
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class Quantizer:
             return name
         if index == 1 and node.op_type in WEIGHTED:
             self._store(name, self._of_weights(node, name))
-        elif index == 2 and (node.op_type in WEIGHTED or node.op_type in BIASED):
+        elif index == 2 and node.op_type in WEIGHTED:
             self._store(name, self._of_bias(node))
         else:
             self._store(name, self._measured(name))
@@ -228,9 +230,9 @@ class Quantizer:
 
     def _of_weights(self, node, name):
         values = self.values[name]
-        if not self.scheme.per_channel or node.op_type == "MatMul":
+        if not self.scheme.per_channel or node.op_type not in PER_CHANNEL:
             return asymmetric(values, self.scheme.weight)
-        axis = WEIGHTED[node.op_type]
+        axis = PER_CHANNEL[node.op_type]
         others = tuple(index for index in range(values.ndim) if index != axis)
         largest = np.maximum(np.abs(values).max(axis=others), 1e-6)
         scale = (largest / np.iinfo(np.int8).max).astype(np.float32)

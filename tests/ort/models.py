@@ -49,7 +49,7 @@ unary("Abs", ALL)
 unary("Ceil", ("f32",))
 unary("Cos", ("f32",))
 unary("Elu", BYTES, alpha=1.0)
-unary("Erf", ("f32",))
+
 unary("Exp", BYTES)
 unary("Floor", ("f32",))
 unary("Gelu", BYTES)
