@@ -1,6 +1,7 @@
-//! What one inference costs on the host, apart from the inference: submit, dispatch, complete, on a device that is
-//! instantly done. Printed as ratios to a push and a pop of a lock-free queue and an indirect call, measured in the
-//! same rounds of the same run. Timings are printed, never judged; allocations on this path are.
+//! What one inference costs on the host, apart from the inference: submit, dispatch, complete, on a
+//! device that is instantly done. Printed as ratios to a push and a pop of a lock-free queue and an
+//! indirect call, measured in the same rounds of the same run. Timings are printed, never judged;
+//! allocations on this path are.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -178,9 +179,11 @@ fn table() -> Vec<u8> {
     block.to_vec()
 }
 
+type Notify = fn(&mut u64, usize);
+
 /// The yardstick: what a hand-written queue of callbacks would do.
 struct Yardstick {
-    queue: ArrayQueue<(fn(&mut u64, usize), usize)>,
+    queue: ArrayQueue<(Notify, usize)>,
     heard: u64,
 }
 
@@ -190,7 +193,7 @@ impl Yardstick {
     }
 
     fn round(&mut self) -> f64 {
-        let notify: fn(&mut u64, usize) = |heard, word| *heard += word as u64;
+        let notify: Notify = |heard, word| *heard += word as u64;
         let start = Clock::now();
         for cycle in 0..CYCLES {
             self.queue.push(black_box((notify, cycle as usize))).expect("it is empty");

@@ -84,6 +84,72 @@ typedef int32_t htp_rt_ssr_state_t;
 #endif // __cplusplus
 
 /**
+ * A platform whose rules the virtual device follows.
+ */
+enum htp_rt_platform_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * QNX in an ADAS domain.
+   */
+  HTP_RT_PLATFORM_QNX_ADAS = 0,
+  /**
+   * QNX in an infotainment domain.
+   */
+  HTP_RT_PLATFORM_QNX_IVI = 1,
+  /**
+   * Android.
+   */
+  HTP_RT_PLATFORM_ANDROID = 2,
+  /**
+   * Linux on an ARM target.
+   */
+  HTP_RT_PLATFORM_LINUX_ARM = 3,
+  /**
+   * Windows on ARM.
+   */
+  HTP_RT_PLATFORM_WINDOWS = 4,
+  /**
+   * The x86-64 host simulation, which does not restart a crashed DSP.
+   */
+  HTP_RT_PLATFORM_X86_SIMULATION = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum htp_rt_platform_t htp_rt_platform_t;
+#else
+typedef int32_t htp_rt_platform_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Whether modelled cycles take time.
+ */
+enum htp_rt_pacing_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Graphs run as fast as the host can; cycles are only reported.
+   */
+  HTP_RT_PACING_FREE = 0,
+  /**
+   * Graphs take as long as the modelled device would.
+   */
+  HTP_RT_PACING_MODELLED = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum htp_rt_pacing_t htp_rt_pacing_t;
+#else
+typedef int32_t htp_rt_pacing_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers, 4800 requests, 32
  * profiles, 16384 trace records).
  */

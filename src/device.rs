@@ -1,14 +1,16 @@
 //! What stands below the runtime: a [`Device`] takes commands and answers with events.
 //!
-//! The virtual HTP ([`crate::vhtp`]), a vendor backend and the scripted device of the tests are all this one trait.
-//! A device never calls back; whoever drives the runtime carries commands down and events up (see the crate doc).
+//! The virtual HTP ([`crate::vhtp`]), a vendor backend and the scripted device of the tests are all
+//! this one trait. A device never calls back; whoever drives the runtime carries commands down and
+//! events up (see the crate doc).
 
 use crate::handle::{BufferId, ContextId, Epoch, GraphId, RequestId};
 use crate::memory::ClientMemory;
 use crate::region::SharedBytes;
 use crate::time::Instant;
 
-/// Thread priorities of one execution on the DSP. Smaller numbers are more important (PRIO-001, PRIO-002).
+/// Thread priorities of one execution on the DSP. Smaller numbers are more important (PRIO-001,
+/// PRIO-002).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ThreadPriority {
@@ -18,10 +20,11 @@ pub struct ThreadPriority {
     pub hvx: u8,
 }
 
-/// What the runtime wants done. Every command except `Probe` and `Abort` is answered by exactly one event, unless the
-/// device crashes first; then nothing of that epoch is answered any more.
+/// What the runtime wants done. Every command except `Probe` and `Abort` is answered by exactly one
+/// event, unless the device crashes first; then nothing of that epoch is answered any more.
 pub enum Command<'a, 'm> {
-    /// (Re)connect to the DSP and start epoch `epoch` with nothing loaded. Answer: `Connected` or `ConnectFailed`.
+    /// (Re)connect to the DSP and start epoch `epoch` with nothing loaded. Answer: `Connected` or
+    /// `ConnectFailed`.
     Connect {
         /// Epoch that begins.
         epoch: Epoch,
@@ -35,7 +38,8 @@ pub enum Command<'a, 'm> {
         /// Present epoch.
         epoch: Epoch,
     },
-    /// Tear down a context, whose graphs and buffers were released before. Answer: `ContextReleased`.
+    /// Tear down a context, whose graphs and buffers were released before. Answer:
+    /// `ContextReleased`.
     ContextRelease {
         /// The context.
         context: ContextId,
@@ -50,10 +54,12 @@ pub enum Command<'a, 'm> {
         context: ContextId,
         /// Present epoch.
         epoch: Epoch,
-        /// The validated graph table. The device keeps this owner until the graph is released or lost.
+        /// The validated graph table. The device keeps this owner until the graph is released or
+        /// lost.
         table: SharedBytes<'m>,
     },
-    /// Forget a graph, which no execution uses. Answer: `GraphReleased`, after the table's owner was dropped.
+    /// Forget a graph, which no execution uses. Answer: `GraphReleased`, after the table's owner
+    /// was dropped.
     GraphRelease {
         /// The graph.
         graph: GraphId,
@@ -86,12 +92,13 @@ pub enum Command<'a, 'm> {
         epoch: Epoch,
         /// Thread priorities to run with.
         priority: ThreadPriority,
-        /// Memory of the inputs, then of the outputs, in the table's order, each exactly the tensor's size.
-        /// The device copies this list; the memory itself is lent until `Executed`.
+        /// Memory of the inputs, then of the outputs, in the table's order, each exactly the
+        /// tensor's size. The device copies this list; the memory itself is lent until
+        /// `Executed`.
         io: &'a [ClientMemory],
     },
-    /// Stop an execution at the next op border. No answer of its own: the `Executed` of that request says `Aborted`,
-    /// or how it ended if it was faster.
+    /// Stop an execution at the next op border. No answer of its own: the `Executed` of that
+    /// request says `Aborted`, or how it ended if it was faster.
     Abort {
         /// The request.
         request: RequestId,
@@ -105,7 +112,8 @@ pub enum Command<'a, 'm> {
     },
 }
 
-/// What happened on the device. An event carries the epoch of the command it answers; late ones are recognised by it.
+/// What happened on the device. An event carries the epoch of the command it answers; late ones are
+/// recognised by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {
@@ -141,7 +149,8 @@ pub enum Event {
         graph: GraphId,
         /// Epoch of the command.
         epoch: Epoch,
-        /// What the graph takes, or why it cannot run. After an error the device has dropped the table.
+        /// What the graph takes, or why it cannot run. After an error the device has dropped the
+        /// table.
         result: Result<GraphReport, PrepareError>,
     },
     /// Answer to `GraphRelease`.
@@ -206,7 +215,8 @@ pub struct GraphReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ExecutionReport {
-    /// Device time from the first op's start to the last op's end, without the time it was yielded, in microseconds.
+    /// Device time from the first op's start to the last op's end, without the time it was
+    /// yielded, in microseconds.
     pub device_time_us: u64,
     /// Cycles of the execution (modelled on the virtual HTP).
     pub cycles: u64,
@@ -265,8 +275,9 @@ pub enum Step {
 
 /// A device: commands in, events out, no callbacks, no blocking.
 pub trait Device<'m> {
-    /// Takes a command in. Bounded by a copy of its fields; the work happens in [`Device::step`]. Never fails: the
-    /// runtime sends at most one unanswered command per object, and the device has room for all of them.
+    /// Takes a command in. Bounded by a copy of its fields; the work happens in [`Device::step`].
+    /// Never fails: the runtime sends at most one unanswered command per object, and the device
+    /// has room for all of them.
     fn submit(&mut self, now: Instant, command: Command<'_, 'm>);
 
     /// Does a bounded piece of work (at most one op of one graph) or reports one event.

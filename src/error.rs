@@ -1,4 +1,5 @@
-//! Errors that several operations share. Operations with more to say have an enum of their own beside them.
+//! Errors that several operations share. Operations with more to say have an enum of their own
+//! beside them.
 
 /// Why an object cannot be used through a handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +9,8 @@ pub enum HandleError {
     Invalid,
     /// The object is from before a restart (SSR-008, SSR-009): release it and create it again.
     Stale,
-    /// A restart is under way. Wait for its end, then call again; the answer will be `Stale` or `Lost`.
+    /// A restart is under way. Wait for its end, then call again; the answer will be `Stale` or
+    /// `Lost`.
     Recovering,
     /// The DSP is lost: only releasing works.
     Lost,
@@ -96,7 +98,8 @@ pub enum SubmitError {
     BadTensor(u32),
     /// The platform has no asynchronous execution (ASYNC-022).
     AsyncNotSupported,
-    /// The graph has executions of the other kind, blocking or asynchronous, in flight (ASYNC-038).
+    /// The graph has executions of the other kind, blocking or asynchronous, in flight
+    /// (ASYNC-038).
     MixedModes,
     /// The profile handle is invalid.
     BadProfile,
@@ -116,6 +119,7 @@ impl From<HandleError> for SubmitError {
 pub enum CancelError {
     /// Never accepted, or its completion was already heard.
     Invalid,
-    /// It has ended, or an earlier cancel, time-out or restart ends it; its completion is on its way.
+    /// It has ended, or an earlier cancel, time-out or restart ends it; its completion is on its
+    /// way.
     Ending,
 }

@@ -9,8 +9,8 @@ use crate::time::Instant;
 pub enum Outcome {
     /// The outputs are written.
     Completed,
-    /// The DSP restarted while the request was queued or running. Outputs are unspecified; submitting again, on
-    /// re-created objects, is the client's decision.
+    /// The DSP restarted while the request was queued or running. Outputs are unspecified;
+    /// submitting again, on re-created objects, is the client's decision.
     DeviceReset,
     /// The DSP crashed and did not come back. Nothing will run any more.
     DeviceLost,

@@ -1,7 +1,9 @@
-//! Typed handles: which slot (index), which tenant of the slot (generation), born in which life of the DSP (epoch).
+//! Typed handles: which slot (index), which tenant of the slot (generation), born in which life of
+//! the DSP (epoch).
 //!
-//! A handle whose generation is old is *invalid*: its object was released. A handle whose object was born in an
-//! earlier epoch than the device's is *stale*: the object is still there to be released, and nothing else.
+//! A handle whose generation is old is *invalid*: its object was released. A handle whose object
+//! was born in an earlier epoch than the device's is *stale*: the object is still there to be
+//! released, and nothing else.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -26,7 +28,8 @@ impl Epoch {
         self.0
     }
 
-    /// An epoch from its number, as a C handle carries it. May be forged; it is compared, never trusted.
+    /// An epoch from its number, as a C handle carries it. May be forged; it is compared, never
+    /// trusted.
     pub const fn from_number(number: u32) -> Epoch {
         Epoch(number)
     }

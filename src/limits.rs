@@ -11,10 +11,11 @@ pub const QUEUE_DEPTH_DEFAULT: u16 = 10;
 pub const PRIORITY_LEVELS: usize = 4;
 /// Most executions of one priority at once (ASYNC-033).
 pub const PARALLEL_PER_PRIORITY: usize = 2;
-/// Requests at the head of a priority's queue that are looked at to find a runnable one (ASYNC-034).
+/// Requests at the head of a priority's queue that are looked at to find a runnable one
+/// (ASYNC-034).
 pub const DISPATCH_WINDOW: usize = 3;
-/// Most executions on the device at once: a pair for each priority level, since a more important pair suspends the
-/// others without ending them.
+/// Most executions on the device at once: a pair for each priority level, since a more important
+/// pair suspends the others without ending them.
 pub const IN_FLIGHT_MAX: usize = PRIORITY_LEVELS * PARALLEL_PER_PRIORITY;
 
 /// Graphs of one context (C-58: 64 with weight sharing, the largest of the documented limits).
@@ -26,10 +27,11 @@ pub const CONNECT_ATTEMPTS_MAX: u32 = 5;
 pub const CONNECT_BACKOFF_US: u64 = 1_000;
 /// Longest time a connection attempt may take, in microseconds; then it counts as failed.
 pub const CONNECT_TIMEOUT_US: u64 = 100_000;
-/// Time without progress while something is in flight after which the device is restarted, in microseconds.
+/// Time without progress while something is in flight after which the device is restarted, in
+/// microseconds. Seen in steps of half of it, so that a hang is noticed after 1 to 1.5 times this.
 pub const HANG_BUDGET_US: u64 = 500_000;
-/// How long a blocking call waits by default, in microseconds: longer than the slowest restart, so that the
-/// answer after one is the restart's and not a time-out.
+/// How long a blocking call waits by default, in microseconds: longer than the slowest restart, so
+/// that the answer after one is the restart's and not a time-out.
 pub const BLOCKING_TIMEOUT_US: u64 = 10_000_000;
 /// Expired deadlines handled by one `handle_timeout` call.
 pub const DEADLINES_PER_CALL: usize = 16;
@@ -40,8 +42,9 @@ pub const PROFILE_EVENTS_MAX: usize = 8;
 
 const_assert!(QUEUE_DEPTH_DEFAULT > 0 && QUEUE_DEPTH_DEFAULT <= QUEUE_DEPTH_MAX);
 const_assert!(PARALLEL_PER_PRIORITY < DISPATCH_WINDOW);
-// The slowest restart: every attempt runs into its time-out, back-offs double, and the hang was seen last of all.
-const SLOWEST_RESTART_US: u64 = HANG_BUDGET_US
+// The slowest restart: every attempt runs into its time-out, back-offs double, and the hang was
+// seen last of all.
+const SLOWEST_RESTART_US: u64 = HANG_BUDGET_US * 3 / 2
     + CONNECT_ATTEMPTS_MAX as u64 * CONNECT_TIMEOUT_US
     + CONNECT_BACKOFF_US * (1 << CONNECT_ATTEMPTS_MAX);
 const_assert!(SLOWEST_RESTART_US < BLOCKING_TIMEOUT_US);
@@ -51,7 +54,8 @@ const_assert!(SLOWEST_RESTART_US < BLOCKING_TIMEOUT_US);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Capacities {
-    /// Contexts that live at once. About 250 bytes each, and 160 a request of their depth while they live.
+    /// Contexts that live at once. About 200 bytes each, and 130 a request of their depth while
+    /// they live.
     pub contexts: u16,
     /// Graphs of all contexts. About 500 bytes each.
     pub graphs: u16,

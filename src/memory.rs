@@ -1,7 +1,8 @@
 //! Client memory: addresses that a client lent us for the time of one request.
 //!
-//! The runtime never forms references into client memory; it copies in and out through this type, so memory that
-//! several threads or requests share is at worst garbled, never undefined behaviour on our side beyond the copy.
+//! The runtime never forms references into client memory; it copies in and out through this type,
+//! so memory that several threads or requests share is at worst garbled, never undefined behaviour
+//! on our side beyond the copy.
 
 #![allow(unsafe_code, reason = "one of the two storage modules: copies from and to lent addresses")]
 
@@ -21,8 +22,8 @@ impl ClientMemory {
     /// Lends `len` bytes at `address`.
     ///
     /// # Safety
-    /// The bytes stay readable and writable until the request (or registration) that carries them has completed.
-    /// `address` came from a pointer whose provenance was exposed.
+    /// The bytes stay readable and writable until the request (or registration) that carries them
+    /// has completed. `address` came from a pointer whose provenance was exposed.
     pub const unsafe fn new(address: usize, len: usize) -> Self {
         Self { address, len }
     }
@@ -54,7 +55,8 @@ impl ClientMemory {
         if self.is_empty() || to.len() > self.len {
             return to.is_empty();
         }
-        // SAFETY: the lender promised `len` readable bytes; `to` is ours and as long as the copy. `copy` allows overlap.
+        // SAFETY: the lender promised `len` readable bytes; `to` is ours and as long as the copy.
+        // `copy` allows overlap.
         unsafe {
             ptr::copy(ptr::with_exposed_provenance::<u8>(self.address), to.as_mut_ptr(), to.len());
         }

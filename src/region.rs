@@ -1,8 +1,10 @@
-//! The allocator of creation paths: memory comes from the integrator and goes back to the same place.
+//! The allocator of creation paths: memory comes from the integrator and goes back to the same
+//! place.
 //!
-//! A [`Region`] hands out typed blocks from one arena in constant time (two-level segregated fit). Owners give a
-//! block back explicitly; a block that is dropped instead is leaked, never reused, so a mistake costs memory and
-//! not safety. Submit, dispatch, complete and recover never come here (ARCHITECTURE.md, rule 6).
+//! A [`Region`] hands out typed blocks from one arena in constant time (two-level segregated fit).
+//! Owners give a block back explicitly; a block that is dropped instead is leaked, never reused, so
+//! a mistake costs memory and not safety. Submit, dispatch, complete and recover never come here
+//! (ARCHITECTURE.md, rule 6).
 
 #![allow(unsafe_code, reason = "one of the two storage modules: typed views of raw memory")]
 
@@ -16,17 +18,19 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use rlsf::Tlsf;
 
-/// First-level classes of the allocator: blocks up to 2^(5 + 28) bytes on 64-bit, 2^(4 + 26) on 32-bit targets.
+/// First-level classes of the allocator: blocks up to 2^(5 + 28) bytes on 64-bit, 2^(4 + 26) on
+/// 32-bit targets.
 const FIRST_LEVEL: usize = if usize::BITS == 64 { 28 } else { 26 };
 
-/// The region has no block of the wanted size. Creation paths report it as a memory-allocation error; nothing
-/// was changed and the caller may retry after freeing something.
+/// The region has no block of the wanted size. Creation paths report it as a memory-allocation
+/// error; nothing was changed and the caller may retry after freeing something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfMemory;
 
 /// An allocator over one arena that the integrator provided.
 ///
-/// Allocation and release take constant time. Not shared between threads: whoever owns the `Region` allocates.
+/// Allocation and release take constant time. Not shared between threads: whoever owns the `Region`
+/// allocates.
 pub struct Region<'m> {
     heap: Tlsf<'m, u32, u32, FIRST_LEVEL, 32>,
     arena: Range<usize>,
@@ -75,7 +79,8 @@ impl<'m> Region<'m> {
         let layout = Layout::array::<T>(len).map_err(|_| OutOfMemory)?;
         let ptr = self.alloc_raw(layout)?.cast::<T>();
         for index in 0..len {
-            // SAFETY: the block holds `len` elements of T, `index` is below `len`, and nobody else has it.
+            // SAFETY: the block holds `len` elements of T, `index` is below `len`, and nobody else
+            // has it.
             unsafe { ptr.as_ptr().add(index).write(init(index)) };
         }
         Ok(RegionSlice {
@@ -109,8 +114,8 @@ impl<'m> Region<'m> {
         Ok(RegionSlice { ptr, len, align, arena: self.arena.start, life: PhantomData })
     }
 
-    /// Gives a block back. The elements are dropped. A block of another region is refused and leaked, which
-    /// returns `false` and is a bug of the caller.
+    /// Gives a block back. The elements are dropped. A block of another region is refused and
+    /// leaked, which returns `false` and is a bug of the caller.
     pub fn free<T>(&mut self, block: RegionSlice<'m, T>) -> bool {
         let bytes = block.len.saturating_mul(size_of::<T>());
         if bytes != 0 && block.arena != self.arena.start {
@@ -120,7 +125,8 @@ impl<'m> Region<'m> {
         unsafe {
             core::ptr::slice_from_raw_parts_mut(block.ptr.as_ptr(), block.len).drop_in_place()
         };
-        // SAFETY: an owned block of this arena (checked above), with the alignment it was allocated with.
+        // SAFETY: an owned block of this arena (checked above), with the alignment it was allocated
+        // with.
         unsafe { self.free_raw(block.ptr.cast(), bytes, block.align) };
         true
     }
@@ -134,7 +140,8 @@ impl<'m> Region<'m> {
     ) -> Result<SharedBytes<'m>, OutOfMemory> {
         let (layout, count_offset) = Self::shared_layout(len, align).ok_or(OutOfMemory)?;
         let ptr = self.alloc_raw(layout)?;
-        // SAFETY: the block is at least `len` bytes long and nobody else has it; zeroed before it is viewed.
+        // SAFETY: the block is at least `len` bytes long and nobody else has it; zeroed before it
+        // is viewed.
         let bytes = unsafe {
             ptr.as_ptr().write_bytes(0, len);
             slice::from_raw_parts_mut(ptr.as_ptr(), len)
@@ -186,7 +193,8 @@ impl<'m> Region<'m> {
     }
 
     /// # Safety
-    /// `ptr` is a block of this heap, allocated with `align`, that nobody uses any more (or `bytes` is 0).
+    /// `ptr` is a block of this heap, allocated with `align`, that nobody uses any more (or `bytes`
+    /// is 0).
     unsafe fn free_raw(&mut self, ptr: NonNull<u8>, bytes: usize, align: usize) {
         if bytes != 0 {
             // SAFETY: the caller's promise.
@@ -196,7 +204,8 @@ impl<'m> Region<'m> {
     }
 }
 
-/// An exclusively owned block of a [`Region`]. Give it back with [`Region::free`]; dropping it leaks it.
+/// An exclusively owned block of a [`Region`]. Give it back with [`Region::free`]; dropping it
+/// leaks it.
 pub struct RegionSlice<'m, T> {
     ptr: NonNull<T>,
     len: usize,
@@ -248,8 +257,9 @@ struct Origin {
 
 /// Immutable bytes with several owners: a context binary, a graph table, constant data.
 ///
-/// Cloning counts an owner, dropping uncounts it; the memory itself goes back only through [`Region::reclaim`] by the
-/// last owner. Borrowed bytes (flash, a persistent client buffer) have no count at all.
+/// Cloning counts an owner, dropping uncounts it; the memory itself goes back only through
+/// [`Region::reclaim`] by the last owner. Borrowed bytes (flash, a persistent client buffer) have
+/// no count at all.
 pub struct SharedBytes<'m> {
     ptr: NonNull<u8>,
     len: usize,
@@ -290,7 +300,8 @@ impl Deref for SharedBytes<'_> {
 impl Clone for SharedBytes<'_> {
     fn clone(&self) -> Self {
         if let Some(origin) = &self.origin {
-            // SAFETY: the count lives as long as any owner does. Relaxed: a new owner is made from an owner.
+            // SAFETY: the count lives as long as any owner does. Relaxed: a new owner is made from
+            // an owner.
             unsafe { origin.count.as_ref() }.fetch_add(1, Ordering::Relaxed);
         }
         Self { ptr: self.ptr, len: self.len, origin: self.origin, life: PhantomData }
@@ -300,7 +311,8 @@ impl Clone for SharedBytes<'_> {
 impl Drop for SharedBytes<'_> {
     fn drop(&mut self) {
         if let Some(origin) = &self.origin {
-            // SAFETY: as in `clone`. Release: what this owner read happens before the block is given back.
+            // SAFETY: as in `clone`. Release: what this owner read happens before the block is
+            // given back.
             unsafe { origin.count.as_ref() }.fetch_sub(1, Ordering::Release);
         }
     }

@@ -1,4 +1,5 @@
-//! A table of slots with generations: insert, find and remove in constant time, memory fixed at creation.
+//! A table of slots with generations: insert, find and remove in constant time, memory fixed at
+//! creation.
 
 use crate::handle::{Epoch, Handle};
 use crate::region::{OutOfMemory, Region, RegionSlice};
@@ -7,7 +8,8 @@ use crate::region::{OutOfMemory, Region, RegionSlice};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidHandle;
 
-/// No free slot: the capacity given at init is exceeded. A configuration error, not a passing state.
+/// No free slot: the capacity given at init is exceeded. A configuration error, not a passing
+/// state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CapacityExceeded;
 

@@ -1,4 +1,5 @@
-//! Time as the core sees it: microseconds of a monotonic clock that the platform reads and passes in.
+//! Time as the core sees it: microseconds of a monotonic clock that the platform reads and passes
+//! in.
 
 /// A point in time, in microseconds since an origin that the platform chose. Never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

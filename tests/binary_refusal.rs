@@ -78,7 +78,8 @@ fn every_other_length() {
     }
 }
 
-// Each byte of the block, padding too, is covered by a checksum or is the magic, the version or the length.
+// Each byte of the block, padding too, is covered by a checksum or is the magic, the version or the
+// length.
 #[test]
 fn every_change_of_one_byte() {
     let mut bytes = binary();

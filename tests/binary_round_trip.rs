@@ -59,8 +59,8 @@ fn the_block_works_at_any_address() {
     }
 }
 
-// The tables, the priorities and the architecture determine every byte, so nothing else is stored: no queue depth.
-// REQ: ASYNC-013
+// The tables, the priorities and the architecture determine every byte, so nothing else is stored:
+// no queue depth. REQ: ASYNC-013
 #[test]
 fn nothing_but_graphs_priorities_and_arch_is_stored() {
     let first = write(73, &three_graphs());
@@ -117,7 +117,8 @@ fn only_what_can_be_read_is_written() {
     assert_eq!(plan(&many), Err(WriteError::TooManyGraphs));
 }
 
-// The offsets of docs/formats.md, written down a second time: a change here needs a new version number.
+// The offsets of docs/formats.md, written down a second time: a change here needs a new version
+// number.
 #[test]
 fn the_layout_is_the_documented_one() {
     let graphs = three_graphs();

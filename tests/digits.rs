@@ -1,5 +1,6 @@
-//! The digit network through the whole core: context binary, runtime, virtual HTP; byte for byte against two
-//! independent references (plain Rust in `reference/`, Python in `data/digits/logits.bin`).
+//! The digit network through the whole core: context binary, runtime, virtual HTP; byte for byte
+//! against two independent references (plain Rust in `reference/`, Python in
+//! `data/digits/logits.bin`).
 
 #[path = "support/digits_world.rs"]
 mod digits;

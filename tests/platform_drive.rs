@@ -1,4 +1,5 @@
-//! The drive loop with its threads, and without: blocking calls, notifications, crashes, all from several threads.
+//! The drive loop with its threads, and without: blocking calls, notifications, crashes, all from
+//! several threads.
 
 #![cfg(all(feature = "os", target_os = "linux"))]
 

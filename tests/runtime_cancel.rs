@@ -13,7 +13,7 @@ fn within(world: &World, duration_us: u64) -> SubmitOptions {
     SubmitOptions { deadline: world.now.after_us(duration_us), ..ASYNC }
 }
 
-// REQ: CANCEL-003, ASYNC-029
+// REQ: CANCEL-003
 #[test]
 fn a_queued_request_times_out_without_running() {
     let mut world = World::new();
@@ -31,7 +31,7 @@ fn a_queued_request_times_out_without_running() {
     assert_eq!(world.completions.len(), 2);
 }
 
-// REQ: CANCEL-003, ASYNC-029
+// REQ: CANCEL-003
 #[test]
 fn a_running_request_is_stopped_at_its_deadline() {
     let mut world = World::new();
@@ -95,7 +95,7 @@ fn deadlines_expire_in_their_order_a_bounded_number_at_a_time() {
     assert_eq!(order, (1..=80).collect::<Vec<_>>());
 }
 
-// REQ: CANCEL-002, ASYNC-029
+// REQ: CANCEL-002
 #[test]
 fn cancelling_ends_queued_and_running_requests_once() {
     let mut world = World::new();

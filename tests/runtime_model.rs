@@ -1,5 +1,5 @@
-//! Random interleavings against a model that knows nothing of the runtime's tables: which requests may start, which
-//! must, what each may end as, and that everything comes back to the start.
+//! Random interleavings against a model that knows nothing of the runtime's tables: which requests
+//! may start, which must, what each may end as, and that everything comes back to the start.
 
 mod support;
 
@@ -267,7 +267,8 @@ impl Model {
         assert!(idle.iter().all(|id| !self.may_start(*id)), "something could start and did not");
     }
 
-    /// Takes note of what was heard: each request once, with its words and an outcome that it may have.
+    /// Takes note of what was heard: each request once, with its words and an outcome that it may
+    /// have.
     fn hear(&mut self) {
         for completion in std::mem::take(&mut self.world.completions) {
             let entry = self.accepted.iter_mut().find(|entry| entry.id == completion.request);
@@ -339,7 +340,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    // REQ: ASYNC-002, ASYNC-012, ASYNC-024, ASYNC-026, ASYNC-033, ASYNC-034, ASYNC-035, ASYNC-039, ASYNC-040
+    // REQ: ASYNC-002, ASYNC-024, ASYNC-026, ASYNC-033, ASYNC-034, ASYNC-035, ASYNC-039, ASYNC-040
     #[test]
     fn every_interleaving_keeps_the_rules(
         parallel in prop::bool::weighted(0.8),

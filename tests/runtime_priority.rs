@@ -18,7 +18,8 @@ fn the_more_important_start_first() {
         let name = format!("{priority:?}");
         (priority, world.graph(context, &name, priority))
     });
-    // Least important first, so that the order of submission is the wrong one. The first low one starts at once.
+    // Least important first, so that the order of submission is the wrong one. The first low one
+    // starts at once.
     let mut expected = Vec::new();
     for (priority, graph) in graphs.iter().rev() {
         for _ in 0..3 {
@@ -39,7 +40,7 @@ fn the_more_important_start_first() {
     world.assert_outcomes(&expected, Outcome::Completed);
 }
 
-// REQ: PRIO-012, ASYNC-026
+// REQ: ASYNC-026
 #[test]
 fn a_more_important_request_starts_beside_a_running_one_and_holds_further_ones_back() {
     let mut world = World::new();

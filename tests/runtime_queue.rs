@@ -73,7 +73,6 @@ fn the_depth_stays_as_it_was_created() {
     assert_eq!(world.submit(graph, ASYNC), Err(SubmitError::QueueFull));
 }
 
-// REQ: ASYNC-012
 #[test]
 fn a_full_queue_refuses_and_changes_nothing_until_a_slot_is_free() {
     let mut world = World::new();

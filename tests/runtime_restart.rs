@@ -1,4 +1,5 @@
-//! Restarts: what survives, what does not, who hears what when, and what happens if the DSP does not come back.
+//! Restarts: what survives, what does not, who hears what when, and what happens if the DSP does
+//! not come back.
 
 mod support;
 
@@ -44,7 +45,8 @@ fn objects(world: &mut World) -> Objects {
     Objects { context, graph, composing, buffer, profile }
 }
 
-/// Every call that names a context, graph or buffer, apart from those that release, answers `error`.
+/// Every call that names a context, graph or buffer, apart from those that release, answers
+/// `error`.
 fn assert_unusable(world: &mut World, objects: &Objects, error: HandleError) {
     let &Objects { context, graph, composing, buffer, .. } = objects;
     let now = world.now;
@@ -209,7 +211,7 @@ fn deadlines_and_cancellations_before_a_crash_do_not_double_the_outcome() {
     world.free_and_check(&[context]);
 }
 
-// REQ: SSR-004, SSR-010
+// REQ: SSR-010
 #[test]
 fn each_blocking_caller_collects_its_own_reset() {
     let mut world = World::new();
@@ -529,4 +531,38 @@ fn early_and_spurious_time_outs_do_nothing() {
     world.settle();
     assert_eq!(world.device.journal.len(), commands);
     assert!(world.completions.is_empty());
+}
+
+#[test]
+fn commands_that_the_device_did_not_take_go_with_their_epoch() {
+    for restarts in [true, false] {
+        let mut world =
+            if restarts { World::new() } else { World::without(Capabilities::SUBSYSTEM_RESTART) };
+        let (context, graph) = world.context_and_graph(4);
+        let running = world.submit_n(graph, 1)[0];
+        world.submit(graph, ASYNC).unwrap();
+        world.runtime.cancel(world.now, running).unwrap();
+        world.runtime.buffer_register(context, support::client_memory(8)).unwrap();
+        world.runtime.context_create(&depth(1)).unwrap();
+        let commands = world.device.journal.len();
+        world.device.crash();
+        world.deliver();
+        let expected: &[Seen] = if restarts { &[Seen::Connect(1)] } else { &[] };
+        assert_eq!(world.drain_commands(), expected.len());
+        assert_eq!(&world.device.journal[commands..], expected);
+    }
+}
+
+#[test]
+fn a_hang_after_progress_is_noticed_within_one_and_a_half_budgets() {
+    let mut world = World::new();
+    let (_, graph) = world.context_and_graph(4);
+    let requests = world.submit_n(graph, 2);
+    world.advance(HANG_BUDGET_US / 4);
+    world.finish(requests[0]);
+    world.advance(HANG_BUDGET_US);
+    assert_eq!(world.runtime.restarts(), 0, "the first probe saw that work had been done");
+    world.advance(HANG_BUDGET_US / 2);
+    assert_eq!((world.runtime.restarts(), world.runtime.counters().hangs), (1, 1));
+    world.assert_outcomes(&requests[1..], Outcome::DeviceReset);
 }

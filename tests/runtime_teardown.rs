@@ -1,8 +1,9 @@
-//! Teardown: freed contexts end their requests, leave the device in order, and give all memory back.
+//! Teardown: freed contexts end their requests, leave the device in order, and give all memory
+//! back.
 
 mod support;
 
-use htp_runtime::device::PrepareError;
+use htp_runtime::device::{Event, PrepareError};
 use htp_runtime::error::{CreateError, HandleError, Status, SubmitError};
 use htp_runtime::event::Outcome;
 use htp_runtime::limits::Capacities;
@@ -53,6 +54,11 @@ fn memory_stays_until_the_last_completion_was_heard() {
     world.runtime.context_free(world.now, context).unwrap();
     world.settle();
     assert!(!world.runtime.context_is_gone(context), "blocked callers have not returned");
+    let released = *world.device.answered.last().unwrap();
+    assert!(matches!(released, Event::ContextReleased { .. }));
+    world.device.say(released);
+    world.settle();
+    assert_eq!(world.runtime.counters().late_events, 1);
     for place in 0..3 {
         let id = htp_runtime::handle::RequestId {
             slot: [request.slot, heard.slot, 2][place],
@@ -253,4 +259,37 @@ fn slots_and_memory_are_used_again_for_ever() {
         world.free_and_check(&contexts);
         assert_eq!(world.completions.len(), 8);
     }
+}
+
+#[test]
+fn everything_at_once_fits_the_way_to_the_device() {
+    let mut world = World::new();
+    // Full tables, and no command is taken in between.
+    let contexts: Vec<_> = (0..CAPACITIES.contexts)
+        .map(|_| world.runtime.context_create(&depth(2)).unwrap())
+        .collect();
+    for index in 0..CAPACITIES.graphs {
+        let context = contexts[usize::from(index) % contexts.len()];
+        let table = world.shared_table(&format!("net {index}"));
+        world.runtime.graph_load(context, table, None).unwrap();
+    }
+    let memory = support::client_memory(8);
+    for index in 0..CAPACITIES.buffers {
+        world.runtime.buffer_register(contexts[usize::from(index)], memory).unwrap();
+    }
+    world.settle();
+    // Every request that can run is told to stop, and everything is released.
+    world.device.ignore_aborts = true;
+    let graphs: Vec<_> = contexts.iter().flat_map(|c| world.runtime.graphs_of(*c)).collect();
+    for (graph, priority) in graphs.iter().zip(Priority::ALL.iter().rev().flat_map(|p| [p, p])) {
+        world.runtime.graph_set_priority(*graph, *priority).unwrap();
+        world.submit_n(*graph, 1);
+    }
+    assert_eq!(world.running().len(), 8);
+    for &context in &contexts {
+        world.runtime.context_free(world.now, context).unwrap();
+    }
+    world.settle();
+    world.finish_all();
+    world.assert_clean();
 }

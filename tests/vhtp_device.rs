@@ -127,8 +127,8 @@ fn a_less_important_graph_waits() {
 
 #[test]
 fn equals_alternate_op_by_op() {
-    // One op takes the device's whole microseconds of attention: with alternation the shorter graph ends first,
-    // although the longer one started first, and neither yields.
+    // One op takes the device's whole microseconds of attention: with alternation the shorter graph
+    // ends first, although the longer one started first, and neither yields.
     let mut rig = rig(&[5, 2]);
     let (mut a, mut b) = (io(), io());
     rig.execute(0, graph(0), NORMAL, &mut a);
@@ -380,6 +380,16 @@ fn objects_come_and_go() {
     let result = Err(PrepareError::CapacityExceeded);
     assert_eq!(rig.run(), [Event::ContextCreated { context: far, epoch, result }]);
     assert_eq!(rig.device.refused_commands(), 0);
+}
+
+#[test]
+fn tables_take_what_they_say() {
+    for (contexts, graphs, buffers, journal) in [(8, 32, 64, 1024), (1, 1, 0, 0), (3, 7, 11, 13)] {
+        let capacities = VhtpCapacities { contexts, graphs, buffers, journal };
+        let region = Region::from_heap(1 << 19);
+        let device = Vhtp::new(region, VhtpConfig::default(), capacities).unwrap();
+        assert_eq!(device.used_bytes(), capacities.table_bytes());
+    }
 }
 
 #[test]

@@ -262,14 +262,16 @@ proptest! {
 
     #[test]
     fn depth_wise_conv2d(
-        seed: u64, spatial in spatial(), types in pairs(), channels in 1u32..40, multiple in 1u32..3,
+        seed: u64, spatial in spatial(), types in pairs(),
+        channels in 1u32..40, multiple in 1u32..3,
     ) {
         convolution(seed, &spatial, types, (channels, 1, multiple), true);
     }
 
     #[test]
     fn fully_connected(
-        seed: u64, types in pairs(), batch in 1u32..4, k in prop::array::uniform2(1u32..12), n in 1u32..20,
+        seed: u64, types in pairs(), batch in 1u32..4,
+        k in prop::array::uniform2(1u32..12), n in 1u32..20,
     ) {
         let (x_type, w_type) = types;
         let mut random = Random(seed);
@@ -336,7 +338,8 @@ proptest! {
             for inner in 0..inner as usize {
                 let a_inner = if a_batch[1] == 1 { 0 } else { inner };
                 let a_matrix = (outer * a_batch[1] as usize + a_inner) * m * k;
-                let b_matrix = if b_batch.is_empty() || b_batch[0] == 1 { 0 } else { inner * k * n };
+                let repeated = b_batch.is_empty() || b_batch[0] == 1;
+                let b_matrix = if repeated { 0 } else { inner * k * n };
                 for row in 0..m {
                     for column in 0..n {
                         let products = (0..k).map(|i| {
@@ -390,7 +393,8 @@ proptest! {
 
 #[test]
 fn a_convolution_by_hand() {
-    // x = [1 2; 3 4] (scale 1, zero point 0), 2x2 filter of [1 -1; 2 0], bias 5: 1 - 2 + 6 + 0 + 5 = 10, halved.
+    // x = [1 2; 3 4] (scale 1, zero point 0), 2x2 filter of [1 -1; 2 0], bias 5: 1 - 2 + 6 + 0 + 5
+    // = 10, halved.
     let x = fixed(DataType::Ufixed8, &[1, 2, 2, 1], 1.0, 0);
     let w = fixed(DataType::Sfixed8, &[2, 2, 1, 1], 1.0, 0);
     let b = fixed(DataType::Sfixed32, &[1], 1.0, 0);

@@ -9,7 +9,8 @@ use htp_runtime::vhtp::{Placement, Vhtp, VhtpConfig};
 use proptest::prelude::*;
 use vhtp_support::*;
 
-/// A random graph of element-wise ops on tensors of random sizes: each op adds two earlier tensors of a size.
+/// A random graph of element-wise ops on tensors of random sizes: each op adds two earlier tensors
+/// of a size.
 fn random_graph(seed: u64, ops: usize) -> (Net, SharedBytes<'static>) {
     let mut random = Random(seed);
     let sizes = [30u32, 64, 200];

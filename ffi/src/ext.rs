@@ -1,8 +1,8 @@
 //! The extension API: what QNN has no call for. `include/htp_runtime.h` is generated from here and
 //! the other `ext_*` files.
 //!
-//! Unless a function says otherwise it answers with a QNN error code, may be called from any thread and from within
-//! notifications, does bounded work and never waits.
+//! Unless a function says otherwise it answers with a QNN error code, may be called from any thread
+//! and from within notifications, does bounded work and never waits.
 
 #![allow(non_camel_case_types, reason = "names of the C interface")]
 
@@ -23,7 +23,8 @@ pub const HTP_RT_VERSION_MINOR: u32 = 1;
 /// Patch version.
 pub const HTP_RT_VERSION_PATCH: u32 = 0;
 
-/// Flag of `htp_rt_config_t`: no threads are started; the caller drives everything with `htp_rt_poll`.
+/// Flag of `htp_rt_config_t`: no threads are started; the caller drives everything with
+/// `htp_rt_poll`.
 pub const HTP_RT_INIT_NO_THREADS: u32 = 1;
 
 /// Version of the library: major << 16 | minor << 8 | patch.
@@ -32,8 +33,8 @@ pub extern "C" fn htp_rt_version() -> u32 {
     HTP_RT_VERSION_MAJOR << 16 | HTP_RT_VERSION_MINOR << 8 | HTP_RT_VERSION_PATCH
 }
 
-/// How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers, 4800 requests, 32
-/// profiles, 16384 trace records).
+/// How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers,
+/// 4800 requests, 32 profiles, 16384 trace records).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct htp_rt_capacities_t {
@@ -51,7 +52,8 @@ pub struct htp_rt_capacities_t {
     pub trace_records: u32,
 }
 
-/// What `htp_rt_init` is given. Zero the struct, set `struct_size`, then what differs from the defaults.
+/// What `htp_rt_init` is given. Zero the struct, set `struct_size`, then what differs from the
+/// defaults.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct htp_rt_config_t {
@@ -59,8 +61,9 @@ pub struct htp_rt_config_t {
     pub struct_size: u32,
     /// `HTP_RT_INIT_*`.
     pub flags: u32,
-    /// Memory for the runtime's tables, contexts and graphs, handed over for the life of the process. NULL: 1 GiB of
-    /// address space from the operating system, committed as it is used.
+    /// Memory for the runtime's tables, contexts and graphs, handed over for the life of the
+    /// process. NULL: 1 GiB of address space from the operating system, committed as it is
+    /// used.
     pub memory: *mut c_void,
     /// Bytes at `memory`.
     pub memory_bytes: usize,
@@ -72,8 +75,8 @@ pub struct htp_rt_config_t {
     pub capacities: htp_rt_capacities_t,
 }
 
-/// Bytes that the runtime's tables take of `htp_rt_config_t::memory`. Contexts and graphs come on top when they are
-/// created. NULL: for the default capacities.
+/// Bytes that the runtime's tables take of `htp_rt_config_t::memory`. Contexts and graphs come on
+/// top when they are created. NULL: for the default capacities.
 ///
 /// # Safety
 /// `capacities` is NULL or points to a struct.
@@ -84,15 +87,17 @@ pub unsafe extern "C" fn htp_rt_memory_required(capacities: *const htp_rt_capaci
     Runtime::memory_required(&capacities).saturating_add(crate::objects::Objects::BYTES)
 }
 
-/// Initialises the library. Optional: the first QNN call does it with all defaults. Starts the threads, the only ones
-/// the library ever starts.
+/// Initialises the library. Optional: the first QNN call does it with all defaults. Starts the
+/// threads, the only ones the library ever starts.
 ///
-/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is initialised already; `QNN_COMMON_ERROR_INVALID_ARGUMENT`
-/// if the struct is not understood or memory is given without size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is
-/// smaller than `htp_rt_memory_required`; `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
+/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is initialised already;
+/// `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood or memory is given without
+/// size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
+/// `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
 ///
 /// # Safety
-/// `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the life of the process.
+/// `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the
+/// life of the process.
 #[no_mangle]
 pub unsafe extern "C" fn htp_rt_init(config: *const htp_rt_config_t) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
@@ -138,11 +143,13 @@ fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
     }
 }
 
-/// Drives everything, for systems without threads: works on the device and delivers notifications until nothing more
-/// can be done at time `now_us`, which never goes back. `next_us`, if not NULL, receives the time of the next thing to
-/// do, `UINT64_MAX` if only a call can bring something. Work is bounded by what is queued.
+/// Drives everything, for systems without threads: works on the device and delivers notifications
+/// until nothing more can be done at time `now_us`, which never goes back. `next_us`, if not NULL,
+/// receives the time of the next thing to do, `UINT64_MAX` if only a call can bring something. Work
+/// is bounded by what is queued.
 ///
-/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs threads.
+/// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs
+/// threads.
 ///
 /// # Safety
 /// `next_us` is NULL or writable.
@@ -159,8 +166,8 @@ pub unsafe extern "C" fn htp_rt_poll(now_us: u64, next_us: *mut u64) -> Qnn_Erro
     QNN_SUCCESS
 }
 
-/// The library's clock in microseconds: the monotonic clock, or the time of the last `htp_rt_poll`. 0 before
-/// initialisation.
+/// The library's clock in microseconds: the monotonic clock, or the time of the last `htp_rt_poll`.
+/// 0 before initialisation.
 #[no_mangle]
 pub extern "C" fn htp_rt_now_us() -> u64 {
     instance::existing().map_or(0, |instance| instance.driver.now().as_us())
@@ -178,7 +185,8 @@ pub struct htp_rt_stats_t {
     pub restarts: u32,
     /// Contexts that are not gone yet.
     pub contexts: u32,
-    /// Answers of the device that were dropped because they came from an earlier epoch or to nothing asked.
+    /// Answers of the device that were dropped because they came from an earlier epoch or to
+    /// nothing asked.
     pub late_events: u64,
     /// Internal rules that did not hold: each is a bug worth reporting.
     pub faults: u64,

@@ -28,9 +28,10 @@ pub struct htp_rt_request_t {
 pub struct htp_rt_completion_t {
     /// The request.
     pub request: htp_rt_request_t,
-    /// `QNN_SUCCESS`; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` after a restart, when objects can be re-created already;
-    /// `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL` if the DSP is lost; `QNN_GRAPH_ERROR_TIMED_OUT`;
-    /// `QNN_GRAPH_ERROR_ABORTED`; `QNN_GRAPH_ERROR_GENERAL` if the device failed.
+    /// `QNN_SUCCESS`; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` after a restart, when objects can be
+    /// re-created already; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL` if the DSP is lost;
+    /// `QNN_GRAPH_ERROR_TIMED_OUT`; `QNN_GRAPH_ERROR_ABORTED`; `QNN_GRAPH_ERROR_GENERAL` if
+    /// the device failed.
     pub error: Qnn_ErrorHandle_t,
     /// When it was accepted, in microseconds of `htp_rt_now_us`.
     pub submitted_us: u64,
@@ -46,11 +47,10 @@ pub struct htp_rt_completion_t {
     pub yields: u32,
 }
 
-/// Told once when a request has ended: on the completion thread, or within `htp_rt_poll`. Should be short; may call
-/// any function of the library.
-pub type htp_rt_notify_fn_t = Option<
-    unsafe extern "C" fn(param: *mut c_void, completion: *const htp_rt_completion_t),
->;
+/// Told once when a request has ended: on the completion thread, or within `htp_rt_poll`. Should be
+/// short; may call any function of the library.
+pub type htp_rt_notify_fn_t =
+    Option<unsafe extern "C" fn(param: *mut c_void, completion: *const htp_rt_completion_t)>;
 
 /// Options of one execution. Zero the struct, set `struct_size`, then what is wanted.
 #[repr(C)]
@@ -65,13 +65,13 @@ pub struct htp_rt_execute_options_t {
 }
 
 /// Like `QnnGraph_executeAsync`, but never waits: if the queue is full the answer is
-/// `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart it is that too.
-/// `request`, if not NULL, receives the request. After success exactly one notification comes, after an error none.
-/// The tensors' memory is lent until then.
+/// `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart
+/// it is that too. `request`, if not NULL, receives the request. After success exactly one
+/// notification comes, after an error none. The tensors' memory is lent until then.
 ///
 /// # Safety
-/// `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct; `request` is NULL or
-/// writable; the tensors' memory stays valid until the notification.
+/// `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct;
+/// `request` is NULL or writable; the tensors' memory stays valid until the notification.
 #[no_mangle]
 pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     graph: Qnn_GraphHandle_t,
@@ -97,9 +97,8 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     if !options.is_none_or(options_fit) {
         return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
     }
-    let (timeout_us, profile) = options.map_or((0, core::ptr::null_mut()), |options| {
-        (options.timeout_us, options.profile)
-    });
+    let (timeout_us, profile) =
+        options.map_or((0, core::ptr::null_mut()), |options| (options.timeout_us, options.profile));
     let profile = match convert::optional_profile(profile) {
         Ok(profile) => profile,
         Err(error) => return error,
@@ -107,14 +106,13 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     // SAFETY: the caller's promise.
     let bindings = unsafe { Bindings::new(instance, inputs, num_inputs, outputs, num_outputs) };
     let bindings = match bindings {
-        Ok(bindings) => bindings,
+        Ok(bindings) => bindings.of_graph(id),
         Err(error) => return error,
     };
     let user_data = instance::user_data(Notify::Extension(notify), param);
     let accepted = instance.driver.call(|machine, now| {
         let deadline = if timeout_us == 0 { Instant::FAR } else { now.after_us(timeout_us) };
-        let options =
-            SubmitOptions { mode: Mode::Asynchronous, deadline, user_data, profile };
+        let options = SubmitOptions { mode: Mode::Asynchronous, deadline, user_data, profile };
         machine.submit(now, id, &bindings.resolve(machine)?, options)
     });
     match accepted {
@@ -129,11 +127,11 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     }
 }
 
-/// Ends a request early. Its notification still comes, exactly once, and says `QNN_GRAPH_ERROR_ABORTED`, or success
-/// if the device was faster.
+/// Ends a request early. Its notification still comes, exactly once, and says
+/// `QNN_GRAPH_ERROR_ABORTED`, or success if the device was faster.
 ///
-/// Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the request was notified already or never existed;
-/// `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is ending anyway.
+/// Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the request was notified already or never
+/// existed; `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is ending anyway.
 #[no_mangle]
 pub extern "C" fn htp_rt_request_cancel(request: htp_rt_request_t) -> Qnn_ErrorHandle_t {
     let Some(instance) = instance::existing() else { return QNN_COMMON_ERROR_INVALID_ARGUMENT };
@@ -252,7 +250,8 @@ pub unsafe extern "C" fn htp_rt_graph_tensor_count(
     })
 }
 
-/// Describes input or output `index` of a finalized graph: inputs first, then outputs, in order of creation.
+/// Describes input or output `index` of a finalized graph: inputs first, then outputs, in order of
+/// creation.
 ///
 /// # Safety
 /// `info` is writable.

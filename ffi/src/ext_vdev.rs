@@ -36,8 +36,8 @@ pub enum htp_rt_pacing_t {
     HTP_RT_PACING_MODELLED = 1,
 }
 
-/// What the virtual device is. Zero the struct, set `struct_size`, then what differs: 0 means the default, which is
-/// SoC model 52 (architecture 73) under QNX in an ADAS domain, not paced.
+/// What the virtual device is. Zero the struct, set `struct_size`, then what differs: 0 means the
+/// default, which is SoC model 52 (architecture 73) under QNX in an ADAS domain, not paced.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct htp_rt_vdev_config_t {
@@ -55,7 +55,8 @@ pub struct htp_rt_vdev_config_t {
     pub hvx_units: u32,
     /// One of `htp_rt_pacing_t`.
     pub pacing: u32,
-    /// 0: each execution takes exactly the modelled cycles. Otherwise: up to 1/16 longer, pseudo-randomly.
+    /// 0: each execution takes exactly the modelled cycles. Otherwise: up to 1/16 longer,
+    /// pseudo-randomly.
     pub seed: u64,
 }
 
@@ -112,7 +113,8 @@ fn with_device(call: impl FnOnce(&mut Device)) -> Qnn_ErrorHandle_t {
     }
 }
 
-/// From now on no op starts on the virtual device, so that queues fill. Waits for the present op to end.
+/// From now on no op starts on the virtual device, so that queues fill. Waits for the present op to
+/// end.
 #[no_mangle]
 pub extern "C" fn htp_rt_vdev_hold() -> Qnn_ErrorHandle_t {
     with_device(Device::hold)
@@ -127,11 +129,11 @@ pub extern "C" fn htp_rt_vdev_resume() -> Qnn_ErrorHandle_t {
 /// Argument of `htp_rt_vdev_crash`: at once, not in the middle of an op.
 pub const HTP_RT_VDEV_CRASH_NOW: u32 = 0xFFFF_FFFF;
 
-/// Crashes the virtual DSP in the middle of operation `op` of the next execution that reaches it, or at once.
+/// Crashes the virtual DSP in the middle of operation `op` of the next execution that reaches it,
+/// or at once.
 #[no_mangle]
 pub extern "C" fn htp_rt_vdev_crash(op: u32) -> Qnn_ErrorHandle_t {
-    let fault =
-        if op == HTP_RT_VDEV_CRASH_NOW { Fault::CrashNow } else { Fault::CrashAtOp { op } };
+    let fault = if op == HTP_RT_VDEV_CRASH_NOW { Fault::CrashNow } else { Fault::CrashAtOp { op } };
     with_device(|device| device.inject(fault))
 }
 
@@ -157,10 +159,11 @@ pub struct htp_rt_vdev_journal_entry_t {
     pub arg: u64,
     /// Life of the DSP.
     pub epoch: u32,
-    /// What: 0 connect, 1 context create, 2 context release, 3 graph prepare, 4 graph release, 5 buffer map, 6 buffer
-    /// unmap, 7 execute, 8 abort, 9 probe; 20 fault armed, 21 hold, 22 resume; 40 connected, 41 connect failed,
-    /// 42 context created, 43 context released, 44 graph prepared, 45 graph released, 46 buffer mapped, 47 buffer
-    /// unmapped, 48 executed, 49 alive, 50 crashed.
+    /// What: 0 connect, 1 context create, 2 context release, 3 graph prepare, 4 graph release, 5
+    /// buffer map, 6 buffer unmap, 7 execute, 8 abort, 9 probe; 20 fault armed, 21 hold, 22
+    /// resume; 40 connected, 41 connect failed, 42 context created, 43 context released, 44
+    /// graph prepared, 45 graph released, 46 buffer mapped, 47 buffer unmapped, 48 executed,
+    /// 49 alive, 50 crashed.
     pub kind: u32,
     /// Slot of the object it is about.
     pub index: u32,
@@ -168,8 +171,9 @@ pub struct htp_rt_vdev_journal_entry_t {
     pub generation: u32,
 }
 
-/// Reads the newest lines of the virtual device's journal, oldest first: every command it was given, every event it
-/// reported. `count` receives the number of lines written to `entries`, `total` (may be NULL) the number ever journalled.
+/// Reads the newest lines of the virtual device's journal, oldest first: every command it was
+/// given, every event it reported. `count` receives the number of lines written to `entries`,
+/// `total` (may be NULL) the number ever journalled.
 ///
 /// # Safety
 /// `entries` has room for `capacity` lines; `count` is writable; `total` is NULL or writable.

@@ -57,8 +57,9 @@ pub struct htp_rt_ssr_event_t {
     pub attempts: u32,
 }
 
-/// Told of each phase of a restart, in order, before the requests it caught are notified; on the completion thread, or
-/// within `htp_rt_poll`. Should be short; may call any function of the library.
+/// Told of each phase of a restart, in order, before the requests it caught are notified; on the
+/// completion thread, or within `htp_rt_poll`. Should be short; may call any function of the
+/// library.
 pub type htp_rt_ssr_fn_t =
     Option<unsafe extern "C" fn(param: *mut c_void, event: *const htp_rt_ssr_event_t)>;
 
@@ -99,7 +100,8 @@ pub unsafe extern "C" fn htp_rt_ssr_subscribe(
     QNN_SUCCESS
 }
 
-/// Ends a subscription. A call that is under way on another thread may still be running when this returns.
+/// Ends a subscription. A call that is under way on another thread may still be running when this
+/// returns.
 ///
 /// Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if there is no such subscription.
 #[no_mangle]
@@ -122,10 +124,12 @@ pub extern "C" fn htp_rt_ssr_unsubscribe(subscription: htp_rt_subscription_t) ->
 pub type htp_rt_write_fn_t =
     Option<unsafe extern "C" fn(param: *mut c_void, bytes: *const u8, count: usize) -> bool>;
 
-/// Writes the trace (queues, device, restarts) as a JSON document that ui.perfetto.dev opens. The runtime is locked
-/// meanwhile: for the end of a run, not the middle of one. Work is linear in the number of trace records.
+/// Writes the trace (queues, device, restarts) as a JSON document that ui.perfetto.dev opens. The
+/// runtime is locked meanwhile: for the end of a run, not the middle of one. Work is linear in the
+/// number of trace records.
 ///
-/// Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` without a function; `QNN_COMMON_ERROR_SYSTEM` if it stopped the writing.
+/// Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` without a function; `QNN_COMMON_ERROR_SYSTEM` if it
+/// stopped the writing.
 ///
 /// # Safety
 /// `write` may be called with `param`; it must not call the library.
@@ -162,7 +166,11 @@ impl Write for ClientWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
         // SAFETY: the client promised a function that may be called with its parameter.
         let taken = unsafe { (self.function)(self.param, bytes.as_ptr(), bytes.len()) };
-        if taken { Ok(bytes.len()) } else { Err(embedded_io::ErrorKind::Other) }
+        if taken {
+            Ok(bytes.len())
+        } else {
+            Err(embedded_io::ErrorKind::Other)
+        }
     }
 
     /// The provided one panics when nothing is taken.

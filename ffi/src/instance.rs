@@ -23,8 +23,8 @@ use crate::objects::Objects;
 /// What executes graphs.
 pub(crate) type Device = Vhtp<'static>;
 
-/// Address space reserved by default for the runtime, and for the memory of the virtual device. Pages count only when
-/// they are written.
+/// Address space reserved by default for the runtime, and for the memory of the virtual device.
+/// Pages count only when they are written.
 const MEMORY_DEFAULT_BYTES: usize = if usize::BITS == 64 { 1 << 30 } else { 1 << 24 };
 
 /// Subscribers of restarts at once.

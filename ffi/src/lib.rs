@@ -1,10 +1,35 @@
-//! The C faces of htp-runtime.
+//! The C faces of htp-runtime: the QNN provider ([`export`]) and the extension API ([`ext`]).
+//!
+//! ```text
+//! export: one file per QNN header ─┐
+//! ext*: htp_rt_*                   ├─► instance: driver + runtime + device, made on first use
+//! client: reads what clients point to, convert: handles and codes, objects: what lives on the host
+//! ```
+//!
+//! No call panics, allocates from a heap, or follows a handle: handles are numbers that tables check.
 #![no_std]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "the C interface packs handles into 64-bit pointers; the core crate has no such bound"
+);
+
 pub mod abi;
+mod client;
+mod convert;
+mod export;
+pub mod ext;
+pub mod ext_request;
+pub mod ext_vdev;
+pub mod ext_watch;
+mod instance;
+mod log;
+mod messages;
+mod objects;
 
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
+    // SAFETY: always allowed. No panic can be reached in the release library, which `cargo xtask symbols` proves.
+    unsafe { libc::abort() }
 }

@@ -15,7 +15,8 @@ pub enum BinaryError {
     },
     /// Shorter than its header, or not exactly as long as its header says.
     SizeMismatch,
-    /// Prepared for another architecture than the device's. Only [`super::ContextBinary::check_arch`] says so.
+    /// Prepared for another architecture than the device's. Only
+    /// [`super::ContextBinary::check_arch`] says so.
     Arch {
         /// The architecture it was prepared for.
         prepared_for: u32,
@@ -29,7 +30,8 @@ pub enum BinaryError {
         /// Place in the section table: 0 is the directory, `i + 1` is graph `i`.
         section: usize,
     },
-    /// Sections do not follow each other without gap, or a directory entry points outside its section.
+    /// Sections do not follow each other without gap, or a directory entry points outside its
+    /// section.
     OutOfBounds,
     /// A directory entry contradicts its graph table: another name, or another length.
     BadEntry {
@@ -68,9 +70,10 @@ pub enum WriteError {
         /// The later graph.
         index: usize,
     },
-    /// The sizes add up to more than the address space, or the names to more than 4 GiB; or the iterator gave
-    /// `write_into` other graphs than it gave `plan`.
+    /// The sizes add up to more than the address space, or the names to more than 4 GiB; or the
+    /// iterator gave `write_into` other graphs than it gave `plan`.
     TooLarge,
-    /// The buffer is shorter than [`super::BinaryLayout::size_bytes`]. Its contents were not changed.
+    /// The buffer is shorter than [`super::BinaryLayout::size_bytes`]. Its contents were not
+    /// changed.
     BufferTooSmall,
 }

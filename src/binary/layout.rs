@@ -10,7 +10,8 @@ use crate::graph::table::{Span, CONSTANTS_ALIGN};
 pub const MAGIC: [u8; 4] = *b"HTPB";
 /// Format version; a binary of another version is refused.
 pub const VERSION: u32 = 1;
-/// Graph tables start at multiples of this, which makes their constants page aligned in the block too.
+/// Graph tables start at multiples of this, which makes their constants page aligned in the block
+/// too.
 pub const GRAPH_ALIGN: usize = CONSTANTS_ALIGN;
 
 /// [`SectionRecord::kind`] of the directory, the first section.
@@ -66,8 +67,8 @@ pub struct GraphRecord {
     pub priority: U32,
 }
 
-/// CRC-32 as in Ethernet and zip files. One table of 1 KiB: the crate's faster loop over sixteen tables has bounds
-/// checks that the compiler keeps, and with them panics.
+/// CRC-32 as in Ethernet and zip files. One table of 1 KiB: the crate's faster loop over sixteen
+/// tables has bounds checks that the compiler keeps, and with them panics.
 static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// Checksum of the concatenation of `parts`.

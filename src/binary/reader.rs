@@ -27,7 +27,8 @@ pub struct GraphEntry<'a> {
     pub name: &'a str,
     /// Priority number, as the API counts priorities. Not checked.
     pub priority: u32,
-    /// Where the graph table lies in the block, so that an owner of the block can share this part of it.
+    /// Where the graph table lies in the block, so that an owner of the block can share this part
+    /// of it.
     pub range: Range<usize>,
     /// The graph table, used in place.
     pub table: GraphTable<'a>,
@@ -39,10 +40,12 @@ fn range(offset: u64, bytes: u64) -> Option<Range<usize>> {
 }
 
 impl<'a> ContextBinary<'a> {
-    /// Checks a whole block, every graph table included, and opens it. `bytes` must end where the binary ends.
+    /// Checks a whole block, every graph table included, and opens it. `bytes` must end where the
+    /// binary ends.
     ///
-    /// Reads every byte once for the checksums, then takes the time of [`GraphTable::parse`] per graph. Never panics,
-    /// whatever the bytes are. Checksums find accidents; they do not prove who wrote the binary.
+    /// Reads every byte once for the checksums, then takes the time of [`GraphTable::parse`] per
+    /// graph. Never panics, whatever the bytes are. Checksums find accidents; they do not prove
+    /// who wrote the binary.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BinaryError> {
         if !bytes.starts_with(&MAGIC) {
             return Err(BinaryError::NotABinary);
@@ -72,8 +75,8 @@ impl<'a> ContextBinary<'a> {
         Ok(binary)
     }
 
-    /// Whether the binary was prepared for `arch`; [`BinaryError::Arch`] if not. Results on another architecture are
-    /// indeterminate, so a loader refuses.
+    /// Whether the binary was prepared for `arch`; [`BinaryError::Arch`] if not. Results on another
+    /// architecture are indeterminate, so a loader refuses.
     pub fn check_arch(&self, arch: u32) -> Result<(), BinaryError> {
         let prepared_for = self.arch();
         if prepared_for == arch {
@@ -173,7 +176,8 @@ fn section_table<'a>(header: &Header, rest: &'a [u8]) -> Result<&'a [SectionReco
     Ok(sections)
 }
 
-/// Sections tile the block from the end of the section table to its own end, and each has its checksum.
+/// Sections tile the block from the end of the section table to its own end, and each has its
+/// checksum.
 fn check_sections(bytes: &[u8], sections: &[SectionRecord]) -> Result<(), BinaryError> {
     let mut end = size_of_val(sections).saturating_add(size_of::<Header>());
     for (index, section) in sections.iter().enumerate() {

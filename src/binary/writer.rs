@@ -34,8 +34,9 @@ pub struct BinaryLayout<I> {
 }
 
 impl<'a, I: Iterator<Item = GraphSource<'a>> + Clone> BinaryLayout<I> {
-    /// Checks the graphs and computes the size of their binary for architecture `arch`. Takes the time of
-    /// [`GraphTable::parse`] for each; `graphs` is cloned and must give the same graphs each time.
+    /// Checks the graphs and computes the size of their binary for architecture `arch`. Takes the
+    /// time of [`GraphTable::parse`] for each; `graphs` is cloned and must give the same graphs
+    /// each time.
     pub fn plan(arch: u32, graphs: I) -> Result<Self, WriteError> {
         let mut names_bytes = 0usize;
         let mut graph_count = 0usize;
@@ -60,8 +61,9 @@ impl<'a, I: Iterator<Item = GraphSource<'a>> + Clone> BinaryLayout<I> {
         self.size_bytes
     }
 
-    /// Writes the binary to the beginning of `buffer` and gives its length, [`BinaryLayout::size_bytes`]. The rest of a
-    /// longer buffer stays as it was. Does not allocate.
+    /// Writes the binary to the beginning of `buffer` and gives its length,
+    /// [`BinaryLayout::size_bytes`]. The rest of a longer buffer stays as it was. Does not
+    /// allocate.
     pub fn write_into(&self, buffer: &mut [u8]) -> Result<usize, WriteError> {
         let block = buffer.get_mut(..self.size_bytes).ok_or(WriteError::BufferTooSmall)?;
         block.fill(0);

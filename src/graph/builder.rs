@@ -1,4 +1,5 @@
-//! Online composition: collects tensors and operations in region memory and writes them out as a graph table.
+//! Online composition: collects tensors and operations in region memory and writes them out as a
+//! graph table.
 
 use zerocopy::little_endian::{F32, I32, U32, U64};
 use zerocopy::{Immutable, IntoBytes};
@@ -30,7 +31,8 @@ pub struct TensorSpec<'a> {
     pub quant_axis: u32,
     /// Empty, one pair for the tensor, or one per channel along `quant_axis`.
     pub quants: &'a [ScaleOffset],
-    /// Data of a static tensor, little-endian, exactly as long as the tensor; empty for other roles. Copied.
+    /// Data of a static tensor, little-endian, exactly as long as the tensor; empty for other
+    /// roles. Copied.
     pub data: &'a [u8],
 }
 
@@ -304,7 +306,8 @@ impl<'m> GraphBuilder<'m> {
         self.constants.release(region);
     }
 
-    /// Writes everything out as one graph table. The builder stays as it was; release it when the table is accepted.
+    /// Writes everything out as one graph table. The builder stays as it was; release it when the
+    /// table is accepted.
     pub fn write(&mut self, region: &mut Region<'m>) -> Result<SharedBytes<'m>, BuildError> {
         if self.ops.len == 0 {
             return Err(BuildError::EmptyGraph);

@@ -1,4 +1,5 @@
-//! Graphs as data: the position-independent [`GraphTable`], its builder for online composition, and its check.
+//! Graphs as data: the position-independent [`GraphTable`], its builder for online composition, and
+//! its check.
 
 mod builder;
 pub mod table;

@@ -4,9 +4,10 @@
 //! Header | tensors | ops | params | quants | words | strings | (padding to 4 KiB) constants
 //! ```
 //!
-//! Everything refers to everything else by index or by offset from the start of the block, so the same bytes serve a
-//! table baked into flash, a context binary used in place and a graph composed online. [`GraphTable::parse`] checks
-//! all of it once; the accessors then only look up, and answer `None` where nothing is.
+//! Everything refers to everything else by index or by offset from the start of the block, so the
+//! same bytes serve a table baked into flash, a context binary used in place and a graph composed
+//! online. [`GraphTable::parse`] checks all of it once; the accessors then only look up, and answer
+//! `None` where nothing is.
 
 use zerocopy::little_endian::{F32, I32, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -147,11 +148,12 @@ pub enum TableError {
     Version,
     /// A section or a run of records lies outside the block.
     OutOfBounds,
-    /// A tensor's type, role, rank, dimensions, quantization or data size is wrong, or the lists of inputs and outputs
-    /// are not the tensors of that role in order.
+    /// A tensor's type, role, rank, dimensions, quantization or data size is wrong, or the lists
+    /// of inputs and outputs are not the tensors of that role in order.
     BadTensor,
-    /// An operation refers to a tensor that does not exist, that nothing has produced yet, or that has another
-    /// producer; or it writes a tensor twice; or a tensor names a producer that does not write it.
+    /// An operation refers to a tensor that does not exist, that nothing has produced yet, or that
+    /// has another producer; or it writes a tensor twice; or a tensor names a producer that
+    /// does not write it.
     BadOp,
     /// A name is not UTF-8.
     BadName,
@@ -188,15 +190,16 @@ fn section<T: FromBytes + Immutable + KnownLayout + Unaligned>(
 }
 
 impl<'a> GraphTable<'a> {
-    /// Checks a block and opens it. Takes time linear in the number of records and their operands, except that the
-    /// outputs of one operation are compared with each other.
+    /// Checks a block and opens it. Takes time linear in the number of records and their operands,
+    /// except that the outputs of one operation are compared with each other.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TableError> {
         let table = Self::open(bytes)?;
         super::validate::validate(&table)?;
         Ok(table)
     }
 
-    /// Opens a block that [`GraphTable::parse`] accepted before: sections are located, records not checked again.
+    /// Opens a block that [`GraphTable::parse`] accepted before: sections are located, records not
+    /// checked again.
     pub fn open(bytes: &'a [u8]) -> Result<Self, TableError> {
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| TableError::Truncated)?;
         if header.magic != MAGIC {

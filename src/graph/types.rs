@@ -1,4 +1,5 @@
-//! What tensors are: data types, roles and quantization, with the numbers that the QNN API gives them.
+//! What tensors are: data types, roles and quantization, with the numbers that the QNN API gives
+//! them.
 
 /// Element type of a tensor. The discriminant is the QNN `Qnn_DataType_t` number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,8 @@ pub struct ScaleOffset {
 /// Most dimensions a tensor may have.
 pub const RANK_MAX: usize = 6;
 
-/// Elements of a tensor with these dimensions; `None` on overflow. A scalar (no dimensions) has one.
+/// Elements of a tensor with these dimensions; `None` on overflow. A scalar (no dimensions) has
+/// one.
 pub fn element_count(dims: impl IntoIterator<Item = u32>) -> Option<usize> {
     dims.into_iter().try_fold(1usize, |count, dim| count.checked_mul(usize::try_from(dim).ok()?))
 }

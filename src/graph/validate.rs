@@ -3,7 +3,8 @@
 use super::table::{GraphTable, Op, ParamRecord, Span, TableError, Tensor, NO_PRODUCER};
 use super::types::{element_count, DataType, TensorKind, RANK_MAX};
 
-/// Checks every record: names, types, ranges, sizes, and that each operation reads only what exists by then.
+/// Checks every record: names, types, ranges, sizes, and that each operation reads only what exists
+/// by then.
 pub(super) fn validate(table: &GraphTable<'_>) -> Result<(), TableError> {
     let header = table.header();
     name(table, header.name)?;
@@ -25,8 +26,8 @@ pub(super) fn validate(table: &GraphTable<'_>) -> Result<(), TableError> {
         check_op(table, &op)?;
         written = written.saturating_add(op.outputs().len());
     }
-    // Every written tensor named its writer and was written once (check_op), so equal counts mean that no tensor
-    // claims a false writer.
+    // Every written tensor named its writer and was written once (check_op), so equal counts mean
+    // that no tensor claims a false writer.
     let claimed = table.tensors().filter(|tensor| tensor.record.producer.get() != NO_PRODUCER);
     (claimed.count() == written).then_some(()).ok_or(TableError::BadOp)
 }

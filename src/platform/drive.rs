@@ -1,10 +1,12 @@
-//! The drive loop: carries commands down to the device and events up to the runtime, and delivers notices.
+//! The drive loop: carries commands down to the device and events up to the runtime, and delivers
+//! notices.
 //!
-//! Two locks. `device` is the driver's role: whoever holds it steps the device. `runtime` protects the machine; it is
-//! taken inside the role, for bounded work, and never while the device works. With threads, a worker drives whatever no
-//! caller drives, and a completion thread delivers notices. A blocking caller drives itself while the role is free, so
-//! a blocking execution on an idle system needs no thread switch. Without threads, [`Driver::poll`] does both jobs and
-//! time is what its caller says.
+//! Two locks. `device` is the driver's role: whoever holds it steps the device. `runtime` protects
+//! the machine; it is taken inside the role, for bounded work, and never while the device works.
+//! With threads, a worker drives whatever no caller drives, and a completion thread delivers
+//! notices. A blocking caller drives itself while the role is free, so a blocking execution on an
+//! idle system needs no thread switch. Without threads, [`Driver::poll`] does both jobs and time is
+//! what its caller says.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -14,7 +16,8 @@ use crate::event::Notice;
 use crate::runtime::Runtime;
 use crate::time::Instant;
 
-/// Who hears the notices. Called outside all locks, on the completion thread or in [`Driver::poll`].
+/// Who hears the notices. Called outside all locks, on the completion thread or in
+/// [`Driver::poll`].
 pub trait NoticeSink: Sync {
     /// One notice; each comes exactly once, in order.
     fn deliver(&self, notice: Notice);
@@ -51,7 +54,8 @@ pub struct Driver<D: 'static, S: 'static> {
     worker_wakes_us: AtomicU64,
     /// A notice left the runtime and its client is being told. Changed under the runtime's lock.
     delivering: AtomicBool,
-    /// Time when the device wants to be stepped again, as far as the last driver knew; `u64::MAX` if never.
+    /// Time when the device wants to be stepped again, as far as the last driver knew; `u64::MAX`
+    /// if never.
     device_due_us: AtomicU64,
     /// Threads run; otherwise the owner polls.
     threaded: AtomicBool,
@@ -64,7 +68,8 @@ struct Worker;
 struct Completions;
 
 impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
-    /// Puts a runtime on a device. Place it where it stays, then call [`Driver::start`] or [`Driver::poll`].
+    /// Puts a runtime on a device. Place it where it stays, then call [`Driver::start`] or
+    /// [`Driver::poll`].
     pub const fn new(runtime: Runtime<'static>, device: D, sink: S) -> Self {
         Self {
             runtime: Mutex::new(runtime),
@@ -124,8 +129,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         answer
     }
 
-    /// Makes a call that may have to wait: `look` is asked again after each event until it answers, at most
-    /// `timeout_us`. Drives the device meanwhile if nobody else does.
+    /// Makes a call that may have to wait: `look` is asked again after each event until it answers,
+    /// at most `timeout_us`. Drives the device meanwhile if nobody else does.
     pub fn call_blocking<R>(
         &self,
         timeout_us: u64,
@@ -172,8 +177,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         answer
     }
 
-    /// Waits until every notice so far was delivered, at most `timeout_us`. On the completion thread itself, where it
-    /// could only wait for itself, it returns at once.
+    /// Waits until every notice so far was delivered, at most `timeout_us`. On the completion
+    /// thread itself, where it could only wait for itself, it returns at once.
     pub fn flush_notices(&self, timeout_us: u64) -> Result<(), WaitTimeout> {
         if self.on_completion_thread() {
             return Ok(());
@@ -192,8 +197,9 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         *self.completion_thread.lock() == Some(os::current_thread())
     }
 
-    /// Without threads: drives at time `now_us` until the device waits, and delivers notices. Gives the time at which
-    /// to poll again at the latest, `u64::MAX` if only a call can bring something.
+    /// Without threads: drives at time `now_us` until the device waits, and delivers notices. Gives
+    /// the time at which to poll again at the latest, `u64::MAX` if only a call can bring
+    /// something.
     pub fn poll(&self, now_us: u64) -> u64 {
         self.polled_now_us.fetch_max(now_us, Ordering::AcqRel);
         loop {
@@ -266,7 +272,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         }
     }
 
-    /// Wakes the worker if there is something to drive, the completion thread if there is something to say.
+    /// Wakes the worker if there is something to drive, the completion thread if there is something
+    /// to say.
     fn hand_over(&self, runtime: &Runtime<'static>) {
         if !self.is_threaded() {
             return;

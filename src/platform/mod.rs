@@ -1,7 +1,8 @@
 //! Platforms: what the runtime needs of an operating system, and the one loop that drives it.
 //!
-//! Every platform folder has the same files: `mod` (what it offers, in safe Rust) and `sys` (the calls themselves, the
-//! only place with `unsafe`). The folder for the build's target is [`os`]; [`drive::Driver`] is written against it once.
+//! Every platform folder has the same files: `mod` (what it offers, in safe Rust) and `sys` (the
+//! calls themselves, the only place with `unsafe`). The folder for the build's target is [`os`];
+//! [`drive::Driver`] is written against it once.
 
 pub mod drive;
 

@@ -15,8 +15,8 @@ pub enum TraceKind {
     Submitted = 0,
     /// A request went to the device; `value` is its HMX thread priority.
     Dispatched = 1,
-    /// A request that had gone to the device ended; `value` is the outcome (0 completed, 1 device reset, 2 device
-    /// lost, 3 timed out, 4 aborted, 5 failed).
+    /// A request that had gone to the device ended; `value` is the outcome (0 completed, 1 device
+    /// reset, 2 device lost, 3 timed out, 4 aborted, 5 failed).
     Ended = 2,
     /// The restart machine entered a state; `value` is the state's number.
     Restart = 3,
@@ -101,8 +101,9 @@ const STATES: [&str; 6] =
 const OUTCOMES: [&str; 6] =
     ["completed", "device_reset", "device_lost", "timed_out", "aborted", "failed"];
 
-/// Writes records as a Chrome trace-event JSON document, which ui.perfetto.dev opens: one track a queue, one a
-/// context on the device, one for the restart. Work is linear in the number of records.
+/// Writes records as a Chrome trace-event JSON document, which ui.perfetto.dev opens: one track a
+/// queue, one a context on the device, one for the restart. Work is linear in the number of
+/// records.
 pub fn write_json<'a, W: Write>(
     records: impl Iterator<Item = &'a TraceRecord>,
     out: &mut W,

@@ -3,6 +3,8 @@
 mod deadline;
 mod list;
 mod request;
+#[cfg(test)]
+mod tests;
 
 pub use deadline::Deadlines;
 pub use list::{List, Nodes};

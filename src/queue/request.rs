@@ -1,7 +1,7 @@
 //! A request and the per-context table that holds it from submit to completion.
 
 use crate::event::{Outcome, RequestTimes};
-use crate::handle::{Epoch, GraphId, ProfileId};
+use crate::handle::{Epoch, GraphId, ProfileId, RequestId};
 use crate::region::{OutOfMemory, Region, RegionSlice};
 use crate::sched::Priority;
 use crate::time::Instant;
@@ -18,6 +18,11 @@ pub struct RequestRef {
 impl RequestRef {
     /// No request.
     pub const NONE: RequestRef = RequestRef { context: u16::MAX, slot: u16::MAX };
+
+    /// The handle of request number `generation`, which lies here.
+    pub const fn with_generation(self, generation: u32) -> RequestId {
+        RequestId { context: self.context, slot: self.slot, generation }
+    }
 
     /// Whether this is `NONE`.
     pub fn is_none(self) -> bool {
@@ -79,7 +84,8 @@ pub struct Request {
     pub profile: Option<ProfileId>,
     /// Times so far.
     pub times: RequestTimes,
-    /// Neighbours in the one list it is in, kept by [`super::List`]; `next` also chains free slots.
+    /// Neighbours in the one list it is in, kept by [`super::List`]; `next` also chains free
+    /// slots.
     pub previous: RequestRef,
     /// See `previous`.
     pub next: RequestRef,

@@ -10,7 +10,8 @@ use crate::handle::{BufferId, ContextId};
 use crate::memory::ClientMemory;
 
 impl Runtime<'_> {
-    /// Registers a buffer with a context. Usable when `buffer_status` is `Ready`. A restart makes it stale (SSR-024).
+    /// Registers a buffer with a context. Usable when `buffer_status` is `Ready`. A restart makes
+    /// it stale (SSR-024).
     pub fn buffer_register(
         &mut self,
         context: ContextId,
@@ -45,7 +46,8 @@ impl Runtime<'_> {
         Ok(self.buffer(id)?.memory)
     }
 
-    /// Deregisters a buffer. Its handle is invalid from here on. Works on stale buffers and when the DSP is lost.
+    /// Deregisters a buffer. Its handle is invalid from here on. Works on stale buffers and when
+    /// the DSP is lost.
     pub fn buffer_deregister(&mut self, id: BufferId) -> Result<(), HandleError> {
         let buffer = self.buffers.remove(id).map_err(|_| HandleError::Invalid)?;
         if buffer.epoch == self.epoch() && self.is_online() {

@@ -77,8 +77,8 @@ pub struct ContextStats {
 }
 
 impl<'m> Runtime<'m> {
-    /// Creates an empty context, to compose graphs in or load tables into. Usable when `context_status` is `Ready`.
-    /// A restart makes it stale.
+    /// Creates an empty context, to compose graphs in or load tables into. Usable when
+    /// `context_status` is `Ready`. A restart makes it stale.
     pub fn context_create(&mut self, config: &ContextConfig) -> Result<ContextId, CreateError> {
         self.check_epoch(self.epoch())?;
         let depth = u16::try_from(config.queue_depth).unwrap_or(u16::MAX);
@@ -120,10 +120,12 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Creates a context and all graphs of a context binary, which is used in place and given back with the context
-    /// (to the region, if it came from there). `arch` is the device's architecture. On an error the binary is given
-    /// back at once. A depth or priority stored in the binary is not read (ASYNC-013).
-    /// Linear in the size of the binary.
+    /// Creates a context and all graphs of a context binary, which is used in place and given back
+    /// with the context (to the region, if it came from there). `arch` is the device's
+    /// architecture. On an error the binary is given back at once. The queue depth is the
+    /// configuration's whatever the binary says (ASYNC-013); a graph has the priority that is
+    /// stored with it, or the configuration's if that is none. Linear in the size of the
+    /// binary.
     pub fn context_load(
         &mut self,
         binary: SharedBytes<'m>,
@@ -166,7 +168,8 @@ impl<'m> Runtime<'m> {
         Ok(())
     }
 
-    /// Whether a context is usable yet. An error says why it never will be; the context is gone then.
+    /// Whether a context is usable yet. An error says why it never will be; the context is gone
+    /// then.
     pub fn context_status(&mut self, id: ContextId) -> Result<Status, CreateError> {
         match self.context(id)?.state {
             ContextState::Creating => Ok(Status::Pending),
@@ -179,8 +182,9 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Priority of a context's future graphs and of those it has (PRIO-011). Refused while a graph of it has
-    /// asynchronous requests in flight (ASYNC-027, C-11). Linear in the number of graphs.
+    /// Priority of a context's future graphs and of those it has (PRIO-011). Refused while a graph
+    /// of it has asynchronous requests in flight (ASYNC-027, C-11). Linear in the number of
+    /// graphs.
     pub fn context_set_priority(
         &mut self,
         id: ContextId,
@@ -214,10 +218,11 @@ impl<'m> Runtime<'m> {
         })
     }
 
-    /// Frees a context with its graphs. Its handle and theirs are invalid from here on. Queued requests complete as
-    /// `Aborted`, running ones are stopped; when the last completion was heard and the device has let go, the memory
-    /// goes back (`context_is_gone`). Works on stale contexts and when the DSP is lost (SSR-017, C-03); during a
-    /// restart the answer is `Recovering`. Linear in queue depth and number of graphs.
+    /// Frees a context with its graphs. Its handle and theirs are invalid from here on. Queued
+    /// requests complete as `Aborted`, running ones are stopped; when the last completion was
+    /// heard and the device has let go, the memory goes back (`context_is_gone`). Works on
+    /// stale contexts and when the DSP is lost (SSR-017, C-03); during a restart the answer is
+    /// `Recovering`. Linear in queue depth and number of graphs.
     pub fn context_free(&mut self, now: Instant, id: ContextId) -> Result<(), HandleError> {
         let context = self.contexts.get(id).map_err(|_| HandleError::Invalid)?;
         if context.state == ContextState::Closing {
@@ -297,15 +302,16 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Contexts that were closing when a restart came go on closing. Linear in the number of contexts.
+    /// Contexts that were closing when a restart came go on closing. Linear in the number of
+    /// contexts.
     pub(super) fn resume_closing(&mut self) {
         for index in 0..u16::try_from(self.contexts.capacity()).unwrap_or(u16::MAX) {
             self.advance_close(index);
         }
     }
 
-    /// Takes the next step of a teardown: requests end, graphs leave the device, the context leaves it, memory goes
-    /// back. Does nothing for contexts that are not closing.
+    /// Takes the next step of a teardown: requests end, graphs leave the device, the context leaves
+    /// it, memory goes back. Does nothing for contexts that are not closing.
     pub(super) fn advance_close(&mut self, index: u16) {
         let Some(context) = self.contexts.at(index) else { return };
         if context.state != ContextState::Closing {
@@ -341,7 +347,8 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Graphs that the device knows are released there; the others go at once. Gives the number of answers to wait for.
+    /// Graphs that the device knows are released there; the others go at once. Gives the number of
+    /// answers to wait for.
     fn release_graphs(&mut self, index: u16) -> u16 {
         let Some(context) = self.contexts.handle_at(index) else { return 0 };
         let mut answers: u16 = 0;
@@ -408,7 +415,8 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Gives shared bytes back to the region. If a device still holds them, which it must not, they are leaked.
+    /// Gives shared bytes back to the region. If a device still holds them, which it must not, they
+    /// are leaked.
     pub(super) fn give_back(&mut self, bytes: SharedBytes<'m>) {
         if self.region.reclaim(bytes).is_err() {
             self.counters.blocks_leaked = self.counters.blocks_leaked.saturating_add(1);

@@ -21,12 +21,13 @@ pub struct TensorInfo {
     pub size_bytes: usize,
 }
 
-/// What submit needs of a graph: its inputs and outputs, and a row of memories for each slot of the queue.
+/// What submit needs of a graph: its inputs and outputs, and a row of memories for each slot of the
+/// queue.
 type Rows<'m> = (RegionSlice<'m, IoTensor>, RegionSlice<'m, ClientMemory>);
 
 impl<'m> Runtime<'m> {
-    /// Begins the online composition of a graph. The name must be new in the context. Without `priority` the graph
-    /// has its context's. Linear in the number of graphs.
+    /// Begins the online composition of a graph. The name must be new in the context. Without
+    /// `priority` the graph has its context's. Linear in the number of graphs.
     pub fn graph_create(
         &mut self,
         context: ContextId,
@@ -64,7 +65,8 @@ impl<'m> Runtime<'m> {
         Ok(builder.add_op(region, spec)?)
     }
 
-    /// Index of the tensor with this id in a graph under construction. Linear in the number of its tensors.
+    /// Index of the tensor with this id in a graph under construction. Linear in the number of its
+    /// tensors.
     pub fn graph_tensor_by_id(&self, id: GraphId, tensor: u32) -> Result<u32, CreateError> {
         match &self.graph(id)?.state {
             GraphState::Composing(builder) => {
@@ -74,8 +76,9 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Ends the construction: writes the graph table and has the device prepare it. Executable when `graph_status` is
-    /// `Ready`. On an error the graph stays under construction. Linear in the size of the graph.
+    /// Ends the construction: writes the graph table and has the device prepare it. Executable when
+    /// `graph_status` is `Ready`. On an error the graph stays under construction. Linear in the
+    /// size of the graph.
     pub fn graph_finalize(&mut self, id: GraphId) -> Result<(), CreateError> {
         let context = self.graph(id)?.context;
         let depth = self.context(context)?.queue.depth();
@@ -100,10 +103,11 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Adds a graph from a table that was made before: baked into flash, or part of a context binary. It is used in
-    /// place, and given back to the region with the graph, or at once on an error. Without `priority` the graph has
-    /// its context's. Executable when `graph_status` is `Ready`; if the context is still being created, it waits for
-    /// the graph and fails with it. Linear in the size of the table.
+    /// Adds a graph from a table that was made before: baked into flash, or part of a context
+    /// binary. It is used in place, and given back to the region with the graph, or at once on
+    /// an error. Without `priority` the graph has its context's. Executable when `graph_status`
+    /// is `Ready`; if the context is still being created, it waits for the graph and fails with
+    /// it. Linear in the size of the table.
     pub fn graph_load(
         &mut self,
         context: ContextId,
@@ -202,8 +206,8 @@ impl<'m> Runtime<'m> {
         Ok(self.graph(id)?.priority)
     }
 
-    /// Changes the priority of a graph for executions from here on (PRIO-009). Refused with `Config` while it has
-    /// asynchronous requests in flight (ASYNC-027, C-11).
+    /// Changes the priority of a graph for executions from here on (PRIO-009). Refused with
+    /// `Config` while it has asynchronous requests in flight (ASYNC-027, C-11).
     pub fn graph_set_priority(
         &mut self,
         id: GraphId,

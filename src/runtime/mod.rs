@@ -1,15 +1,17 @@
 //! The runtime as a pure machine: calls and events in, commands and notices out.
 //!
-//! It has no clock, no lock and no thread. Whoever owns it runs this loop ([`crate::platform`] does, for C clients):
+//! It has no clock, no lock and no thread. Whoever owns it runs this loop (the module `platform`
+//! does, for C clients):
 //!
-//! 1. make one call (`submit`, `context_create`, …), or hand in one event (`handle_event`), or say what time it is
-//!    (`handle_timeout`);
+//! 1. make one call (`submit`, `context_create`, …), or hand in one event (`handle_event`), or say
+//!    what time it is (`handle_timeout`);
 //! 2. drain `poll_command` into the device;
 //! 3. drain `poll_notice` to the clients, outside any lock;
-//! 4. step the device; when it waits, sleep until the earlier of its time and `poll_timeout`; begin again.
+//! 4. step the device; when it waits, sleep until the earlier of its time and `poll_timeout`; begin
+//!    again.
 //!
-//! A spurious or early `handle_timeout` does nothing. Work per call is constant unless its documentation says
-//! otherwise. Nothing is allocated after a graph is prepared.
+//! A spurious or early `handle_timeout` does nothing. Work per call is constant unless its
+//! documentation says otherwise. Nothing is allocated after a graph is prepared.
 
 mod buffers;
 mod contexts;
@@ -31,7 +33,7 @@ use crate::capability::Capabilities;
 use crate::device::{Command, Event};
 use crate::error::HandleError;
 use crate::event::Notice;
-use crate::handle::{kind, ContextId, Epoch, GraphId};
+use crate::handle::{kind, ContextId, Epoch, GraphId, RequestId};
 use crate::limits::{Capacities, PRIORITY_LEVELS};
 use crate::memory::ClientMemory;
 use crate::profile::{Profile, Trace, TraceKind, TraceRecord};
@@ -113,8 +115,8 @@ impl<'m> Runtime<'m> {
         })
     }
 
-    /// Bytes of region that [`Runtime::new`] takes for these capacities, with the allocator's overhead. Contexts,
-    /// graphs and their data need more on top, when they are created.
+    /// Bytes of region that [`Runtime::new`] takes for these capacities, with the allocator's
+    /// overhead. Contexts, graphs and their data need more on top, when they are created.
     pub const fn memory_required(capacities: &Capacities) -> usize {
         const BLOCK_OVERHEAD: usize = 64;
         let tables = [
@@ -175,7 +177,8 @@ impl<'m> Runtime<'m> {
         &self.region
     }
 
-    /// The allocator of the creation paths, to take memory for what is handed in (a binary, a buffer).
+    /// The allocator of the creation paths, to take memory for what is handed in (a binary, a
+    /// buffer).
     pub fn region_mut(&mut self) -> &mut Region<'m> {
         &mut self.region
     }
@@ -198,7 +201,8 @@ impl<'m> Runtime<'m> {
     /// The next command for the device. Call until `None` after every call and event.
     pub fn poll_command(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
         while let Some(control) = self.outbox.pop() {
-            // Objects that vanished since are skipped; each skip consumes an entry, so the loop ends.
+            // Objects that vanished since are skipped; each skip consumes an entry, so the loop
+            // ends.
             if self.control_is_due(&control) {
                 return self.control_command(control);
             }
@@ -236,8 +240,9 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Does what is due by `now`: time-outs, connection attempts, the watch over a silent device. At most
-    /// [`crate::limits::DEADLINES_PER_CALL`] time-outs per call; call again while `poll_timeout` is not after `now`.
+    /// Does what is due by `now`: time-outs, connection attempts, the watch over a silent device.
+    /// At most [`crate::limits::DEADLINES_PER_CALL`] time-outs per call; call again while
+    /// `poll_timeout` is not after `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.expire_deadlines(now);
         self.drive_restart(now);
@@ -250,9 +255,11 @@ impl<'m> Runtime<'m> {
         [deadline, self.ssr.timer(), self.hang.timer()].into_iter().flatten().min()
     }
 
-    /// The next thing a client must hear. Call until `None` after every call and event, and deliver outside any lock.
+    /// The next thing a client must hear. Call until `None` after every call and event, and deliver
+    /// outside any lock.
     ///
-    /// Requests caught by a restart come up here once the connection is back or lost, never before (SSR-005).
+    /// Requests caught by a restart come up here once the connection is back or lost, never before
+    /// (SSR-005).
     pub fn poll_notice(&mut self, now: Instant) -> Option<Notice> {
         if let Some(transition) = self.ssr.poll_transition() {
             return Some(Notice::Restart(transition));
@@ -356,11 +363,7 @@ impl<'m> Runtime<'m> {
         self.counters.faults = self.counters.faults.saturating_add(1);
     }
 
-    fn record(&mut self, at: Instant, kind: TraceKind, place: RequestRef, value: u32) {
-        let generation =
-            crate::queue::Nodes::node(&self.contexts, place).map_or(0, |r| r.generation);
-        let request =
-            crate::handle::RequestId { context: place.context, slot: place.slot, generation };
+    fn record(&mut self, at: Instant, kind: TraceKind, request: RequestId, value: u32) {
         self.trace.push(TraceRecord { at, kind, epoch: self.ssr.epoch(), request, value });
     }
 }

@@ -89,3 +89,49 @@ impl<'m> Outbox<'m> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITIES: Capacities = Capacities {
+        contexts: 1,
+        graphs: 1,
+        buffers: 1,
+        requests: 1,
+        profiles: 0,
+        trace_records: 0,
+    };
+
+    fn outbox() -> Outbox<'static> {
+        Outbox::new(&mut Region::from_heap(1 << 12), &CAPACITIES).unwrap()
+    }
+
+    #[test]
+    fn commands_come_out_in_their_order_across_the_end_of_the_ring() {
+        let mut outbox = outbox();
+        let mut next_out = 0;
+        for attempt in 0..100 {
+            assert!(outbox.push(Control::Connect { attempt }));
+            if attempt % 3 > 0 {
+                assert_eq!(outbox.pop(), Some(Control::Connect { attempt: next_out }));
+                next_out += 1;
+            }
+            if outbox.len > 10 {
+                outbox.clear();
+                assert_eq!(outbox.pop(), None);
+                next_out = attempt + 1;
+            }
+        }
+    }
+
+    #[test]
+    fn it_holds_its_capacity_and_refuses_more() {
+        let mut outbox = outbox();
+        let capacity = Outbox::capacity(&CAPACITIES);
+        assert!((0..capacity).all(|_| outbox.push(Control::Probe)));
+        assert!(!outbox.push(Control::Probe));
+        assert!((0..capacity).all(|_| outbox.pop().is_some()));
+        assert!(outbox.pop().is_none() && outbox.is_empty());
+    }
+}

@@ -25,7 +25,8 @@ pub struct IoBinding {
     pub memory: ClientMemory,
 }
 
-/// The memories of an execution, wherever the caller keeps them. Inputs before outputs is fastest, any order works.
+/// The memories of an execution, wherever the caller keeps them. Inputs before outputs is fastest,
+/// any order works.
 pub trait IoSource {
     /// Number of bindings.
     fn count(&self) -> usize;
@@ -58,10 +59,11 @@ pub struct SubmitOptions {
 impl<'m> Runtime<'m> {
     /// Accepts one execution of a graph into its context's queue.
     ///
-    /// `Ok` means exactly one completion will come: by [`Runtime::poll_notice`] in asynchronous mode, by
-    /// [`Runtime::take_outcome`] in blocking mode. `Err` means none will. The memory is lent until then.
-    /// Constant time in queue depth and object counts, linear in the number of the graph's tensors; logarithmic in
-    /// the number of requests if there is a deadline. A restart ends the request with `DeviceReset`.
+    /// `Ok` means exactly one completion will come: by [`Runtime::poll_notice`] in asynchronous
+    /// mode, by [`Runtime::take_outcome`] in blocking mode. `Err` means none will. The memory
+    /// is lent until then. Constant time in queue depth and object counts, linear in the number
+    /// of the graph's tensors; logarithmic in the number of requests if there is a deadline. A
+    /// restart ends the request with `DeviceReset`.
     pub fn submit(
         &mut self,
         now: Instant,
@@ -116,12 +118,14 @@ impl<'m> Runtime<'m> {
             list.push_back(&mut self.contexts, place);
         }
         self.queued = self.queued.saturating_add(1);
-        self.record(now, TraceKind::Submitted, place, used);
-        Ok(RequestId { context: place.context, slot: place.slot, generation })
+        let request = place.with_generation(generation);
+        self.record(now, TraceKind::Submitted, request, used);
+        Ok(request)
     }
 
-    /// Ends a request early. Queued: it completes as `Aborted` without running. Running: the device is told to stop at
-    /// the next op border, and it completes as `Aborted`, or as `Completed` if it was faster. Constant time.
+    /// Ends a request early. Queued: it completes as `Aborted` without running. Running: the device
+    /// is told to stop at the next op border, and it completes as `Aborted`, or as `Completed`
+    /// if it was faster. Constant time.
     pub fn cancel(&mut self, now: Instant, id: RequestId) -> Result<(), CancelError> {
         let place = self.find(id).ok_or(CancelError::Invalid)?;
         if self.end_early(now, place, Outcome::Aborted) {
@@ -129,6 +133,11 @@ impl<'m> Runtime<'m> {
         } else {
             Err(CancelError::Ending)
         }
+    }
+
+    /// Whether an accepted request was not heard yet: queued, running, or its completion is on its way. Constant time.
+    pub fn is_live(&self, id: RequestId) -> bool {
+        self.find(id).is_some()
     }
 
     /// The outcome of a request in blocking mode, once; `None` while it has none. Constant time.
@@ -162,8 +171,8 @@ impl<'m> Runtime<'m> {
         }
         self.hang.arm(now);
         let threads = priority.threads();
-        self.record(now, TraceKind::Dispatched, place, threads.hmx.into());
-        let request = RequestId { context: place.context, slot: place.slot, generation };
+        let request = place.with_generation(generation);
+        self.record(now, TraceKind::Dispatched, request, threads.hmx.into());
         let io = memories(self.graphs.get(graph).ok(), place.slot);
         Some(Command::Execute { request, graph, epoch: self.ssr.epoch(), priority: threads, io })
     }
@@ -176,12 +185,13 @@ impl<'m> Runtime<'m> {
         Priority::ALL.into_iter().find_map(|priority| self.runnable(priority))
     }
 
-    /// The first of the three requests at the head of a priority's list that can run beside what runs.
+    /// The first of the three requests at the head of a priority's list that can run beside what
+    /// runs.
     fn runnable(&self, priority: Priority) -> Option<RequestRef> {
-        if !self.in_flight.has_room(priority) {
+        let mut next = self.run_lists.get(priority.level())?.front();
+        if next.is_none() || !self.in_flight.has_room(priority) {
             return None;
         }
-        let mut next = self.run_lists.get(priority.level())?.front();
         for _ in 0..DISPATCH_WINDOW {
             let place = next?;
             if !self.in_flight.runs(self.contexts.node(place)?.graph) {
@@ -231,6 +241,7 @@ impl<'m> Runtime<'m> {
         let (graph, mode, profile) = (request.graph, request.mode, request.profile);
         let times = request.times;
         let kind = if request.dispatched { TraceKind::Ended } else { TraceKind::Withdrawn };
+        let id = place.with_generation(request.generation);
         if let Ok(graph) = self.graphs.get_mut(graph) {
             let active = match mode {
                 Mode::Asynchronous => &mut graph.active_async,
@@ -248,7 +259,7 @@ impl<'m> Runtime<'m> {
         if mode == Mode::Asynchronous {
             self.done.push_back(&mut self.contexts, place);
         }
-        self.record(now, kind, place, outcome as u32);
+        self.record(now, kind, id, outcome as u32);
         self.advance_close(place.context);
     }
 
@@ -271,14 +282,13 @@ impl<'m> Runtime<'m> {
             context.queue.release_slot(place.slot);
         }
         self.advance_close(place.context);
-        let request_id =
-            RequestId { context: place.context, slot: place.slot, generation: request.generation };
+        let id = place.with_generation(request.generation);
         let (user_data, times) = (request.user_data, request.times);
-        Completion { request: request_id, user_data, outcome, times }
+        Completion { request: id, user_data, outcome, times }
     }
 
-    /// The next completion to hear. Requests caught by a restart get their outcome here, once the connection is back
-    /// or lost. Constant time, amortised: each caught request is moved once.
+    /// The next completion to hear. Requests caught by a restart get their outcome here, once the
+    /// connection is back or lost. Constant time, amortised: each caught request is moved once.
     pub(super) fn next_completion(&mut self, now: Instant) -> Option<Completion> {
         loop {
             if let Some(completion) = self.take_completion() {
@@ -307,7 +317,8 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Ends a queued request with `outcome`, or has the device stop a running one. `false` if it ends anyway.
+    /// Ends a queued request with `outcome`, or has the device stop a running one. `false` if it
+    /// ends anyway.
     pub(super) fn end_early(&mut self, now: Instant, place: RequestRef, outcome: Outcome) -> bool {
         let Some(request) = self.contexts.node_mut(place) else { return false };
         match request.state {
@@ -322,8 +333,8 @@ impl<'m> Runtime<'m> {
             }
             RequestState::Running { cancelled: None } => {
                 request.state = RequestState::Running { cancelled: Some(outcome) };
-                let (context, slot, generation) = (place.context, place.slot, request.generation);
-                self.send(Control::Abort(RequestId { context, slot, generation }));
+                let id = place.with_generation(request.generation);
+                self.send(Control::Abort(id));
                 true
             }
             _ => false,

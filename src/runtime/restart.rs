@@ -1,4 +1,5 @@
-//! Restart: close the epoch, reconnect within the budget, or give up; and the watch that notices a silent device.
+//! Restart: close the epoch, reconnect within the budget, or give up; and the watch that notices a
+//! silent device.
 
 use super::outbox::Control;
 use super::Runtime;
@@ -11,6 +12,9 @@ use crate::ssr::{Failed, State};
 use crate::time::Instant;
 
 /// Watches for progress while something runs on the device.
+///
+/// The first probe after progress that no probe had seen forgives, since it cannot tell when the
+/// work was done; so a hang is noticed after one budget, or after one and a half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HangWatch {
     /// When to look next; `None` while nothing runs.
@@ -47,7 +51,7 @@ impl Runtime<'_> {
         if !self.ssr.close_epoch(now) {
             return;
         }
-        self.record(now, TraceKind::Restart, RequestRef::NONE, State::BeforeShutdown as u32);
+        self.record_state(now, State::BeforeShutdown);
         // What was running comes before what was queued, each list in its order.
         while let Some(running) = self.in_flight.pop() {
             self.interrupted.push_back(&mut self.contexts, running.request);
@@ -59,10 +63,10 @@ impl Runtime<'_> {
         self.queued = 0;
         self.outbox.clear();
         self.hang = HangWatch::IDLE;
-        self.record_state(now);
+        self.record_state(now, self.state());
         if !self.capabilities.contains(Capabilities::SUBSYSTEM_RESTART) {
             self.ssr.give_up(now);
-            self.record_state(now);
+            self.record_state(now, self.state());
             self.resume_closing();
         } else {
             self.drive_restart(now);
@@ -75,7 +79,7 @@ impl Runtime<'_> {
             self.on_attempt_failed(now);
         }
         if let Some(attempt) = self.ssr.begin_attempt(now) {
-            self.record_state(now);
+            self.record_state(now, self.state());
             self.outbox.clear();
             self.send(Control::Connect { attempt });
         }
@@ -86,10 +90,10 @@ impl Runtime<'_> {
             return self.late();
         }
         self.ssr.connected(now);
-        self.record_state(now);
+        self.record_state(now, self.state());
         // No context is rebuilt automatically under the native policy.
         self.ssr.rebuilt(now);
-        self.record_state(now);
+        self.record_state(now, self.state());
         self.resume_closing();
     }
 
@@ -124,7 +128,7 @@ impl Runtime<'_> {
 
     fn on_attempt_failed(&mut self, now: Instant) {
         let next = self.ssr.attempt_failed(now);
-        self.record_state(now);
+        self.record_state(now, self.state());
         if next == Failed::Lost {
             self.outbox.clear();
             self.resume_closing();
@@ -142,8 +146,7 @@ impl Runtime<'_> {
         }
     }
 
-    fn record_state(&mut self, now: Instant) {
-        let state = self.ssr.state() as u32;
-        self.record(now, TraceKind::Restart, RequestRef::NONE, state);
+    fn record_state(&mut self, now: Instant, state: State) {
+        self.record(now, TraceKind::Restart, RequestRef::NONE.with_generation(0), state as u32);
     }
 }

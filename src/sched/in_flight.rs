@@ -29,8 +29,8 @@ impl InFlight {
 
     /// Whether another request of `priority` may start now.
     ///
-    /// Not while anything more important is running: the device would only hold it, and by then something more
-    /// important may have come.
+    /// Not while anything more important is running: the device would only hold it, and by then
+    /// something more important may have come.
     pub fn has_room(&self, priority: Priority) -> bool {
         let more_important_idle =
             self.levels.iter().take(priority.level()).flatten().all(Option::is_none);
@@ -85,5 +85,58 @@ impl InFlight {
 
     fn level(&self, priority: Priority) -> impl Iterator<Item = &Option<Running>> {
         self.levels.iter().skip(priority.level()).take(1).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handle::Epoch;
+    use crate::limits::IN_FLIGHT_MAX;
+    use std::vec::Vec;
+
+    fn running(slot: u16) -> Running {
+        let graph = GraphId::from_parts(slot, 1, Epoch::FIRST);
+        Running { request: RequestRef { context: 0, slot }, graph }
+    }
+
+    // REQ: ASYNC-033
+    #[test]
+    fn a_level_holds_a_pair_and_the_more_important_close_it() {
+        let mut table = InFlight::new(true);
+        for priority in Priority::ALL {
+            assert!(table.has_room(priority));
+        }
+        for (slot, priority) in (0..).zip([Priority::Normal, Priority::Normal]) {
+            assert!(table.insert(priority, running(slot)));
+        }
+        assert!(!table.insert(Priority::Normal, running(9)), "there is no third place");
+        let room = Priority::ALL.map(|priority| table.has_room(priority));
+        assert_eq!(room, [true, true, false, false]);
+        assert!(table.runs(running(1).graph) && !table.runs(running(9).graph));
+        assert!(table.remove(running(0).request));
+        assert!(!table.remove(running(0).request));
+        let room = Priority::ALL.map(|priority| table.has_room(priority));
+        assert_eq!(room, [true, true, true, false]);
+    }
+
+    // REQ: ASYNC-035
+    #[test]
+    fn a_level_holds_one_where_graphs_do_not_run_in_parallel() {
+        let mut table = InFlight::new(false);
+        table.insert(Priority::High, running(0));
+        assert!(Priority::ALL.iter().all(|priority| !table.has_room(*priority)));
+    }
+
+    #[test]
+    fn everything_comes_out_again_the_most_important_first() {
+        let mut table = InFlight::new(true);
+        for (slot, priority) in (0..).zip(Priority::ALL.into_iter().rev().flat_map(|p| [p, p])) {
+            assert!(table.insert(priority, running(slot)));
+        }
+        assert_eq!(table.iter().count(), IN_FLIGHT_MAX);
+        let slots: Vec<_> = core::iter::from_fn(|| table.pop()).map(|r| r.request.slot).collect();
+        assert_eq!(slots, [6, 7, 4, 5, 2, 3, 0, 1]);
+        assert!(table.is_empty());
     }
 }

@@ -18,7 +18,8 @@ pub enum Priority {
     Low = 3,
 }
 
-/// The table of the documents: QNN number, matrix and vector thread priority (PRIO-001 to PRIO-006).
+/// The table of the documents: QNN number, matrix and vector thread priority (PRIO-001 to
+/// PRIO-006).
 const TABLE: [(Priority, u32, ThreadPriority); PRIORITY_LEVELS] = [
     (Priority::High, 200, ThreadPriority { hmx: 0xBB, hvx: 0xBC }),
     (Priority::NormalHigh, 150, ThreadPriority { hmx: 0xBD, hvx: 0xBE }),

@@ -1,4 +1,5 @@
-//! The restart in progress: state, epoch, attempts and timers. Pure bookkeeping; the runtime acts on it.
+//! The restart in progress: state, epoch, attempts and timers. Pure bookkeeping; the runtime acts
+//! on it.
 
 use heapless::Deque;
 
@@ -24,7 +25,8 @@ pub struct Machine {
     state: State,
     epoch: Epoch,
     attempts: u32,
-    /// When the next attempt begins (`AfterShutdown`) or the present one counts as failed (`BeforePowerUp`).
+    /// When the next attempt begins (`AfterShutdown`) or the present one counts as failed
+    /// (`BeforePowerUp`).
     timer: Option<Instant>,
     restarts: u32,
     transitions: Deque<Transition, TRANSITIONS_KEPT>,
@@ -70,13 +72,14 @@ impl Machine {
         self.timer
     }
 
-    /// Phases that no subscriber will hear of, because too many came between two `poll_notice` calls.
+    /// Phases that no subscriber will hear of, because too many came between two `poll_notice`
+    /// calls.
     pub fn transitions_lost(&self) -> u32 {
         self.transitions_lost
     }
 
-    /// Closes the epoch after a crash. `false` if there was nothing to close: a restart is already under way, or the
-    /// DSP is lost.
+    /// Closes the epoch after a crash. `false` if there was nothing to close: a restart is already
+    /// under way, or the DSP is lost.
     pub fn close_epoch(&mut self, now: Instant) -> bool {
         if next(self.state, Input::CrashSeen).is_none() {
             return false;
@@ -169,5 +172,96 @@ impl Machine {
 impl Default for Machine {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn at(us: u64) -> Instant {
+        Instant::from_us(us)
+    }
+
+    fn phases(machine: &mut Machine) -> Vec<State> {
+        core::iter::from_fn(|| machine.poll_transition()).map(|transition| transition.to).collect()
+    }
+
+    #[test]
+    fn a_crash_is_closed_once() {
+        let mut machine = Machine::new();
+        assert!(machine.close_epoch(at(5)));
+        assert!(!machine.close_epoch(at(6)));
+        assert_eq!((machine.epoch(), machine.restarts()), (Epoch::FIRST.next(), 1));
+        assert_eq!(machine.timer(), Some(at(5)));
+        assert_eq!(machine.begin_attempt(at(4)), None, "not before the crash");
+        assert_eq!(machine.begin_attempt(at(5)), Some(1));
+        assert_eq!(machine.begin_attempt(at(5)), None, "one at a time");
+        assert!(!machine.close_epoch(at(6)), "a crash while connecting is the attempt's failure");
+        assert_eq!((machine.attempts(), machine.restarts()), (1, 1));
+    }
+
+    // REQ: SSR-028
+    #[test]
+    fn a_crash_while_rebuilding_begins_again() {
+        let mut machine = Machine::new();
+        machine.close_epoch(at(0));
+        machine.begin_attempt(at(0));
+        assert!(machine.connected(at(1)));
+        assert_eq!(machine.state(), State::AfterPowerUp);
+        assert!(machine.close_epoch(at(2)));
+        assert_eq!((machine.epoch().number(), machine.restarts(), machine.attempts()), (3, 2, 0));
+        assert!(!machine.rebuilt(at(2)), "what was rebuilt is gone again");
+        assert_eq!(machine.begin_attempt(at(2)), Some(1));
+        assert!(machine.connected(at(3)) && machine.rebuilt(at(3)));
+        assert_eq!(machine.state(), State::Online);
+        assert_eq!(phases(&mut machine).len(), 9);
+    }
+
+    // REQ: SSR-006
+    #[test]
+    fn back_offs_double_until_the_attempts_are_spent() {
+        let mut machine = Machine::new();
+        let mut now = at(1_000);
+        machine.close_epoch(now);
+        for attempt in 1..=CONNECT_ATTEMPTS_MAX {
+            assert_eq!(machine.begin_attempt(now), Some(attempt));
+            let limit = now.after_us(CONNECT_TIMEOUT_US);
+            assert_eq!(machine.timer(), Some(limit));
+            assert!(!machine.attempt_timed_out(at(limit.as_us() - 1)));
+            assert!(machine.attempt_timed_out(limit));
+            let last = attempt == CONNECT_ATTEMPTS_MAX;
+            let expected = if last { Failed::Lost } else { Failed::Retry };
+            assert_eq!(machine.attempt_failed(now), expected);
+            if !last {
+                let next = now.after_us(CONNECT_BACKOFF_US << (attempt - 1));
+                assert_eq!(machine.timer(), Some(next));
+                assert_eq!(machine.begin_attempt(at(next.as_us() - 1)), None);
+                now = next;
+            }
+        }
+        assert_eq!((machine.state(), machine.timer()), (State::Lost, None));
+        assert!(!machine.close_epoch(now) && !machine.connected(now) && !machine.rebuilt(now));
+        assert_eq!(machine.begin_attempt(Instant::FAR), None);
+    }
+
+    #[test]
+    fn transitions_that_nobody_hears_give_way_and_are_counted() {
+        let mut machine = Machine::new();
+        let restarts = TRANSITIONS_KEPT as u64;
+        for us in 0..restarts {
+            machine.close_epoch(at(us));
+            machine.begin_attempt(at(us));
+            machine.connected(at(us));
+            machine.rebuilt(at(us));
+        }
+        let written = restarts as u32 * 5;
+        assert_eq!(machine.transitions_lost(), written - TRANSITIONS_KEPT as u32);
+        assert!(machine.has_transition());
+        let heard = phases(&mut machine);
+        assert_eq!(heard.len(), TRANSITIONS_KEPT);
+        assert_eq!(heard.last(), Some(&State::Online));
+        assert!(!machine.has_transition());
     }
 }

@@ -132,7 +132,8 @@ impl Vhtp<'_> {
         }
     }
 
-    /// Starts the next op of the most important execution. It is computed now; when it takes effect is the pacing's.
+    /// Starts the next op of the most important execution. It is computed now; when it takes effect
+    /// is the pacing's.
     fn start_op(&mut self, now: Instant) -> Step {
         let Some(slot) = self.most_important() else { return Step::Waiting(None) };
         let turn = self.next_turn();

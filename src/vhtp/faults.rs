@@ -4,14 +4,16 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fault {
-    /// The next execution that reaches operation `op` crashes the DSP in the middle of it. Replaces an earlier one.
+    /// The next execution that reaches operation `op` crashes the DSP in the middle of it. Replaces
+    /// an earlier one.
     CrashAtOp {
         /// Index in execution order.
         op: u32,
     },
     /// The DSP crashes at the next step. Without effect while it is not connected.
     CrashNow,
-    /// The present execution, or else the next one, stops for ever; from then on nothing is answered until `Connect`.
+    /// The present execution, or else the next one, stops for ever; from then on nothing is
+    /// answered until `Connect`.
     Hang,
     /// The next `times` connection attempts fail; `u32::MAX`: all of them.
     ReconnectFails {

@@ -23,14 +23,15 @@ pub enum JournalKind {
     BufferMap = 5,
     /// Command `BufferUnmap`.
     BufferUnmap = 6,
-    /// Command `Execute`; arg: graph index in the low 16 bits, the request's context above, then the HMX priority.
+    /// Command `Execute`; arg: graph index in the low 16 bits, the request's context above, then
+    /// the HMX priority.
     Execute = 7,
     /// Command `Abort`; arg: the request's context in bits 16 to 31.
     Abort = 8,
     /// Command `Probe`.
     Probe = 9,
-    /// A fault was injected; arg: 0 crash at op (operation in the upper half), 1 crash now, 2 hang, 3 reconnect fails
-    /// (times in the upper half).
+    /// A fault was injected; arg: 0 crash at op (operation in the upper half), 1 crash now, 2 hang,
+    /// 3 reconnect fails (times in the upper half).
     Fault = 20,
     /// Execution was held.
     Hold = 21,
@@ -52,8 +53,8 @@ pub enum JournalKind {
     BufferMapped = 46,
     /// Event `BufferUnmapped`.
     BufferUnmapped = 47,
-    /// Event `Executed`; arg: 0 ok, 1 aborted, 2 no such graph, 3 bad memory, 4 internal; the request's context in
-    /// bits 16 to 31.
+    /// Event `Executed`; arg: 0 ok, 1 aborted, 2 no such graph, 3 bad memory, 4 internal; the
+    /// request's context in bits 16 to 31.
     Executed = 48,
     /// Event `Alive`; arg: steps.
     Alive = 49,
@@ -71,7 +72,8 @@ pub struct JournalEntry {
     pub epoch: Epoch,
     /// What.
     pub what: JournalKind,
-    /// Slot of the object it is about; of a request its slot in its context's queue. 0 if there is none.
+    /// Slot of the object it is about; of a request its slot in its context's queue. 0 if there is
+    /// none.
     pub index: u16,
     /// Generation of the object. 0 if there is none.
     pub generation: u32,

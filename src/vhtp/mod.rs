@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! submit ─► control queue ─► objects: contexts, buffers, prepared graphs (ops + plan + kernels)
-//!        └► executions ────► exec: one op at a time, the most important first, yields at op borders
+//!        └► executions ────► exec: one op at a time, the most important first, yields at op
+//! borders
 //! ```
 //!
-//! It has its own memory (the [`Region`] it is given is the DSP's), models time in cycles, goes wrong on demand
-//! ([`Vhtp::inject`]) and keeps a journal of everything it was told and answered. It is a function of its commands,
-//! the `now` values and its configuration: the same run gives the same events and the same bytes on every machine.
+//! It has its own memory (the [`Region`] it is given is the DSP's), models time in cycles, goes
+//! wrong on demand ([`Vhtp::inject`]) and keeps a journal of everything it was told and answered.
+//! It is a function of its commands, the `now` values and its configuration: the same run gives the
+//! same events and the same bytes on every machine.
 //!
-//! Everything that an execution needs is computed and allocated when its graph is prepared; an execution allocates
-//! nothing and ends well unless it is aborted, the DSP crashes, or the client's memory cannot be accessed.
+//! Everything that an execution needs is computed and allocated when its graph is prepared; an
+//! execution allocates nothing and ends well unless it is aborted, the DSP crashes, or the client's
+//! memory cannot be accessed.
 
 mod control;
 mod exec;
@@ -43,7 +46,8 @@ use journal::Journal;
 use objects::{Control, Fifo, Table};
 use prepared::Graph;
 
-/// How many objects the device holds. Handles index its tables, so these are the runtime's own capacities.
+/// How many objects the device holds. Handles index its tables, so these are the runtime's own
+/// capacities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct VhtpCapacities {
@@ -64,6 +68,18 @@ impl Default for VhtpCapacities {
 }
 
 impl VhtpCapacities {
+    /// Bytes of region memory that the device's own tables take, without the allocator's overhead
+    /// and without anything that is loaded later.
+    pub fn table_bytes(&self) -> usize {
+        let slots = |count: u16, size: usize| usize::from(count).saturating_mul(size);
+        slots(self.journal, size_of::<JournalEntry>())
+            .saturating_add(self.control_max().saturating_mul(size_of::<Option<Control<'_>>>()))
+            .saturating_add(Table::<kind::Context, ()>::bytes(self.contexts))
+            .saturating_add(Table::<kind::Graph, Graph<'_>>::bytes(self.graphs))
+            .saturating_add(Table::<kind::Buffer, ClientMemory>::bytes(self.buffers))
+            .saturating_add(EXECUTIONS_MAX.saturating_mul(size_of::<Option<Execution>>()))
+    }
+
     /// Unanswered control commands: at most one for each object, and an unmapping behind a mapping.
     fn control_max(&self) -> usize {
         let objects = [self.contexts, self.graphs, self.buffers, self.buffers];
@@ -158,7 +174,8 @@ impl<'m> Vhtp<'m> {
         self.faults.arm(fault);
     }
 
-    /// From now on no op starts and none under way takes effect; control commands and aborts still work.
+    /// From now on no op starts and none under way takes effect; control commands and aborts still
+    /// work.
     pub fn hold(&mut self) {
         self.note(JournalKind::Hold, 0);
         self.held = true;
@@ -190,7 +207,8 @@ impl<'m> Vhtp<'m> {
         self.journal.iter()
     }
 
-    /// Entries ever written to the journal; more than it keeps means that the oldest were overwritten.
+    /// Entries ever written to the journal; more than it keeps means that the oldest were
+    /// overwritten.
     pub fn journal_total(&self) -> u64 {
         self.journal.total()
     }
@@ -215,12 +233,14 @@ impl<'m> Vhtp<'m> {
         self.executions.iter().flatten().count()
     }
 
-    /// Commands that found no room, which a runtime that keeps the contract of [`Command`] never causes.
+    /// Commands that found no room, which a runtime that keeps the contract of [`Command`] never
+    /// causes.
     pub fn refused_commands(&self) -> u64 {
         self.refused
     }
 
-    /// The memory plan of a prepared graph: where its tensors lie, and when. Nothing for an unknown graph.
+    /// The memory plan of a prepared graph: where its tensors lie, and when. Nothing for an unknown
+    /// graph.
     pub fn graph_plan(&self, graph: GraphId) -> impl Iterator<Item = Placement> + '_ {
         self.graphs.get(graph).into_iter().flat_map(Graph::places)
     }

@@ -39,7 +39,8 @@ pub enum Pacing {
     Modelled,
 }
 
-/// What a virtual device is. A plain value; unknown combinations are allowed, they only feed the model.
+/// What a virtual device is. A plain value; unknown combinations are allowed, they only feed the
+/// model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct VhtpConfig {
@@ -53,7 +54,8 @@ pub struct VhtpConfig {
     pub vtcm_mib: u32,
     /// HVX vector units, at least 1.
     pub hvx_units: u32,
-    /// 0: every execution takes exactly the modelled cycles. Otherwise ops take up to 1/16 longer, pseudo-randomly.
+    /// 0: every execution takes exactly the modelled cycles. Otherwise ops take up to 1/16 longer,
+    /// pseudo-randomly.
     pub seed: u64,
     /// Whether cycles take time.
     pub pacing: Pacing,

@@ -1,4 +1,5 @@
-//! What is loaded on the DSP: tables indexed by the slot of a handle, and the queue of control commands.
+//! What is loaded on the DSP: tables indexed by the slot of a handle, and the queue of control
+//! commands.
 
 use crate::handle::{BufferId, ContextId, GraphId, Handle};
 use crate::memory::ClientMemory;
@@ -12,6 +13,11 @@ pub(super) struct Table<'m, K, T> {
 impl<'m, K, T> Table<'m, K, T> {
     pub(super) fn new(region: &mut Region<'m>, capacity: u16) -> Result<Self, OutOfMemory> {
         Ok(Self { slots: region.alloc_with(usize::from(capacity), |_| None)? })
+    }
+
+    /// Bytes of a table of `capacity`.
+    pub(super) fn bytes(capacity: u16) -> usize {
+        size_of::<Option<(Handle<K>, T)>>().saturating_mul(usize::from(capacity))
     }
 
     /// Whether the slot of `handle` exists and is free.

@@ -1,8 +1,8 @@
 //! The memory plan of a graph: every tensor that is not constant gets a place in one scratch area.
 //!
-//! A tensor lives from the op that writes it to the last op that reads it; graph inputs live from the start, graph
-//! outputs to the end. Tensors are placed in order of birth at the lowest place that no tensor alive at the same time
-//! takes (first fit).
+//! A tensor lives from the op that writes it to the last op that reads it; graph inputs live from
+//! the start, graph outputs to the end. Tensors are placed in order of birth at the lowest place
+//! that no tensor alive at the same time takes (first fit).
 
 use crate::graph::{GraphTable, TensorKind};
 
@@ -34,8 +34,9 @@ impl Placement {
     }
 }
 
-/// Fills `places`, which has one entry per tensor, and gives the bytes of the scratch area. `None` if they overflow.
-/// Takes time cubic in the number of tensors alive at once, at worst; part of preparing a graph.
+/// Fills `places`, which has one entry per tensor, and gives the bytes of the scratch area. `None`
+/// if they overflow. Takes time cubic in the number of tensors alive at once, at worst; part of
+/// preparing a graph.
 pub(super) fn plan(table: &GraphTable<'_>, places: &mut [Placement]) -> Option<usize> {
     lifetimes(table, places)?;
     let mut scratch_bytes = 0usize;

@@ -58,7 +58,8 @@ pub(super) struct Graph<'m> {
 }
 
 impl<'m> Graph<'m> {
-    /// Compiles every op and plans memory. After an error nothing is kept, and the table's owner was dropped.
+    /// Compiles every op and plans memory. After an error nothing is kept, and the table's owner
+    /// was dropped.
     pub(super) fn prepare(
         region: &mut Region<'m>,
         config: &VhtpConfig,
@@ -195,7 +196,8 @@ impl<'m> Graph<'m> {
         self.places.iter().copied().filter(|place| place.bytes > 0)
     }
 
-    /// Keeps the client memory of an execution; `false` if there is not one block for each input and output.
+    /// Keeps the client memory of an execution; `false` if there is not one block for each input
+    /// and output.
     pub(super) fn lend(&mut self, io: &[ClientMemory]) -> bool {
         self.io.iter_mut().zip(io).for_each(|(to, from)| *to = *from);
         self.io.len() == io.len()

@@ -54,7 +54,8 @@ pub(super) fn duration_us(cycles: u64, frequency_mhz: u32) -> u64 {
     per(cycles, u64::from(frequency_mhz.max(1)))
 }
 
-/// Cycles of an op in one execution: with a seed other than 0 up to 1/16 more, by a hash of seed, execution and op.
+/// Cycles of an op in one execution: with a seed other than 0 up to 1/16 more, by a hash of seed,
+/// execution and op.
 pub(super) fn varied(cycles: u64, seed: u64, execution: u64, op: u64) -> u64 {
     if seed == 0 {
         return cycles;

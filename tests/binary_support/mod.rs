@@ -82,7 +82,8 @@ pub(crate) fn three_graphs() -> Vec<(Vec<u8>, u32)> {
     ]
 }
 
-/// Makes the checksums right again after a change, as far as the sections still lie in the block, and the length too.
+/// Makes the checksums right again after a change, as far as the sections still lie in the block,
+/// and the length too.
 pub(crate) fn reseal(bytes: &mut [u8]) {
     let Ok((mut header, _)) = Header::read_from_prefix(bytes) else { return };
     if header.magic != BINARY_MAGIC {

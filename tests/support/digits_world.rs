@@ -107,7 +107,8 @@ impl Digits {
             let mut io = vec![];
             for memory in memories {
                 let (address, len) = (memory.as_mut_ptr().expose_provenance(), memory.len());
-                // SAFETY: the boxes live until the next batch, which waits for the machine to be idle.
+                // SAFETY: the boxes live until the next batch, which waits for the machine to be
+                // idle.
                 io.push(unsafe { ClientMemory::new(address, len) });
             }
             let mut bindings = vec![];

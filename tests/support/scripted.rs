@@ -1,6 +1,8 @@
-//! A device whose answers the test gives by hand: at once, later, in another order, wrong, late, twice or never.
+//! A device whose answers the test gives by hand: at once, later, in another order, wrong, late,
+//! twice or never.
 //!
-//! It also checks the runtime's side of the [`Device`] contract with each command, so every test that drives it does.
+//! It also checks the runtime's side of the [`Device`] contract with each command, so every test
+//! that drives it does.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,5 @@
-//! What the tests of the virtual HTP share: small graphs, a driver, and numbers of an independent reference.
+//! What the tests of the virtual HTP share: small graphs, a driver, and numbers of an independent
+//! reference.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
@@ -323,7 +324,8 @@ pub fn to_floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(4).map(|chunk| f32::from_le_bytes(chunk.try_into().unwrap())).collect()
 }
 
-/// Numbers of the reference: exact integers and doubles, written from the definition of the arithmetic.
+/// Numbers of the reference: exact integers and doubles, written from the definition of the
+/// arithmetic.
 pub mod reference {
     use htp_runtime::graph::DataType;
 
@@ -333,7 +335,7 @@ pub mod reference {
             DataType::Sfixed8 => (-128, 127),
             DataType::Ufixed16 => (0, 65_535),
             DataType::Sfixed16 => (-32_768, 32_767),
-            _ => unimplemented!(),
+            other => panic!("{other:?} is not quantized"),
         }
     }
 

@@ -88,7 +88,8 @@ impl Step {
     }
 }
 
-/// Seed of the property tests: a check that passed passes again. `cargo test` alone explores others.
+/// Seed of the property tests: a check that passed passes again. `cargo test` alone explores
+/// others.
 const PROPERTY_SEED: &str = "20261120";
 
 /// Feature sets the core is built with, besides those of the tests.

@@ -8,8 +8,8 @@ fn tensor(spec: TensorSpec<'_>) -> Result<u32, BuildError> {
     empty(&mut region).add_tensor(&mut region, &spec)
 }
 
-/// What a graph of these tensors says to an operation: 0 written by the client, 1 constant, 2 and 3 intermediate,
-/// 4 read by the client, 5 absent; an earlier operation wrote 2.
+/// What a graph of these tensors says to an operation: 0 written by the client, 1 constant, 2 and 3
+/// intermediate, 4 read by the client, 5 absent; an earlier operation wrote 2.
 fn op(inputs: &[u32], outputs: &[u32], params: &[ParamSpec<'_>]) -> Result<(), BuildError> {
     let mut region = region();
     let mut graph = empty(&mut region);

@@ -43,8 +43,8 @@ fn empty(region: &mut Region<'static>) -> GraphBuilder<'static> {
     GraphBuilder::new(region, "everything").unwrap()
 }
 
-/// A graph that uses every kind of record: tensors of all roles, both quantizations, both kinds of parameters, an
-/// operation with an absent operand and one with two outputs.
+/// A graph that uses every kind of record: tensors of all roles, both quantizations, both kinds of
+/// parameters, an operation with an absent operand and one with two outputs.
 fn everything(region: &mut Region<'static>) -> GraphBuilder<'static> {
     let mut graph = empty(region);
     let stride: Vec<u8> = [2u32, 3].iter().flat_map(|word| word.to_le_bytes()).collect();

@@ -1,4 +1,5 @@
-//! What a table says after it was written, and a table that was never written but baked into the program.
+//! What a table says after it was written, and a table that was never written but baked into the
+//! program.
 
 use zerocopy::little_endian::{F32, I32, U32, U64};
 use zerocopy::{Immutable, IntoBytes};
@@ -199,7 +200,8 @@ fn a_static_is_used_in_place() {
     assert!(walk(&table) > 0);
 }
 
-// The layout written down here by hand pins the format: a builder that writes something else needs a new VERSION.
+// The layout written down here by hand pins the format: a builder that writes something else needs
+// a new VERSION.
 #[test]
 fn the_builder_writes_what_was_baked() {
     let mut region = region();

@@ -1,4 +1,5 @@
-//! Linux and Android: priority-inheriting mutexes, condition variables on the monotonic clock, threads made at init.
+//! Linux and Android: priority-inheriting mutexes, condition variables on the monotonic clock,
+//! threads made at init.
 
 mod sys;
 
@@ -11,7 +12,8 @@ pub fn now() -> Instant {
     Instant::from_us(sys::monotonic_us())
 }
 
-/// Starts a thread that runs `M::main(argument)` for the life of the process. `name` has at most 15 bytes.
+/// Starts a thread that runs `M::main(argument)` for the life of the process. `name` has at most 15
+/// bytes.
 pub fn spawn<T: Sync, M: ThreadMain<T>>(
     argument: &'static T,
     name: &core::ffi::CStr,

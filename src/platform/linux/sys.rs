@@ -28,7 +28,8 @@ pub struct Mutex<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the mutex lets one thread at a time reach the value, so sharing it needs no more than sending the value.
+// SAFETY: the mutex lets one thread at a time reach the value, so sharing it needs no more than
+// sending the value.
 unsafe impl<T: Send> Sync for Mutex<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for Mutex<T> {}
@@ -43,8 +44,8 @@ impl<T> Mutex<T> {
     /// Turns priority inheritance on. Before the first lock.
     pub fn init(&'static self) {
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
-        // SAFETY: nobody has locked the mutex yet, so it may be initialised again; the attributes are initialised
-        // before their use and destroyed after it.
+        // SAFETY: nobody has locked the mutex yet, so it may be initialised again; the attributes
+        // are initialised before their use and destroyed after it.
         unsafe {
             if libc::pthread_mutexattr_init(attributes.as_mut_ptr()) == 0 {
                 let inherit = libc::PTHREAD_PRIO_INHERIT;
@@ -116,7 +117,8 @@ impl Condvar {
     /// Chooses the monotonic clock. Before the first wait.
     pub fn init(&'static self) {
         let mut attributes = MaybeUninit::<libc::pthread_condattr_t>::uninit();
-        // SAFETY: nobody waits yet, so it may be initialised again; the attributes as in `Mutex::init`.
+        // SAFETY: nobody waits yet, so it may be initialised again; the attributes as in
+        // `Mutex::init`.
         unsafe {
             if libc::pthread_condattr_init(attributes.as_mut_ptr()) == 0 {
                 libc::pthread_condattr_setclock(attributes.as_mut_ptr(), libc::CLOCK_MONOTONIC);
@@ -126,7 +128,8 @@ impl Condvar {
         }
     }
 
-    /// Gives the lock up until someone notifies, or `deadline` passes, or for no reason; then takes it back.
+    /// Gives the lock up until someone notifies, or `deadline` passes, or for no reason; then takes
+    /// it back.
     pub fn wait_until<'a, T>(&self, guard: Guard<'a, T>, deadline: Instant) -> Guard<'a, T> {
         let mutex = guard.mutex.raw.get();
         let at_us = deadline.as_us();
@@ -136,7 +139,8 @@ impl Condvar {
             tv_sec: seconds.min(libc::time_t::from(i32::MAX)),
             tv_nsec: libc::c_long::try_from(nanos).unwrap_or(0),
         };
-        // SAFETY: this thread holds the mutex, and holds it again when the call returns, whatever its result.
+        // SAFETY: this thread holds the mutex, and holds it again when the call returns, whatever
+        // its result.
         unsafe { libc::pthread_cond_timedwait(self.raw.get(), mutex, &time) };
         guard
     }
@@ -191,13 +195,15 @@ pub(super) fn spawn<T: Sync, M: ThreadMain<T>>(
     extern "C" fn trampoline<T: Sync + 'static, M: ThreadMain<T>>(
         argument: *mut c_void,
     ) -> *mut c_void {
-        // SAFETY: `spawn` passed a `&'static T`, which is shared with this thread because T is Sync.
+        // SAFETY: `spawn` passed a `&'static T`, which is shared with this thread because T is
+        // Sync.
         M::main(unsafe { &*argument.cast::<T>() });
         ptr::null_mut()
     }
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: the attributes are initialised before their use and destroyed after it; the argument lives for ever.
+    // SAFETY: the attributes are initialised before their use and destroyed after it; the argument
+    // lives for ever.
     unsafe {
         if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
             return Err(SpawnError);
@@ -223,14 +229,15 @@ pub(super) fn current_thread() -> ThreadId {
     ThreadId(unsafe { libc::pthread_self() })
 }
 
-/// Zeroed memory from the system, page aligned, for the life of the process. Pages are committed when first written.
-/// `None` if the system has none.
+/// Zeroed memory from the system, page aligned, for the life of the process. Pages are committed
+/// when first written. `None` if the system has none.
 pub fn map_memory(bytes: usize) -> Option<&'static mut [MaybeUninit<u8>]> {
     let (protection, flags) = (
         libc::PROT_READ | libc::PROT_WRITE,
         libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
     );
-    // SAFETY: an anonymous mapping at an address of the system's choice touches nothing that exists.
+    // SAFETY: an anonymous mapping at an address of the system's choice touches nothing that
+    // exists.
     let address = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
     if address == libc::MAP_FAILED || address.is_null() {
         return None;

@@ -19,22 +19,22 @@ pub(in crate::vhtp) struct Encoding {
     pub(in crate::vhtp) offset: i32,
 }
 
-/// Float to quantized: `floor(x / scale + 0.5) - offset`, computed in double precision. A NaN gives the smallest value.
+/// Float to quantized: `floor(x / scale + 0.5) - offset`, computed in double precision. A NaN
+/// counts as 0.
 pub(in crate::vhtp) fn quantize(op: &Encoding, x: &[u8], out: &mut [u8]) -> Option<()> {
     with_real!(op.real, X => with_fixed!(op.fixed, Y => {
         let x = element::view::<X>(x)?;
         for (to, x) in element::view_mut::<Y>(out)?.iter_mut().zip(x) {
-            let x = x.exact();
-            let steps = libm::floor(f64::from(x) / f64::from(op.scale) + 0.5);
-            let steps = if x.is_nan() { f64::from(i32::MIN) } else { steps };
-            // The conversion saturates; the smallest and largest results are clamped to the type anyway.
+            let steps = libm::floor(f64::from(x.exact()) / f64::from(op.scale) + 0.5);
+            // The conversion saturates, and what it saturates to is clamped to the type anyway.
             *to = Y::clamped((steps as i64).saturating_sub(i64::from(op.offset)));
         }
         Some(())
     }))
 }
 
-/// Quantized to float: `(q + offset) * scale` in single precision; rounded to float16 if that is the output.
+/// Quantized to float: `(q + offset) * scale` in single precision; rounded to float16 if that is
+/// the output.
 pub(in crate::vhtp) fn dequantize(op: &Encoding, x: &[u8], out: &mut [u8]) -> Option<()> {
     with_fixed!(op.fixed, X => {
         let x = element::view::<X>(x)?;
@@ -83,7 +83,8 @@ impl Number {
         }
     }
 
-    /// For integer types narrower than 64 bits: reals saturate, integers wrap, as conversions do in C.
+    /// For integer types narrower than 64 bits: reals saturate, integers wrap, as conversions do in
+    /// C.
     fn narrow(self, min: i64, max: i64) -> i64 {
         match self {
             Number::Integer(value) => value,

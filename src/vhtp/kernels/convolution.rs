@@ -31,7 +31,8 @@ impl Axis {
         padded.checked_sub(self.pad_before).filter(|&element| element < self.input)
     }
 
-    /// Whether `tap` of window `output` lies in the input or its padding (a rounded-up last window may not).
+    /// Whether `tap` of window `output` lies in the input or its padding (a rounded-up last window
+    /// may not).
     #[inline(always)]
     pub(in crate::vhtp) fn counts(&self, output: usize, tap: usize) -> bool {
         let padded = output.wrapping_mul(self.stride).wrapping_add(tap.wrapping_mul(self.dilation));
@@ -128,10 +129,10 @@ impl<S: Scheme> Place<'_, S> {
         loop {
             let done = match pixel.len() {
                 0 => return Some(()),
-                1..8 => self.block::<1>(first_input, output, channels, pixel)?,
-                8..16 => self.block::<8>(first_input, output, channels, pixel)?,
-                16..32 => self.block::<16>(first_input, output, channels, pixel)?,
-                _ => self.block::<32>(first_input, output, channels, pixel)?,
+                32.. if S::LONG_BLOCKS => self.block::<32>(first_input, output, channels, pixel)?,
+                16.. if S::LONG_BLOCKS => self.block::<16>(first_input, output, channels, pixel)?,
+                8.. => self.block::<8>(first_input, output, channels, pixel)?,
+                _ => self.block::<1>(first_input, output, channels, pixel)?,
             };
             output = output.wrapping_add(done);
             channels = channels.get(done..)?;
@@ -186,7 +187,9 @@ impl<S: Scheme> Place<'_, S> {
         loop {
             let done = match pixel.len() {
                 0 => return Some(()),
-                16.. if single => self.lanes::<16>(output, output, channels, pixel)?,
+                16.. if single && S::LONG_BLOCKS => {
+                    self.lanes::<16>(output, output, channels, pixel)?
+                }
                 4.. if single => self.lanes::<4>(output, output, channels, pixel)?,
                 _ => {
                     let input = output.checked_div(self.op.group_outputs)?;

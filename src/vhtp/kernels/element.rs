@@ -72,7 +72,8 @@ pub(in crate::vhtp) trait Real: Element {
 pub(in crate::vhtp) fn round_to_half(value: f32) -> f32 {
     let bits = value.to_bits();
     match bits >> 23 & 0xFF {
-        // 2^-14 to 2^15, where a float16 is a float32 without its 13 lowest bits: much faster than in general.
+        // 2^-14 to 2^15, where a float16 is a float32 without its 13 lowest bits: much faster than
+        // in general.
         113..142 => {
             let even = bits >> 13 & 1;
             f32::from_bits(bits.wrapping_add(0xFFF).wrapping_add(even) & !0x1FFF)

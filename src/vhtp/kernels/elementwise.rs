@@ -5,7 +5,8 @@ use super::fixed::Multiplier;
 use super::{element, rows_mut};
 use crate::graph::RANK_MAX;
 
-/// Walks an index space in row-major order and gives, for each of `N` operands, the offset of the place.
+/// Walks an index space in row-major order and gives, for each of `N` operands, the offset of the
+/// place.
 pub(in crate::vhtp) struct Odometer<const N: usize> {
     shape: [usize; RANK_MAX],
     strides: [[usize; RANK_MAX]; N],
@@ -50,7 +51,8 @@ impl<const N: usize> Iterator for Odometer<N> {
     }
 }
 
-/// Shapes of a broadcast operation: the output's dimensions, aligned right, and the operands' strides in elements.
+/// Shapes of a broadcast operation: the output's dimensions, aligned right, and the operands'
+/// strides in elements.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::vhtp) struct Broadcast {
     /// Output dimensions, the innermost last.
@@ -107,7 +109,8 @@ pub(in crate::vhtp) enum Arithmetic {
         element: FixedType,
         /// Offsets of the operands.
         offsets: [i32; 2],
-        /// Scales of the operands in output steps, times 2^40; the second is negative in a difference.
+        /// Scales of the operands in output steps, times 2^40; the second is negative in a
+        /// difference.
         scales: [i64; 2],
         /// Whether 64 bits hold the sum.
         narrow: bool,

@@ -1,4 +1,5 @@
-//! Fixed-point requantization: multiply by a 31-bit mantissa, shift, round half up. Exact on every machine.
+//! Fixed-point requantization: multiply by a 31-bit mantissa, shift, round half up. Exact on every
+//! machine.
 
 /// A positive real factor as `mult / 2^shift`, with `2^30 <= mult < 2^31` and `1 <= shift <= 62`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +12,8 @@ impl Multiplier {
     /// Factor 1, which changes nothing.
     pub(in crate::vhtp) const ONE: Multiplier = Multiplier { mult: 1 << 30, shift: 30 };
 
-    /// The multiplier nearest to `factor`; `None` if it is not finite, not positive or out of range.
+    /// The multiplier nearest to `factor`; `None` if it is not finite, not positive or out of
+    /// range.
     pub(in crate::vhtp) fn new(factor: f64) -> Option<Self> {
         if !(factor > 0.0 && factor.is_finite()) {
             return None;

@@ -22,7 +22,8 @@ pub(in crate::vhtp) struct Matmul {
     pub(in crate::vhtp) transpose_1: bool,
     /// Batch dimensions of the output, aligned right, ones before.
     pub(in crate::vhtp) batch: [usize; RANK_MAX],
-    /// Distance between matrices of the first operand along each batch dimension, in matrices; 0 where broadcast.
+    /// Distance between matrices of the first operand along each batch dimension, in matrices; 0
+    /// where broadcast.
     pub(in crate::vhtp) batch_0: [usize; RANK_MAX],
     /// The same of the second operand.
     pub(in crate::vhtp) batch_1: [usize; RANK_MAX],
@@ -112,10 +113,14 @@ fn blocks<S: Scheme>(
     loop {
         let done = match out.len() {
             0 => return Some(()),
-            1..8 => block::<S, 1>(scheme, op, channels, (a, step), (b, column), out)?,
-            8..16 => block::<S, 8>(scheme, op, channels, (a, step), (b, column), out)?,
-            16..32 => block::<S, 16>(scheme, op, channels, (a, step), (b, column), out)?,
-            _ => block::<S, 32>(scheme, op, channels, (a, step), (b, column), out)?,
+            32.. if S::LONG_BLOCKS => {
+                block::<S, 32>(scheme, op, channels, (a, step), (b, column), out)?
+            }
+            16.. if S::LONG_BLOCKS => {
+                block::<S, 16>(scheme, op, channels, (a, step), (b, column), out)?
+            }
+            8.. => block::<S, 8>(scheme, op, channels, (a, step), (b, column), out)?,
+            _ => block::<S, 1>(scheme, op, channels, (a, step), (b, column), out)?,
         };
         column = column.wrapping_add(done);
         channels = channels.get(done..)?;

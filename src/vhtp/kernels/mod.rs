@@ -1,7 +1,8 @@
 //! The loops: each kernel runs one compiled op on bytes, in place of the DSP.
 //!
-//! A kernel never fails on data. It answers `None` only if its operands are not as long as they were compiled for,
-//! which the memory plan excludes. Index arithmetic wraps: every product and sum of extents was checked at prepare.
+//! A kernel never fails on data. It answers `None` only if its operands are not as long as they
+//! were compiled for, which the memory plan excludes. Index arithmetic wraps: every product and sum
+//! of extents was checked at prepare.
 
 pub(super) mod convert;
 pub(super) mod convolution;
@@ -14,7 +15,8 @@ pub(super) mod pool;
 pub(super) mod scheme;
 pub(super) mod softmax;
 
-/// Splits a slice into rows of `len` elements; a remainder is left out. Rows of length 0 are none at all.
+/// Splits a slice into rows of `len` elements; a remainder is left out. Rows of length 0 are none
+/// at all.
 pub(super) struct Rows<'a, T> {
     rest: &'a [T],
     len: usize,

@@ -83,7 +83,8 @@ pub(in crate::vhtp) fn pool(op: &Pool, x: &[u8], out: &mut [u8]) -> Option<()> {
             with_fixed!(element, T => windows::<T>(op, x, out, |window, channel, to| {
                 let mut sum = 0i64;
                 for x in window.elements(channel) {
-                    sum = sum.wrapping_add(i64::from(x.stored()).wrapping_add(i64::from(in_offset)));
+                    let value = i64::from(x.stored()).wrapping_add(i64::from(in_offset));
+                    sum = sum.wrapping_add(value);
                 }
                 let count = window.count(count_padding);
                 if count != last.0 {

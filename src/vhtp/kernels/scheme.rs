@@ -1,4 +1,5 @@
-//! Number schemes of the multiply-accumulate kernels: quantized with narrow or wide sums, and float16.
+//! Number schemes of the multiply-accumulate kernels: quantized with narrow or wide sums, and
+//! float16.
 //!
 //! Convolution, depth-wise convolution and matrix multiplication are written once over [`Scheme`].
 
@@ -19,6 +20,9 @@ pub(in crate::vhtp) trait Scheme: Copy {
     type Sum: Copy;
     /// Sum of no products.
     const ZERO: Self::Sum;
+    /// Whether many sums at once pay off; otherwise only short blocks are compiled, which keeps the
+    /// code small.
+    const LONG_BLOCKS: bool;
 
     /// An activation as an operand.
     fn activation(self, x: Self::X) -> Self::Operand;
@@ -30,12 +34,13 @@ pub(in crate::vhtp) trait Scheme: Copy {
     fn multiply_add(sum: Self::Sum, x: Self::Operand, w: Self::Operand) -> Self::Sum;
     /// `sum + x`, for the share of the weight offsets.
     fn add(sum: Self::Sum, x: Self::Operand) -> Self::Sum;
-    /// The element for `sum` of products, where `activations` is the sum of the activations it is made of.
+    /// The element for `sum` of products, where `activations` is the sum of the activations it is
+    /// made of.
     fn finish(self, sum: Self::Sum, activations: Self::Sum, channel: &Channel) -> Self::X;
 }
 
-/// How sums of quantized products are kept. Sums wrap; prepare has checked that the exact sum fits, and sums
-/// modulo 2^n of a value that fits are exact whatever their order.
+/// How sums of quantized products are kept. Sums wrap; prepare has checked that the exact sum fits,
+/// and sums modulo 2^n of a value that fits are exact whatever their order.
 pub(in crate::vhtp) trait Width: Copy {
     /// Operand.
     type Operand: Copy;
@@ -43,6 +48,8 @@ pub(in crate::vhtp) trait Width: Copy {
     type Sum: Copy;
     /// 0.
     const ZERO: Self::Sum;
+    /// See [`Scheme::LONG_BLOCKS`].
+    const LONG_BLOCKS: bool;
     /// An operand from an integer that prepare has checked to fit.
     fn operand(value: i32) -> Self::Operand;
     /// `sum + x * w`.
@@ -64,6 +71,7 @@ impl Width for Narrow {
     type Operand = i16;
     type Sum = i32;
     const ZERO: i32 = 0;
+    const LONG_BLOCKS: bool = true;
     #[inline(always)]
     fn operand(value: i32) -> i16 {
         value as i16
@@ -86,6 +94,7 @@ impl Width for Wide {
     type Operand = i32;
     type Sum = i64;
     const ZERO: i64 = 0;
+    const LONG_BLOCKS: bool = false;
     #[inline(always)]
     fn operand(value: i32) -> i32 {
         value
@@ -131,6 +140,7 @@ impl<X: Fixed, W: Fixed, A: Width> Scheme for Quantized<X, W, A> {
     type Operand = A::Operand;
     type Sum = A::Sum;
     const ZERO: A::Sum = A::ZERO;
+    const LONG_BLOCKS: bool = A::LONG_BLOCKS;
 
     #[inline(always)]
     fn activation(self, x: X) -> A::Operand {
@@ -161,7 +171,8 @@ impl<X: Fixed, W: Fixed, A: Width> Scheme for Quantized<X, W, A> {
     }
 }
 
-/// Float16 operands and results, float32 sums in ascending order of the taps, starting with the bias.
+/// Float16 operands and results, float32 sums in ascending order of the taps, starting with the
+/// bias.
 #[derive(Clone, Copy)]
 pub(in crate::vhtp) struct Float<R> {
     element: PhantomData<R>,
@@ -180,6 +191,7 @@ impl<R: Real> Scheme for Float<R> {
     type Operand = f32;
     type Sum = f32;
     const ZERO: f32 = 0.0;
+    const LONG_BLOCKS: bool = false;
 
     #[inline(always)]
     fn activation(self, x: R) -> f32 {
@@ -227,7 +239,8 @@ pub(in crate::vhtp) enum Numbers {
     Float(RealType),
 }
 
-/// Runs `$body` with `$scheme` bound to the scheme that `$numbers` describes; `None` for pairs never compiled.
+/// Runs `$body` with `$scheme` bound to the scheme that `$numbers` describes; `None` for pairs
+/// never compiled.
 macro_rules! with_scheme {
     ($numbers:expr, $scheme:ident => $body:expr) => {{
         use $crate::vhtp::kernels::element::{FixedType as T, RealType, F16};

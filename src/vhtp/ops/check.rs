@@ -6,7 +6,8 @@ use crate::vhtp::kernels::element::{FixedType, RealType};
 
 /// Largest offset in either direction; far beyond what any encoding of a 16-bit type needs.
 const OFFSET_MAX: u32 = 1 << 20;
-/// Largest extent, padding, stride or dilation, so that index arithmetic cannot overflow on 32-bit targets.
+/// Largest extent, padding, stride or dilation, so that index arithmetic cannot overflow on 32-bit
+/// targets.
 const EXTENT_MAX: usize = 1 << 24;
 
 /// `Ok` if `fits`, a refusal otherwise.
@@ -123,7 +124,8 @@ pub(super) fn flag(op: &Op<'_>, name: &str) -> Result<bool, Refusal> {
     op.param(name).map_or(Ok(false), |param| param.as_bool().ok_or(Refusal::Invalid))
 }
 
-/// `N` extents from a 32-bit tensor parameter with exactly as many elements, each at most [`EXTENT_MAX`].
+/// `N` extents from a 32-bit tensor parameter with exactly as many elements, each at most
+/// [`EXTENT_MAX`].
 pub(super) fn extents<const N: usize>(
     op: &Op<'_>,
     name: &str,
@@ -176,7 +178,8 @@ pub(super) fn strides(shape: &[usize; RANK_MAX]) -> [usize; RANK_MAX] {
     strides
 }
 
-/// Strides for an operand of `shape` in an index space of `target`: 0 where it is repeated. Refused if it does not fit.
+/// Strides for an operand of `shape` in an index space of `target`: 0 where it is repeated. Refused
+/// if it does not fit.
 pub(super) fn broadcast_strides(
     shape: &[usize; RANK_MAX],
     target: &[usize; RANK_MAX],

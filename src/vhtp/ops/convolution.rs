@@ -62,7 +62,8 @@ fn divide_exactly(count: usize, by: usize) -> Result<usize, Refusal> {
     count.checked_div(by).ok_or(Refusal::Invalid)
 }
 
-/// A window axis whose output extent is what window, stride, dilation and padding give, rounded down.
+/// A window axis whose output extent is what window, stride, dilation and padding give, rounded
+/// down.
 fn axis(
     input: usize,
     output: usize,
@@ -76,7 +77,8 @@ fn axis(
     Ok(axis)
 }
 
-/// Windows along an axis; `None` if not even one fits. `round_up` admits a last window that is cut off.
+/// Windows along an axis; `None` if not even one fits. `round_up` admits a last window that is cut
+/// off.
 pub(super) fn window_steps(axis: &Axis, round_up: bool) -> Option<usize> {
     let taps = axis.window.checked_sub(1)?.checked_mul(axis.dilation)?.checked_add(1)?;
     let extent = axis.input.checked_add(axis.pad_before)?.checked_add(axis.pad_after)?;
@@ -200,7 +202,8 @@ fn per_channel(tensor: &Tensor<'_>, axis: usize, count: usize) -> bool {
     }
 }
 
-/// Bias of channel `index` in units of the sum. A bias in other units is brought to them, rounded half up.
+/// Bias of channel `index` in units of the sum. A bias in other units is brought to them, rounded
+/// half up.
 fn scaled_bias(bias: &Tensor<'_>, index: usize, unit: f64) -> Result<i64, Refusal> {
     let stored = element::view::<I32>(bias.data()).ok_or(Refusal::Invalid)?;
     let stored = stored.get(index).ok_or(Refusal::Invalid)?.get();

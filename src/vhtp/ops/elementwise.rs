@@ -172,7 +172,8 @@ fn convert_between(op: &Op<'_>) -> Result<Compiled, Refusal> {
     }
 }
 
-/// By value; a quantized element counts as the integer it stores. Between quantized and float there is `Convert`.
+/// By value; a quantized element counts as the integer it stores. Between quantized and float there
+/// is `Convert`.
 pub(super) fn cast(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
     let (x, out) = check::unary(op)?;

@@ -1,6 +1,8 @@
-//! What an op means: its operands and parameters are checked once and compiled into a record that a kernel runs.
+//! What an op means: its operands and parameters are checked once and compiled into a record that a
+//! kernel runs.
 //!
-//! What is not understood exactly is refused: an unknown parameter, a missing scale, a shape that does not follow.
+//! What is not understood exactly is refused: an unknown parameter, a missing scale, a shape that
+//! does not follow.
 
 mod check;
 mod convolution;

@@ -6,7 +6,8 @@ use crate::graph::{DataType, Op, Tensor, RANK_MAX};
 use crate::vhtp::kernels::fixed::{Channel, Multiplier};
 use crate::vhtp::kernels::movement::{Concat, Transpose};
 
-/// Whether elements can move from `a` to `b` as they are: same type, same quantization of the whole tensor.
+/// Whether elements can move from `a` to `b` as they are: same type, same quantization of the whole
+/// tensor.
 fn interchangeable(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
     a.data_type() == b.data_type()
         && a.quant_count() <= 1

@@ -49,7 +49,8 @@ fn kind(op: &Op<'_>, average: bool, taps: u32) -> Result<PoolKind, Refusal> {
         }
         (Format::Fixed(x), Format::Fixed(out), true) if x.element == out.element => {
             let (in_scale, out_scale) = (f64::from(x.scale), f64::from(out.scale));
-            // The factor falls as the count grows: if both ends have a multiplier, all between have one.
+            // The factor falls as the count grows: if both ends have a multiplier, all between have
+            // one.
             for count in [1, taps] {
                 let factor = in_scale / (out_scale * f64::from(count));
                 Multiplier::new(factor).ok_or(Refusal::Invalid)?;

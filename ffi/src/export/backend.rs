@@ -1,0 +1,238 @@
+//! `QnnBackend.h`; `QnnBackend_validateOpConfig` stands in [`super::node`].
+
+use core::ffi::CStr;
+
+use cty::{c_char, c_void};
+use heapless::Vec;
+use runtime::handle::ContextId;
+
+use crate::abi::*;
+use crate::client::{self, Configs};
+use crate::convert::{from_client, to_client, Code};
+use crate::export::interface::API_VERSION;
+use crate::export::{answer, context, living, log};
+use crate::instance::{self, Instance};
+use crate::objects::{Backend, BackendId, HOST};
+
+const INVALID_HANDLE: Code = QNN_BACKEND_ERROR_INVALID_HANDLE;
+const BAD: Code = QNN_BACKEND_ERROR_INVALID_ARGUMENT;
+
+/// The operations that the virtual device executes.
+pub(crate) const OPERATIONS: [&CStr; 19] = [
+    QNN_OP_CAST,
+    QNN_OP_CONCAT,
+    QNN_OP_CONV_2D,
+    QNN_OP_CONVERT,
+    QNN_OP_DEPTH_WISE_CONV_2D,
+    QNN_OP_DEQUANTIZE,
+    QNN_OP_ELEMENT_WISE_ADD,
+    QNN_OP_ELEMENT_WISE_MULTIPLY,
+    QNN_OP_ELEMENT_WISE_SUBTRACT,
+    QNN_OP_FULLY_CONNECTED,
+    QNN_OP_MAT_MUL,
+    QNN_OP_POOL_AVG_2D,
+    QNN_OP_POOL_MAX_2D,
+    QNN_OP_QUANTIZE,
+    QNN_OP_RELU,
+    QNN_OP_RELU_MIN_MAX,
+    QNN_OP_RESHAPE,
+    QNN_OP_SOFTMAX,
+    QNN_OP_TRANSPOSE,
+];
+
+struct Names([QnnBackend_OperationName_t; OPERATIONS.len()]);
+
+// SAFETY: never written; it points to string constants.
+unsafe impl Sync for Names {}
+
+static NAMES: Names = {
+    let none = QnnBackend_OperationName_t {
+        packageName: client::address(QNN_OP_PACKAGE_NAME_QTI_AISW),
+        name: core::ptr::null(),
+        target: client::address(c"CPU"),
+    };
+    let mut names = [none; OPERATIONS.len()];
+    let mut index = 0;
+    while index < OPERATIONS.len() {
+        names[index].name = client::address(OPERATIONS[index]);
+        index += 1;
+    }
+    Names(names)
+};
+
+/// Name and version of the build.
+const BUILD_ID: &CStr = match CStr::from_bytes_with_nul(
+    concat!("htp-runtime-", env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
+) {
+    Ok(id) => id,
+    Err(_) => c"htp-runtime",
+};
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnBackend_create(
+    logger: Qnn_LogHandle_t,
+    config: *mut *const QnnBackend_Config_t,
+    backend: *mut Qnn_BackendHandle_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnBackend_create", unsafe { create(logger, config, backend) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn create(
+    logger: Qnn_LogHandle_t,
+    config: *mut *const QnnBackend_Config_t,
+    backend: *mut Qnn_BackendHandle_t,
+) -> Result<(), Code> {
+    // SAFETY: the caller's promise.
+    let backend = unsafe { client::out(backend) }.ok_or(BAD)?;
+    log::check_optional(logger, BAD)?;
+    // SAFETY: the caller's promise.
+    unsafe { check_config(config) }?;
+    let inserted = instance::get()?.objects.lock().backends.insert(HOST, Backend);
+    *backend = to_client(inserted.map_err(|_| QNN_BACKEND_ERROR_MEM_ALLOC)?);
+    Ok(())
+}
+
+/// How errors are recorded is the backend's business: there is nothing to choose. Platform options do not exist here.
+///
+/// # Safety
+/// As the QNN API says of configuration lists.
+unsafe fn check_config(config: *mut *const QnnBackend_Config_t) -> Result<(), Code> {
+    const BAD_CONFIG: Code = QNN_BACKEND_ERROR_INVALID_CONFIG;
+    // SAFETY: the caller's promise.
+    let configs = unsafe { Configs::read(config) }.map_err(|_| BAD_CONFIG)?;
+    for config in configs.iter() {
+        // SAFETY: the option CUSTOM selects this member, a pointer that is only compared with null.
+        let custom = || unsafe { config.u.customConfig };
+        match config.option {
+            QNN_BACKEND_CONFIG_OPTION_ERROR_REPORTING => {}
+            QNN_BACKEND_CONFIG_OPTION_CUSTOM if custom().is_null() => {}
+            _ => return Err(BAD_CONFIG),
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is such a backend.
+pub(crate) fn check(instance: &Instance, id: BackendId) -> Result<(), Code> {
+    instance.objects.lock().backends.get(id).map(|_| ()).map_err(|_| INVALID_HANDLE)
+}
+
+/// The backend that a handle names, if it lives.
+fn known(backend: Qnn_BackendHandle_t) -> Result<(&'static Instance, BackendId), Code> {
+    let instance = living(INVALID_HANDLE)?;
+    let id = from_client(backend).ok_or(INVALID_HANDLE)?;
+    check(instance, id)?;
+    Ok((instance, id))
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnBackend_setConfig(
+    backend: Qnn_BackendHandle_t,
+    config: *mut *const QnnBackend_Config_t,
+) -> Qnn_ErrorHandle_t {
+    let result = known(backend).and_then(|_| {
+        // SAFETY: the caller's promise.
+        unsafe { check_config(config) }
+    });
+    answer(c"QnnBackend_setConfig", result)
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnBackend_getApiVersion(
+    pVersion: *mut Qnn_ApiVersion_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let version = unsafe { client::out(pVersion) }.ok_or(BAD);
+    answer(c"QnnBackend_getApiVersion", version.map(|version| *version = API_VERSION))
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnBackend_getBuildId(id: *mut *const c_char) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let id = unsafe { client::out(id) }.ok_or(BAD);
+    answer(c"QnnBackend_getBuildId", id.map(|id| *id = client::address(BUILD_ID)))
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnBackend_registerOpPackage(
+    backend: Qnn_BackendHandle_t,
+    packagePath: *const c_char,
+    interfaceProvider: *const c_char,
+    _target: *const c_char,
+) -> Qnn_ErrorHandle_t {
+    let result = known(backend).and_then(|_| {
+        if packagePath.is_null() || interfaceProvider.is_null() {
+            return Err(BAD);
+        }
+        // Code of others is never loaded into this process.
+        Err(QNN_BACKEND_ERROR_OP_PACKAGE_REGISTRATION_FAILED)
+    });
+    answer(c"QnnBackend_registerOpPackage", result)
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnBackend_registerOpPackageFromBinary(
+    _backend: Qnn_BackendHandle_t,
+    _opPackageBuffer: *const c_void,
+    _opPackageBufferSize: u64,
+    _interfaceProvider: *const c_char,
+    _target: *const c_char,
+) -> Qnn_ErrorHandle_t {
+    QNN_BACKEND_ERROR_NOT_SUPPORTED
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnBackend_getProperty(
+    _backendHandle: Qnn_BackendHandle_t,
+    _properties: *mut *mut QnnBackend_Property_t,
+) -> Qnn_ErrorHandle_t {
+    QNN_BACKEND_ERROR_NOT_SUPPORTED
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnBackend_getSupportedOperations(
+    backend: Qnn_BackendHandle_t,
+    numOperations: *mut u32,
+    operations: *mut *const QnnBackend_OperationName_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let outputs = unsafe { (client::out(numOperations), client::out(operations)) };
+    let result = known(backend).and_then(|_| match outputs {
+        (Some(count), Some(list)) => {
+            *count = OPERATIONS.len() as u32;
+            *list = NAMES.0.as_ptr();
+            Ok(())
+        }
+        _ => Err(BAD),
+    });
+    answer(c"QnnBackend_getSupportedOperations", result)
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnBackend_free(backend: Qnn_BackendHandle_t) -> Qnn_ErrorHandle_t {
+    answer(c"QnnBackend_free", free(backend))
+}
+
+/// A backend takes its contexts with it.
+fn free(backend: Qnn_BackendHandle_t) -> Result<(), Code> {
+    let (instance, id) = known(backend)?;
+    instance.objects.lock().backends.remove(id).map_err(|_| INVALID_HANDLE)?;
+    loop {
+        let mut own = Vec::<ContextId, 16>::new();
+        for owner in instance.objects.lock().owners().filter(|owner| owner.backend == id) {
+            if own.push(owner.context).is_err() {
+                break;
+            }
+        }
+        if own.is_empty() {
+            return Ok(());
+        }
+        for &context in &own {
+            // One that another thread frees at the same time is gone as well.
+            let _ = context::release(instance, context);
+        }
+    }
+}

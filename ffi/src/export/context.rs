@@ -1,0 +1,244 @@
+//! `QnnContext.h`, without binaries ([`super::context_binary`]).
+
+use cty::c_void;
+use runtime::error::{CreateError, HandleError, Status};
+use runtime::handle::ContextId;
+use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::platform::drive::{Answer, WaitTimeout};
+use runtime::time::Instant;
+
+use crate::abi::*;
+use crate::client;
+use crate::convert::{context_id, from_client, handle_error, to_client, Code, Family};
+use crate::export::context_config::{Call, Config};
+use crate::export::{answer, backend, living, mem, not_supported, profile, settled, signal};
+use crate::instance::{self, Instance};
+use crate::objects::{BackendId, DeviceId, Owner, SignalId};
+
+const INVALID_HANDLE: Code = QNN_CONTEXT_ERROR_INVALID_HANDLE;
+const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnContext_create(
+    backend: Qnn_BackendHandle_t,
+    device: Qnn_DeviceHandle_t,
+    config: *mut *const QnnContext_Config_t,
+    context: *mut Qnn_ContextHandle_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnContext_create", unsafe { create(backend, device, config, context) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn create(
+    backend: Qnn_BackendHandle_t,
+    device: Qnn_DeviceHandle_t,
+    config: *mut *const QnnContext_Config_t,
+    context: *mut Qnn_ContextHandle_t,
+) -> Result<(), Code> {
+    let parents = Parents::check(backend, device)?;
+    // SAFETY: the caller's promise.
+    let context = unsafe { client::out(context) }.ok_or(BAD)?;
+    // SAFETY: the caller's promise.
+    let config = unsafe { Config::read(config, Call::Create) }?.context;
+    let instance = parents.instance;
+    let id = settled(instance, |machine, _| machine.context_create(&config))
+        .map_err(|error| Family::CONTEXT.create_error(error))?;
+    parents.finish(id, false, None)?;
+    *context = to_client(id);
+    Ok(())
+}
+
+/// What a context is made under.
+pub(crate) struct Parents {
+    pub(crate) instance: &'static Instance,
+    backend: BackendId,
+    device: Option<DeviceId>,
+}
+
+impl Parents {
+    /// A living backend, and a living device or none.
+    pub(crate) fn check(
+        backend: Qnn_BackendHandle_t,
+        device: Qnn_DeviceHandle_t,
+    ) -> Result<Self, Code> {
+        let instance = instance::existing().ok_or(INVALID_HANDLE)?;
+        let backend = from_client(backend).ok_or(INVALID_HANDLE)?;
+        backend::check(instance, backend).map_err(|_| INVALID_HANDLE)?;
+        let device = match device.is_null() {
+            true => None,
+            false => {
+                let id: DeviceId = from_client(device).ok_or(INVALID_HANDLE)?;
+                instance.objects.lock().devices.get(id).map_err(|_| INVALID_HANDLE)?;
+                Some(id)
+            }
+        };
+        Ok(Self { instance, backend, device })
+    }
+
+    /// Waits until the device has set up a new context; takes it back if that fails, or if its signal ends it first.
+    pub(crate) fn finish(
+        &self,
+        context: ContextId,
+        loaded: bool,
+        signal: Option<(SignalId, Instant)>,
+    ) -> Result<(), Code> {
+        let instance = self.instance;
+        let (backend, device) = (self.backend, self.device);
+        let owned = instance.objects.lock().own(Owner { context, backend, device, loaded });
+        let ready = match owned {
+            Ok(()) => wait_until_ready(instance, context, signal),
+            Err(_) => Err(QNN_CONTEXT_ERROR_MEM_ALLOC),
+        };
+        if ready.is_err() {
+            // One whose creation failed is gone already.
+            let _ = release(instance, context);
+        }
+        ready
+    }
+}
+
+fn wait_until_ready(
+    instance: &Instance,
+    id: ContextId,
+    signal: Option<(SignalId, Instant)>,
+) -> Result<(), Code> {
+    let now = instance.driver.now();
+    let left_us = signal.map_or(BLOCKING_TIMEOUT_US, |(_, deadline)| deadline.since_us(now));
+    let waited = instance.driver.call_blocking(left_us.min(BLOCKING_TIMEOUT_US), |machine, _| {
+        if signal.is_some_and(|(signal, _)| signal::creation_aborted(instance, signal)) {
+            return Answer::Ready(Err(QNN_CONTEXT_ERROR_ABORTED));
+        }
+        match machine.context_status(id) {
+            Ok(Status::Ready) => Answer::Ready(Ok(())),
+            Ok(Status::Pending) => Answer::Pending,
+            Err(CreateError::Handle(HandleError::Recovering)) => Answer::Pending,
+            Err(error) => Answer::Ready(Err(Family::CONTEXT.create_error(error))),
+        }
+    });
+    waited.unwrap_or(Err(QNN_CONTEXT_ERROR_TIMED_OUT))
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnContext_setConfig(
+    context: Qnn_ContextHandle_t,
+    config: *mut *const QnnContext_Config_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnContext_setConfig", unsafe { set_config(context, config) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn set_config(
+    context: Qnn_ContextHandle_t,
+    config: *mut *const QnnContext_Config_t,
+) -> Result<(), Code> {
+    let instance = living(INVALID_HANDLE)?;
+    let id = context_id(context).ok_or(INVALID_HANDLE)?;
+    settled(instance, |machine, _| machine.context_status(id))
+        .map_err(|error| Family::CONTEXT.create_error(error))?;
+    if config.is_null() {
+        return Err(BAD);
+    }
+    // SAFETY: the caller's promise.
+    let config = unsafe { Config::read(config, Call::Set) }?;
+    if config.has_depth {
+        let text = c"the queue depth is fixed for the life of a context: not changed";
+        crate::log::emit(QNN_LOG_LEVEL_WARN, c"QnnContext_setConfig", text);
+    }
+    if !config.has_priority {
+        return Ok(());
+    }
+    let priority = config.context.priority;
+    settled(instance, |machine, _| machine.context_set_priority(id, priority)).map_err(|error| {
+        match error {
+            // Requests of its graphs are in flight (C-11).
+            CreateError::Config => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
+            other => Family::CONTEXT.create_error(other),
+        }
+    })
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnContext_free(
+    context: Qnn_ContextHandle_t,
+    profile: Qnn_ProfileHandle_t,
+) -> Qnn_ErrorHandle_t {
+    answer(c"QnnContext_free", free(context, profile))
+}
+
+fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<(), Code> {
+    let instance = living(INVALID_HANDLE)?;
+    let id = context_id(context).ok_or(INVALID_HANDLE)?;
+    let profile = profile::optional(instance, profile, BAD)?;
+    let started = instance.driver.now();
+    release(instance, id)?;
+    profile::record_call(instance, profile, QNN_PROFILE_EVENTTYPE_DEINIT, started);
+    Ok(())
+}
+
+/// Frees a context, stale or not, and waits until it has let go of its memory. Within a notification it does not wait:
+/// the context goes when the notifications of its requests were heard.
+pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
+    settled(instance, |machine, now| machine.context_free(now, id))
+        .map_err(|error| handle_error(error, INVALID_HANDLE))?;
+    instance.objects.lock().disown(id);
+    if !instance.driver.on_completion_thread() {
+        let gone = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
+            if machine.context_is_gone(id) {
+                Answer::Ready(())
+            } else {
+                Answer::Pending
+            }
+        });
+        if gone == Err(WaitTimeout) {
+            let text =
+                c"the device has not let go of the context yet; its memory goes back when it does";
+            crate::log::emit(QNN_LOG_LEVEL_WARN, c"QnnContext_free", text);
+        }
+    }
+    mem::sweep(instance);
+    Ok(())
+}
+
+not_supported! {
+    QnnContext_addToDlc(Qnn_ContextHandle_t, QnnSystemDlc_Handle_t);
+    QnnContext_createFromBinaryListAsync(
+        Qnn_BackendHandle_t, Qnn_DeviceHandle_t, *mut *const QnnContext_Params_t,
+        *mut *const QnnContext_Config_t, Qnn_SignalHandle_t,
+    );
+    QnnContext_createFromBinaryWithCallback(
+        Qnn_BackendHandle_t, Qnn_DeviceHandle_t, *mut *const QnnContext_Config_t,
+        *const Qnn_ContextBinaryCallback_t, *const c_void, Qnn_ContextBinarySize_t,
+        *mut Qnn_ContextHandle_t, Qnn_ProfileHandle_t, Qnn_SignalHandle_t,
+    );
+    QnnContext_getBinarySectionSize(
+        Qnn_ContextHandle_t, Qnn_GraphHandle_t, QnnContext_SectionType_t,
+        *mut Qnn_ContextBinarySize_t,
+    );
+    QnnContext_getBinarySection(
+        Qnn_ContextHandle_t, Qnn_GraphHandle_t, QnnContext_SectionType_t,
+        *const QnnContext_Buffer_t, *mut Qnn_ContextBinarySize_t, Qnn_ProfileHandle_t,
+        Qnn_SignalHandle_t,
+    );
+    QnnContext_applyBinarySection(
+        Qnn_ContextHandle_t, Qnn_GraphHandle_t, QnnContext_SectionType_t,
+        *const QnnContext_Buffer_t, Qnn_ProfileHandle_t, Qnn_SignalHandle_t,
+    );
+    QnnContext_getBinarySectionUpdate(
+        *const QnnContext_Buffer_t, *const QnnContext_Buffer_t, *mut *const Qnn_Tensor_t, u64, u8,
+        Qnn_LogHandle_t, Qnn_ProfileHandle_t, Qnn_SignalHandle_t, *mut QnnContext_Buffer_t,
+    );
+    QnnContext_freeBinarySectionUpdate(QnnContext_Buffer_t, Qnn_LogHandle_t);
+    QnnContext_getProperty(Qnn_ContextHandle_t, *mut *mut QnnContext_Property_t);
+    QnnContext_getIncrementalBinary(
+        Qnn_ContextHandle_t, *mut *const c_void, *mut Qnn_ContextBinarySize_t,
+        *mut Qnn_ContextBinarySize_t,
+    );
+    QnnContext_releaseIncrementalBinary(
+        Qnn_ContextHandle_t, *const c_void, Qnn_ContextBinarySize_t,
+    );
+    QnnContext_finalize(Qnn_ContextHandle_t, Qnn_ProfileHandle_t);
+}

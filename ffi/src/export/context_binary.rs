@@ -1,0 +1,285 @@
+//! Context binaries: written from a context's finalized graphs, checked, and loaded.
+
+use cty::c_void;
+use heapless::Vec;
+use runtime::binary::{BinaryLayout, ContextBinary, GraphSource, GRAPHS_MAX};
+use runtime::error::{CreateError, Status};
+use runtime::graph::table::CONSTANTS_ALIGN;
+use runtime::handle::{ContextId, GraphId};
+use runtime::region::SharedBytes;
+
+use crate::abi::*;
+use crate::client;
+use crate::convert::{binary_error, context_id, from_client, to_client, Code, Family};
+use crate::export::context::Parents;
+use crate::export::context_config::{Call, Config};
+use crate::export::{answer, living, profile, settled, signal, Machine};
+use crate::instance::Instance;
+use crate::objects::SignalId;
+
+const INVALID_HANDLE: Code = QNN_CONTEXT_ERROR_INVALID_HANDLE;
+const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnContext_getBinarySize(
+    context: Qnn_ContextHandle_t,
+    binaryBufferSize: *mut Qnn_ContextBinarySize_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnContext_getBinarySize", unsafe { size(context, binaryBufferSize) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn size(
+    context: Qnn_ContextHandle_t,
+    size: *mut Qnn_ContextBinarySize_t,
+) -> Result<(), Code> {
+    let (instance, id) = writable(context)?;
+    // SAFETY: the caller's promise.
+    let size = unsafe { client::out(size) }.ok_or(BAD)?;
+    let bytes = instance.driver.call(|machine, _| {
+        with_layout(instance, machine, id, QNN_CONTEXT_ERROR_GET_BINARY_SIZE_FAILED, &mut |it| {
+            Ok(it.size_bytes())
+        })
+    })?;
+    *size = bytes as Qnn_ContextBinarySize_t;
+    Ok(())
+}
+
+/// A context that a binary can be made of: composed, not loaded.
+fn writable(context: Qnn_ContextHandle_t) -> Result<(&'static Instance, ContextId), Code> {
+    let instance = living(INVALID_HANDLE)?;
+    let id = context_id(context).ok_or(INVALID_HANDLE)?;
+    settled(instance, |machine, _| machine.context_status(id))
+        .map_err(|error| Family::CONTEXT.create_error(error))?;
+    if instance.objects.lock().owner(id).is_some_and(|owner| owner.loaded) {
+        return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+    }
+    Ok((instance, id))
+}
+
+/// What is done with a planned binary.
+trait Planned {
+    fn size_bytes(&self) -> usize;
+    fn write_into(&self, buffer: &mut [u8]) -> Option<usize>;
+}
+
+impl<'a, I: Iterator<Item = GraphSource<'a>> + Clone> Planned for BinaryLayout<I> {
+    fn size_bytes(&self) -> usize {
+        BinaryLayout::size_bytes(self)
+    }
+    fn write_into(&self, buffer: &mut [u8]) -> Option<usize> {
+        BinaryLayout::write_into(self, buffer).ok()
+    }
+}
+
+/// Plans the binary of a context, whose graphs must all be finalized.
+fn with_layout(
+    instance: &Instance,
+    machine: &Machine,
+    context: ContextId,
+    failed: Code,
+    then: &mut dyn FnMut(&dyn Planned) -> Result<usize, Code>,
+) -> Result<usize, Code> {
+    let mut graphs = Vec::<GraphId, GRAPHS_MAX>::new();
+    for graph in machine.graphs_of(context) {
+        if machine.graph_status(graph) != Ok(Status::Ready) {
+            return Err(QNN_CONTEXT_ERROR_NOT_FINALIZED);
+        }
+        graphs.push(graph).map_err(|_| failed)?;
+    }
+    let sources = graphs.iter().filter_map(|&graph| {
+        let table = machine.graph_table(graph).ok()?.bytes();
+        let priority = machine.graph_priority(graph).ok()?.qnn();
+        Some(GraphSource { table, priority })
+    });
+    let layout = BinaryLayout::plan(instance.device.arch, sources).map_err(|_| failed)?;
+    then(&layout)
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnContext_getBinary(
+    context: Qnn_ContextHandle_t,
+    binaryBuffer: *mut c_void,
+    binaryBufferSize: Qnn_ContextBinarySize_t,
+    writtenBufferSize: *mut Qnn_ContextBinarySize_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let written = unsafe { get(context, binaryBuffer, binaryBufferSize, writtenBufferSize) };
+    answer(c"QnnContext_getBinary", written)
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn get(
+    context: Qnn_ContextHandle_t,
+    buffer: *mut c_void,
+    size: Qnn_ContextBinarySize_t,
+    written: *mut Qnn_ContextBinarySize_t,
+) -> Result<(), Code> {
+    const FAILED: Code = QNN_CONTEXT_ERROR_GET_BINARY_FAILED;
+    let (instance, id) = writable(context)?;
+    // SAFETY: the caller's promise.
+    let written = unsafe { client::out(written) }.ok_or(BAD)?;
+    let size = usize::try_from(size).map_err(|_| BAD)?;
+    if buffer.is_null() || size == 0 || isize::try_from(size).is_err() {
+        return Err(BAD);
+    }
+    // SAFETY: not null, and the caller's promise of that many writable bytes.
+    let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), size) };
+    let bytes = instance.driver.call(|machine, _| {
+        with_layout(instance, machine, id, FAILED, &mut |it| it.write_into(buffer).ok_or(FAILED))
+    })?;
+    *written = bytes as Qnn_ContextBinarySize_t;
+    Ok(())
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnContext_createFromBinary(
+    backend: Qnn_BackendHandle_t,
+    device: Qnn_DeviceHandle_t,
+    config: *mut *const QnnContext_Config_t,
+    binaryBuffer: *const c_void,
+    binaryBufferSize: Qnn_ContextBinarySize_t,
+    context: *mut Qnn_ContextHandle_t,
+    profile: Qnn_ProfileHandle_t,
+) -> Qnn_ErrorHandle_t {
+    let binary = (binaryBuffer, binaryBufferSize);
+    let created = Parents::check(backend, device).and_then(|parents| {
+        // SAFETY: the caller's promise.
+        unsafe { create(&parents, config, binary, context, profile, core::ptr::null_mut()) }
+    });
+    answer(c"QnnContext_createFromBinary", created)
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnContext_createFromBinaryWithSignal(
+    backend: Qnn_BackendHandle_t,
+    device: Qnn_DeviceHandle_t,
+    config: *mut *const QnnContext_Config_t,
+    binaryBuffer: *const c_void,
+    binaryBufferSize: Qnn_ContextBinarySize_t,
+    context: *mut Qnn_ContextHandle_t,
+    profile: Qnn_ProfileHandle_t,
+    signal: Qnn_SignalHandle_t,
+) -> Qnn_ErrorHandle_t {
+    let binary = (binaryBuffer, binaryBufferSize);
+    let created = Parents::check(backend, device).and_then(|parents| {
+        // SAFETY: the caller's promise.
+        unsafe { create(&parents, config, binary, context, profile, signal) }
+    });
+    answer(c"QnnContext_createFromBinaryWithSignal", created)
+}
+
+/// # Safety
+/// As the QNN API says; a persistent binary stays as it is until the context is freed.
+unsafe fn create(
+    parents: &Parents,
+    config: *mut *const QnnContext_Config_t,
+    binary: (*const c_void, Qnn_ContextBinarySize_t),
+    context: *mut Qnn_ContextHandle_t,
+    profile: Qnn_ProfileHandle_t,
+    signal: Qnn_SignalHandle_t,
+) -> Result<(), Code> {
+    let instance = parents.instance;
+    // SAFETY: the caller's promise.
+    let context = unsafe { client::out(context) }.ok_or(BAD)?;
+    // SAFETY: the caller's promise; it is copied below unless it is persistent.
+    let binary = unsafe { bytes(binary) }?;
+    // SAFETY: the caller's promise.
+    let config = unsafe { Config::read(config, Call::CreateFromBinary) }?;
+    let profile = profile::optional(instance, profile, BAD)?;
+    let signal = begin(instance, signal)?;
+    let started = instance.driver.now();
+    let created = load(parents, binary, &config, signal);
+    if let Some((signal, _)) = signal {
+        signal::attach_creation(instance, signal, false);
+    }
+    *context = to_client(created?);
+    profile::record_call(instance, profile, QNN_PROFILE_EVENTTYPE_INIT, started);
+    Ok(())
+}
+
+/// Views a binary.
+///
+/// # Safety
+/// It is null or points to that many bytes, which stay as they are for the life of the context or of the call.
+unsafe fn bytes(
+    (address, size): (*const c_void, Qnn_ContextBinarySize_t),
+) -> Result<&'static [u8], Code> {
+    let size = usize::try_from(size).map_err(|_| BAD)?;
+    if address.is_null() || size == 0 || isize::try_from(size).is_err() {
+        return Err(BAD);
+    }
+    // SAFETY: not null, and the caller's promise.
+    Ok(unsafe { core::slice::from_raw_parts(address.cast(), size) })
+}
+
+type Bound = (SignalId, runtime::time::Instant);
+
+/// Attaches the signal of a creation, and gives the deadline that it sets.
+fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound>, Code> {
+    if signal.is_null() {
+        return Ok(None);
+    }
+    let id = from_client(signal).ok_or(QNN_SIGNAL_ERROR_INVALID_HANDLE)?;
+    instance.driver.call(|machine, now| {
+        let deadline = signal::deadline(instance, machine, id, now).map_err(|code| match code {
+            QNN_GRAPH_ERROR_SIGNAL_IN_USE => QNN_SIGNAL_ERROR_SIGNAL_IN_USE,
+            other => other,
+        })?;
+        signal::attach_creation(instance, id, true);
+        Ok(Some((id, deadline)))
+    })
+}
+
+/// Loads a binary: in place if it is persistent, otherwise as a copy in the runtime's memory, which is made under the
+/// runtime's lock.
+fn load(
+    parents: &Parents,
+    binary: &'static [u8],
+    config: &Config,
+    signal: Option<Bound>,
+) -> Result<ContextId, Code> {
+    // Whatever is wrong with it is found before anything is locked or copied.
+    let arch = parents.instance.device.arch;
+    check(binary, arch)?;
+    let created = settled(parents.instance, |machine, _| -> Result<ContextId, CreateError> {
+        let shared = if config.persistent {
+            SharedBytes::from_borrowed(binary)
+        } else {
+            let fill = |block: &mut [u8]| {
+                block.iter_mut().zip(binary).for_each(|(to, from)| *to = *from);
+            };
+            machine.region_mut().alloc_shared(binary.len(), CONSTANTS_ALIGN, fill)?
+        };
+        machine.context_load(shared, arch, &config.context)
+    });
+    let id = created.map_err(|error| Family::CONTEXT.create_error(error))?;
+    parents.finish(id, true, signal)?;
+    Ok(id)
+}
+
+fn check(binary: &[u8], arch: u32) -> Result<(), Code> {
+    let parsed = ContextBinary::parse(binary);
+    parsed.and_then(|parsed| parsed.check_arch(arch)).map_err(binary_error)
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnContext_validateBinary(
+    backend: Qnn_BackendHandle_t,
+    device: Qnn_DeviceHandle_t,
+    config: *mut *const QnnContext_Config_t,
+    binaryBuffer: *const c_void,
+    binaryBufferSize: Qnn_ContextBinarySize_t,
+) -> Qnn_ErrorHandle_t {
+    let result = Parents::check(backend, device).and_then(|parents| {
+        // SAFETY: the caller's promise; nothing is kept.
+        let binary = unsafe { bytes((binaryBuffer, binaryBufferSize)) }?;
+        // SAFETY: the caller's promise.
+        unsafe { Config::read(config, Call::CreateFromBinary) }?;
+        check(binary, parents.instance.device.arch)
+    });
+    answer(c"QnnContext_validateBinary", result)
+}

@@ -1,0 +1,37 @@
+//! `QnnError.h`.
+
+use cty::c_char;
+
+use crate::abi::*;
+use crate::export::not_supported;
+use crate::{client, messages};
+
+/// The low bits of an error handle are its code.
+const CODE_MASK: Qnn_ErrorHandle_t = 0xFFFF;
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnError_getMessage(
+    errorHandle: Qnn_ErrorHandle_t,
+    errorMessage: *mut *const c_char,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let Some(message) = (unsafe { client::out(errorMessage) }) else {
+        return QNN_ERROR_INVALID_ARGUMENT;
+    };
+    match messages::text(errorHandle & CODE_MASK) {
+        Some(text) => {
+            *message = client::address(text);
+            QNN_SUCCESS
+        }
+        None => {
+            // The exception to "written on success only": clients print it unasked.
+            *message = core::ptr::null();
+            QNN_ERROR_INVALID_ERROR_HANDLE
+        }
+    }
+}
+
+not_supported! {
+    QnnError_getVerboseMessage(Qnn_ErrorHandle_t, *mut *const c_char);
+    QnnError_freeVerboseMessage(*const c_char);
+}

@@ -1,0 +1,35 @@
+//! `QnnGlobalConfig.h`.
+
+use crate::abi::*;
+use crate::client::Configs;
+use crate::convert::Code;
+use crate::export::answer;
+use crate::instance;
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnGlobalConfig_Set(
+    config: *mut *const QnnGlobalConfig_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnGlobalConfig_Set", unsafe { set(config) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn set(config: *mut *const QnnGlobalConfig_t) -> Result<(), Code> {
+    // SAFETY: the caller's promise.
+    let configs = unsafe { Configs::read(config) };
+    let configs = configs.map_err(|_| QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG)?;
+    for config in configs.iter() {
+        if config.option != QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL {
+            return Err(QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG);
+        }
+        // SAFETY: the option selects this member, and every bit pattern is a number.
+        let soc = unsafe { config.u.socModel };
+        // The device is what it is: naming it is right, any other is not.
+        if instance::get()?.device.soc != soc {
+            return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+        }
+    }
+    Ok(())
+}

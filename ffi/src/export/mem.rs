@@ -1,0 +1,319 @@
+//! `QnnMem.h`: shared buffers by descriptor, mapped into this process, used in place.
+//!
+//! A buffer that is deregistered while requests of its context are in flight keeps its pages until they are heard, so
+//! that no request ever writes to memory that is gone.
+
+use heapless::Vec;
+use runtime::error::{CreateError, HandleError, Status};
+use runtime::graph::element_count;
+use runtime::handle::{BufferId, ContextId};
+use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::memory::ClientMemory;
+use runtime::platform::drive::Answer;
+
+use crate::abi::*;
+use crate::client;
+use crate::convert::{context_id, from_client, to_client, Code, Family};
+use crate::export::operand::data_type;
+use crate::export::{answer, living, settled, Machine};
+use crate::instance::Instance;
+use crate::objects::{Mapping, MappingId, Objects, Pages, HOST};
+
+const INVALID_HANDLE: Code = QNN_MEM_ERROR_INVALID_HANDLE;
+const BAD: Code = QNN_MEM_ERROR_INVALID_ARGUMENT;
+
+/// Most buffers of one call.
+const BUFFERS_PER_CALL_MAX: usize = 64;
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnMem_register(
+    context: Qnn_ContextHandle_t,
+    memDescriptors: *const Qnn_MemDescriptor_t,
+    numDescriptors: u32,
+    memHandles: *mut Qnn_MemHandle_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    let result = unsafe { register(context, memDescriptors, numDescriptors, memHandles) };
+    answer(c"QnnMem_register", result)
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn register(
+    context: Qnn_ContextHandle_t,
+    descriptors: *const Qnn_MemDescriptor_t,
+    count: u32,
+    handles: *mut Qnn_MemHandle_t,
+) -> Result<(), Code> {
+    const NO_CONTEXT: Code = QNN_CONTEXT_ERROR_INVALID_HANDLE;
+    let instance = living(NO_CONTEXT)?;
+    let context = context_id(context).ok_or(NO_CONTEXT)?;
+    settled(instance, |machine, _| machine.context_status(context))
+        .map_err(|error| Family::CONTEXT.create_error(error))?;
+    // SAFETY: the caller's promise.
+    let descriptors = unsafe { client::array(descriptors, count) }.ok_or(BAD)?;
+    if descriptors.is_empty() || handles.is_null() || !handles.is_aligned() {
+        return Err(BAD);
+    }
+    let mut made = Vec::<MappingId, BUFFERS_PER_CALL_MAX>::new();
+    for descriptor in descriptors {
+        // SAFETY: the caller's promise.
+        let one = unsafe { register_one(instance, context, descriptor) };
+        let kept = one.and_then(|id| made.push(id).map_err(|id| (id, BAD).1));
+        if let Err(code) = kept {
+            // All or none: no handle was written yet.
+            for &id in &made {
+                let _ = deregister_one(instance, id);
+            }
+            return Err(code);
+        }
+    }
+    for (index, &id) in made.iter().enumerate() {
+        // SAFETY: the caller promised room for as many handles as descriptors.
+        unsafe { handles.wrapping_add(index).write(to_client(id)) };
+    }
+    Ok(())
+}
+
+/// A part of the memory behind a descriptor.
+struct Wanted {
+    fd: i32,
+    offset: u64,
+    bytes: u64,
+    /// The descriptor may have one handle only (BUF-002).
+    exclusive: bool,
+}
+
+impl Wanted {
+    /// # Safety
+    /// What the descriptor points to is readable.
+    unsafe fn read(descriptor: &Qnn_MemDescriptor_t) -> Result<Self, Code> {
+        let shape = &descriptor.memShape;
+        // SAFETY: the caller's promise.
+        let dims = unsafe { client::array(shape.dimSize, shape.numDim) }.ok_or(BAD)?;
+        let element = data_type(descriptor.dataType).map_err(|_| BAD)?;
+        let bytes = element_count(dims.iter().copied())
+            .and_then(|count| count.checked_mul(element.size_bytes()))
+            .filter(|&bytes| bytes > 0)
+            .ok_or(QNN_MEM_ERROR_INVALID_SHAPE)? as u64;
+        let whole = |fd| Self { fd, offset: 0, bytes, exclusive: true };
+        match descriptor.memType {
+            // SAFETY: the type selects this member, a number.
+            QNN_MEM_TYPE_ION => Ok(whole(unsafe { descriptor.u.ionInfo }.fd)),
+            // SAFETY: as above.
+            QNN_MEM_TYPE_DMA_BUF => Ok(whole(unsafe { descriptor.u.dmaBufInfo }.fd)),
+            QNN_MEM_TYPE_CUSTOM => {
+                // SAFETY: the type selects this member, which points to an HTP descriptor or is null.
+                let htp = unsafe { descriptor.u.customInfo }.cast::<QnnMemHtp_Descriptor_t>();
+                // SAFETY: the caller's promise.
+                let htp = unsafe { client::one(htp) }.ok_or(BAD)?;
+                Self::part_of(htp, bytes)
+            }
+            _ => Err(QNN_MEM_ERROR_UNSUPPORTED_MEMTYPE),
+        }
+    }
+
+    fn part_of(htp: &QnnMemHtp_Descriptor_t, bytes: u64) -> Result<Self, Code> {
+        if htp.type_ != QNN_HTP_MEM_SHARED_BUFFER {
+            return Err(QNN_MEM_ERROR_UNSUPPORTED_MEMTYPE);
+        }
+        if htp.size == 0 {
+            return Err(BAD);
+        }
+        // SAFETY: the type selects this member, numbers.
+        let place = unsafe { htp.u.sharedBufferConfig };
+        match place.offset.checked_add(bytes) {
+            Some(end) if end <= htp.size => {
+                Ok(Self { fd: place.fd, offset: place.offset, bytes, exclusive: false })
+            }
+            _ => Err(QNN_MEM_ERROR_INVALID_SHAPE),
+        }
+    }
+}
+
+/// # Safety
+/// What the descriptor points to is readable.
+unsafe fn register_one(
+    instance: &Instance,
+    context: ContextId,
+    descriptor: &Qnn_MemDescriptor_t,
+) -> Result<MappingId, Code> {
+    // SAFETY: the caller's promise.
+    let wanted = unsafe { Wanted::read(descriptor) }?;
+    let (pages, address, identity) = sys::map(wanted.fd, wanted.offset, wanted.bytes)?;
+    let bytes = wanted.bytes as usize;
+    let exclusive = wanted.exclusive.then_some(identity);
+    // SAFETY: the pages stay mapped until the buffer is deregistered and its context has no request in flight.
+    let memory = unsafe { ClientMemory::new(address, bytes) };
+    let made = settled(instance, |machine, _| {
+        let mut objects = instance.objects.lock();
+        if exclusive.is_some() && is_registered(&objects, context, exclusive) {
+            return Err(CreateError::DuplicateName);
+        }
+        let buffer = machine.buffer_register(context, memory)?;
+        let released = false;
+        let mapping = Mapping { context, buffer, address, bytes, pages, exclusive, released };
+        objects.mappings.insert(HOST, mapping).map(|id| (id, buffer)).map_err(|error| {
+            let _ = machine.buffer_deregister(buffer);
+            error.into()
+        })
+    });
+    let (id, buffer) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            sys::unmap(pages);
+            return Err(match error {
+                CreateError::DuplicateName => QNN_MEM_ERROR_ALREADY_REGISTERED,
+                other => Family::MEM.create_error(other),
+            });
+        }
+    };
+    wait_until_mapped(instance, buffer).inspect_err(|_| {
+        let _ = deregister_one(instance, id);
+    })?;
+    Ok(id)
+}
+
+fn is_registered(objects: &Objects, context: ContextId, identity: Option<(u64, u64)>) -> bool {
+    let same = |mapping: &Mapping| {
+        mapping.context == context && mapping.exclusive == identity && !mapping.released
+    };
+    objects.mappings.iter().any(|(_, mapping)| same(mapping))
+}
+
+fn wait_until_mapped(instance: &Instance, buffer: BufferId) -> Result<(), Code> {
+    let waited = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
+        match machine.buffer_status(buffer) {
+            Ok(Status::Pending) => Answer::Pending,
+            Err(CreateError::Handle(HandleError::Recovering)) => Answer::Pending,
+            Ok(Status::Ready) => Answer::Ready(Ok(())),
+            Err(error) => Answer::Ready(Err(Family::MEM.create_error(error))),
+        }
+    });
+    waited.unwrap_or(Err(QNN_MEM_ERROR_MAPPING))
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnMem_deRegister(
+    memHandles: *const Qnn_MemHandle_t,
+    numHandles: u32,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnMem_deRegister", unsafe { deregister(memHandles, numHandles) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn deregister(handles: *const Qnn_MemHandle_t, count: u32) -> Result<(), Code> {
+    // SAFETY: the caller's promise.
+    let handles = unsafe { client::array(handles, count) }.ok_or(BAD)?;
+    if handles.is_empty() {
+        return Err(BAD);
+    }
+    let instance = living(INVALID_HANDLE)?;
+    for &handle in handles {
+        deregister_one(instance, from_client(handle).ok_or(INVALID_HANDLE)?)?;
+    }
+    Ok(())
+}
+
+/// Works on buffers from before a restart, and on those of a freed context (SSR-024, C-03).
+fn deregister_one(instance: &Instance, id: MappingId) -> Result<(), Code> {
+    instance.driver.call(|machine, _| {
+        let mut objects = instance.objects.lock();
+        let mapping = objects.mappings.get_mut(id).ok().filter(|mapping| !mapping.released);
+        let mapping = mapping.ok_or(INVALID_HANDLE)?;
+        mapping.released = true;
+        // Its context may have taken it along already.
+        let _ = machine.buffer_deregister(mapping.buffer);
+        Ok::<(), Code>(())
+    })?;
+    sweep(instance);
+    Ok(())
+}
+
+/// Unmaps what was deregistered and is used no more. Linear in the number of buffers.
+pub(crate) fn sweep(instance: &Instance) {
+    loop {
+        let mut unused = Vec::<Pages, 16>::new();
+        instance.driver.call(|machine, _| {
+            let mut objects = instance.objects.lock();
+            while !unused.is_full() {
+                let idle = |(_, mapping): &(MappingId, &Mapping)| is_idle(machine, mapping);
+                let Some((id, _)) = objects.mappings.iter().find(idle) else { return };
+                if let Ok(mapping) = objects.mappings.remove(id) {
+                    let _ = unused.push(mapping.pages);
+                }
+            }
+        });
+        // Outside the locks: nobody can reach them any more.
+        unused.iter().for_each(|&pages| sys::unmap(pages));
+        if !unused.is_full() {
+            return;
+        }
+    }
+}
+
+fn is_idle(machine: &Machine, mapping: &Mapping) -> bool {
+    let used = |stats: runtime::runtime::ContextStats| stats.queue_used > 0;
+    mapping.released && !machine.context_stats(mapping.context).is_ok_and(used)
+}
+
+/// The system calls.
+mod sys {
+    use core::mem::MaybeUninit;
+
+    use super::{Code, Pages, BAD};
+    use crate::abi::*;
+
+    /// Maps `bytes` bytes from `offset` on. Gives the pages, the address of the first byte, and whose memory it is.
+    pub(super) fn map(
+        fd: i32,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<(Pages, usize, (u64, u64)), Code> {
+        let (size, identity) = look(fd)?;
+        let end = offset.checked_add(bytes).filter(|&end| end <= size);
+        end.ok_or(QNN_MEM_ERROR_MAPPING)?;
+        let page = page_bytes();
+        let lead = offset & (page - 1);
+        let length = usize::try_from(bytes.saturating_add(lead)).map_err(|_| BAD)?;
+        let start = libc::off_t::try_from(offset - lead).map_err(|_| BAD)?;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the system's choice touches nothing that exists.
+        let address = unsafe {
+            libc::mmap(core::ptr::null_mut(), length, access, libc::MAP_SHARED, fd, start)
+        };
+        if address == libc::MAP_FAILED {
+            return Err(QNN_MEM_ERROR_MAPPING);
+        }
+        let base = address.expose_provenance();
+        let pages = Pages { address: base, bytes: length };
+        Ok((pages, base.wrapping_add(lead as usize), identity))
+    }
+
+    /// Size and identity of the memory behind a descriptor.
+    fn look(fd: i32) -> Result<(u64, (u64, u64)), Code> {
+        let mut status = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: `status` is writable; any number may be asked about.
+        if fd < 0 || unsafe { libc::fstat(fd, status.as_mut_ptr()) } != 0 {
+            return Err(BAD);
+        }
+        // SAFETY: the call succeeded, so it is filled.
+        let status = unsafe { status.assume_init() };
+        let size = u64::try_from(status.st_size).map_err(|_| BAD)?;
+        Ok((size, (status.st_dev as u64, status.st_ino as u64)))
+    }
+
+    fn page_bytes() -> u64 {
+        // SAFETY: always allowed.
+        let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        u64::try_from(bytes).ok().filter(|bytes| bytes.is_power_of_two()).unwrap_or(4096)
+    }
+
+    pub(super) fn unmap(pages: Pages) {
+        let address = core::ptr::with_exposed_provenance_mut(pages.address);
+        // SAFETY: exactly what `map` mapped, which nobody reaches any more.
+        unsafe { libc::munmap(address, pages.bytes) };
+    }
+}

@@ -1,0 +1,119 @@
+//! The QNN provider: one file per QNN header, each function under the name that the QNN API gives it.
+//!
+//! Every function is exported and stands in the table of [`interface`]. What they promise, and what their callers must
+//! promise, is the QNN API's; where that is silent, docs/decisions.md rules. Common to all:
+//! - Null, misaligned, forged, stale and released arguments are answered with a code.
+//! - Output parameters are written on success only.
+//! - A call that meets a restart waits for its end (bounded), so that its caller can re-create objects at once.
+
+#![allow(non_snake_case, reason = "names of the QNN API")]
+#![allow(clippy::missing_safety_doc, reason = "the contract of each function is the QNN API's")]
+
+pub(crate) mod backend;
+pub(crate) mod context;
+pub(crate) mod context_binary;
+pub(crate) mod context_config;
+pub(crate) mod device;
+pub(crate) mod error;
+pub(crate) mod execute;
+pub(crate) mod global_config;
+pub(crate) mod graph;
+pub(crate) mod infrastructure;
+pub(crate) mod interface;
+pub(crate) mod log;
+pub(crate) mod mem;
+pub(crate) mod node;
+pub(crate) mod operand;
+pub(crate) mod profile;
+pub(crate) mod property;
+pub(crate) mod signal;
+pub(crate) mod system_interface;
+pub(crate) mod tensor;
+
+use core::ffi::CStr;
+
+use runtime::error::{CreateError, HandleError, SubmitError};
+use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::platform::drive::{Answer, WaitTimeout};
+use runtime::runtime::Runtime;
+use runtime::time::Instant;
+
+use crate::abi::*;
+use crate::convert::Code;
+use crate::instance::{self, Instance};
+
+/// The runtime as the C interface owns it.
+pub(crate) type Machine = Runtime<'static>;
+
+/// Functions that are not offered: they answer `QNN_COMMON_ERROR_NOT_SUPPORTED` whatever they are given.
+macro_rules! not_supported {
+    ($($name:ident($($argument:ty),* $(,)?);)*) => {
+        $(
+            #[no_mangle]
+            pub(crate) extern "C" fn $name($(_: $argument),*) -> Qnn_ErrorHandle_t {
+                QNN_COMMON_ERROR_NOT_SUPPORTED
+            }
+        )*
+    };
+}
+pub(crate) use not_supported;
+
+/// What a call answers. An error is told to the logs.
+pub(crate) fn answer(call: &'static CStr, result: Result<(), Code>) -> Qnn_ErrorHandle_t {
+    match result {
+        Ok(()) => QNN_SUCCESS,
+        Err(code) => {
+            crate::log::error(call, code);
+            code
+        }
+    }
+}
+
+/// The instance, for calls on objects: without one there can be no object, so `invalid` is the answer.
+pub(crate) fn living(invalid: Code) -> Result<&'static Instance, Code> {
+    instance::existing().ok_or(invalid)
+}
+
+/// An error that may be "a restart is under way".
+pub(crate) trait MayRecover {
+    fn is_recovering(&self) -> bool;
+}
+
+impl MayRecover for HandleError {
+    fn is_recovering(&self) -> bool {
+        *self == HandleError::Recovering
+    }
+}
+
+impl MayRecover for CreateError {
+    fn is_recovering(&self) -> bool {
+        *self == CreateError::Handle(HandleError::Recovering)
+    }
+}
+
+impl MayRecover for SubmitError {
+    fn is_recovering(&self) -> bool {
+        *self == SubmitError::Handle(HandleError::Recovering)
+    }
+}
+
+/// Makes a call on the runtime; one that meets a restart is made again at its end.
+pub(crate) fn settled<R, E: MayRecover>(
+    instance: &Instance,
+    mut call: impl FnMut(&mut Machine, Instant) -> Result<R, E>,
+) -> Result<R, E> {
+    let recovering = match instance.driver.call(&mut call) {
+        Err(error) if error.is_recovering() => error,
+        other => return other,
+    };
+    let again = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, now| {
+        match call(machine, now) {
+            Err(error) if error.is_recovering() => Answer::Pending,
+            other => Answer::Ready(other),
+        }
+    });
+    match again {
+        Ok(answer) => answer,
+        Err(WaitTimeout) => Err(recovering),
+    }
+}

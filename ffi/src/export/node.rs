@@ -1,0 +1,259 @@
+//! Operations: `QnnGraph_addNode`, and `QnnBackend_validateOpConfig`, which asks about one alone.
+
+use heapless::Vec;
+use runtime::error::CreateError;
+use runtime::graph::{
+    BuildError, GraphBuilder, GraphTable, OpSpec, ParamSpec, ParamValue, ScaleOffset, TensorKind,
+};
+use runtime::handle::GraphId;
+use runtime::region::Region;
+
+use crate::abi::*;
+use crate::client;
+use crate::convert::{from_client, graph_id, handle_error, Code, Family};
+use crate::export::operand::{data_type, Fields, Operand};
+use crate::export::{answer, backend, living, settled, Machine};
+use crate::instance::Device;
+use crate::objects::BackendId;
+
+/// Most inputs, and most outputs, of one operation.
+const OPERANDS_MAX: usize = 128;
+/// Most parameters of one operation.
+const PARAMS_MAX: usize = 32;
+/// The package whose operations exist.
+pub(crate) const PACKAGE: &str = "qti.aisw";
+
+/// An operation as a client describes it.
+struct Node<'a> {
+    name: &'a str,
+    package: &'a str,
+    type_name: &'a str,
+    params: &'a [Qnn_Param_t],
+    inputs: &'a [Qnn_Tensor_t],
+    outputs: &'a [Qnn_Tensor_t],
+}
+
+const BAD: Code = QNN_GRAPH_ERROR_INVALID_OP_CONFIG;
+
+impl<'a> Node<'a> {
+    /// # Safety
+    /// What the operation points to is readable and stays as it is for `'a`.
+    unsafe fn read(op: &Qnn_OpConfig_t) -> Result<Self, Code> {
+        if op.version != QNN_OPCONFIG_VERSION_1 {
+            return Err(BAD);
+        }
+        // SAFETY: the version selects this member.
+        let op = unsafe { &op.u.v1 };
+        // SAFETY: the caller's promise, for all of them.
+        unsafe {
+            Ok(Self {
+                name: client::text(op.name).map_err(|_| BAD)?,
+                package: client::text(op.packageName).map_err(|_| BAD)?,
+                type_name: client::text(op.typeName).map_err(|_| BAD)?,
+                params: client::array(op.params, op.numOfParams).ok_or(BAD)?,
+                inputs: client::array(op.inputTensors, op.numOfInputs).ok_or(BAD)?,
+                outputs: client::array(op.outputTensors, op.numOfOutputs).ok_or(BAD)?,
+            })
+        }
+    }
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnGraph_addNode(
+    graphHandle: Qnn_GraphHandle_t,
+    opConfig: Qnn_OpConfig_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnGraph_addNode", unsafe { add_node(graphHandle, &opConfig) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn add_node(graph: Qnn_GraphHandle_t, op: &Qnn_OpConfig_t) -> Result<(), Code> {
+    let instance = living(QNN_GRAPH_ERROR_INVALID_HANDLE)?;
+    let graph = graph_id(graph).ok_or(QNN_GRAPH_ERROR_INVALID_HANDLE)?;
+    settled(instance, |machine, _| machine.graph_context(graph))
+        .map_err(|error| handle_error(error, QNN_GRAPH_ERROR_INVALID_HANDLE))?;
+    // SAFETY: the caller's promise.
+    let node = unsafe { Node::read(op) }?;
+    if node.package != PACKAGE {
+        return Err(BAD);
+    }
+    // SAFETY: the caller's promise.
+    let add = |machine: &mut Machine, _| unsafe { add(machine, graph, &node) };
+    settled(instance, add).map_err(|error| Family::GRAPH.create_error(error))
+}
+
+const BAD_OP: CreateError = CreateError::Build(BuildError::NoSuchTensor);
+
+/// # Safety
+/// What the node points to is readable.
+unsafe fn add(machine: &mut Machine, graph: GraphId, node: &Node<'_>) -> Result<(), CreateError> {
+    let inputs = indices(machine, graph, node.inputs)?;
+    let outputs = indices(machine, graph, node.outputs)?;
+    let mut params = Vec::<ParamSpec<'_>, PARAMS_MAX>::new();
+    for param in node.params {
+        let tensor = |tensor: &Qnn_Tensor_t| index(machine, graph, tensor);
+        // SAFETY: the caller's promise.
+        let spec = unsafe { param_spec(param, tensor) }?;
+        params.push(spec).map_err(|_| BAD_OP)?;
+    }
+    let (name, package, type_name) = (node.name, node.package, node.type_name);
+    let (params, inputs, outputs) = (&params[..], &inputs[..], &outputs[..]);
+    machine.graph_add_op(graph, &OpSpec { name, package, type_name, params, inputs, outputs })
+}
+
+fn indices(
+    machine: &Machine,
+    graph: GraphId,
+    tensors: &[Qnn_Tensor_t],
+) -> Result<Vec<u32, OPERANDS_MAX>, CreateError> {
+    let mut found = Vec::new();
+    for tensor in tensors {
+        found.push(index(machine, graph, tensor)?).map_err(|_| BAD_OP)?;
+    }
+    Ok(found)
+}
+
+/// Place of a tensor that was created before, by its id.
+fn index(machine: &Machine, graph: GraphId, tensor: &Qnn_Tensor_t) -> Result<u32, CreateError> {
+    let fields = Fields::of(tensor).ok_or(BAD_OP)?;
+    machine.graph_tensor_by_id(graph, fields.id)
+}
+
+/// # Safety
+/// What the parameter points to is readable for `'a`.
+unsafe fn param_spec<'a>(
+    param: &Qnn_Param_t,
+    tensor: impl FnOnce(&'a Qnn_Tensor_t) -> Result<u32, CreateError>,
+) -> Result<ParamSpec<'a>, CreateError>
+where
+{
+    // SAFETY: the caller's promise.
+    let name = unsafe { client::text(param.name) }.map_err(|_| BAD_OP)?;
+    let value = match param.paramType {
+        QNN_PARAMTYPE_SCALAR => {
+            // SAFETY: the type selects this member.
+            scalar(unsafe { &param.u.scalarParam })?
+        }
+        QNN_PARAMTYPE_TENSOR => {
+            // SAFETY: the type selects this member; it lives as long as the parameter.
+            let given = unsafe { &*(&raw const param.u.tensorParam) };
+            ParamValue::Tensor(tensor(given)?)
+        }
+        _ => return Err(BAD_OP),
+    };
+    Ok(ParamSpec { name, value })
+}
+
+/// A scalar as type and bits. Strings and numbers that the runtime has no type for are refused.
+fn scalar(scalar: &Qnn_Scalar_t) -> Result<ParamValue, CreateError> {
+    let data_type = data_type(scalar.dataType).map_err(|_| BAD_OP)?;
+    // SAFETY: the members share their first bytes, and every bit pattern is a number.
+    let bits = unsafe {
+        match data_type.size_bytes() {
+            1 => scalar.u.uint8Value.into(),
+            2 => scalar.u.uint16Value.into(),
+            4 => scalar.u.uint32Value.into(),
+            _ => scalar.u.uint64Value,
+        }
+    };
+    Ok(ParamValue::Scalar(data_type, bits))
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnBackend_validateOpConfig(
+    backend: Qnn_BackendHandle_t,
+    opConfig: Qnn_OpConfig_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnBackend_validateOpConfig", unsafe { validate(backend, &opConfig) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn validate(backend: Qnn_BackendHandle_t, op: &Qnn_OpConfig_t) -> Result<(), Code> {
+    let instance = living(QNN_BACKEND_ERROR_INVALID_HANDLE)?;
+    let backend: BackendId = from_client(backend).ok_or(QNN_BACKEND_ERROR_INVALID_HANDLE)?;
+    backend::check(instance, backend)?;
+    // SAFETY: the caller's promise.
+    let node = unsafe { Node::read(op) }.map_err(|_| QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND)?;
+    let known = backend::OPERATIONS.iter().any(|name| name.to_bytes() == node.type_name.as_bytes());
+    if node.package != PACKAGE || !known {
+        return Err(QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND);
+    }
+    instance.driver.call(|machine, _| {
+        let region = machine.region_mut();
+        let mut builder = GraphBuilder::new(region, "").map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
+        // SAFETY: the caller's promise.
+        let verdict = unsafe { validate_in(&mut builder, region, &node) };
+        builder.release(region);
+        verdict
+    })
+}
+
+/// Builds a graph of the one operation and has the device look at it.
+///
+/// # Safety
+/// What the node points to is readable.
+unsafe fn validate_in(
+    builder: &mut GraphBuilder<'static>,
+    region: &mut Region<'static>,
+    node: &Node<'_>,
+) -> Result<(), Code> {
+    let mut inputs = Vec::<u32, OPERANDS_MAX>::new();
+    let mut outputs = Vec::<u32, OPERANDS_MAX>::new();
+    let mut params = Vec::<ParamSpec<'_>, PARAMS_MAX>::new();
+    for (tensors, kind, indices) in [
+        (node.inputs, TensorKind::AppWrite, &mut inputs),
+        (node.outputs, TensorKind::AppRead, &mut outputs),
+    ] {
+        for tensor in tensors {
+            // SAFETY: the caller's promise.
+            let index = unsafe { add_operand(builder, region, tensor, kind) }?;
+            indices.push(index).map_err(|_| REFUSED)?;
+        }
+    }
+    for param in node.params {
+        let add = |tensor| {
+            // SAFETY: the caller's promise.
+            unsafe { add_operand(builder, region, tensor, TensorKind::Static) }.map_err(|_| BAD_OP)
+        };
+        // SAFETY: the caller's promise.
+        let spec = unsafe { param_spec(param, add) }.map_err(|_| REFUSED)?;
+        params.push(spec).map_err(|_| REFUSED)?;
+    }
+    let (name, package, type_name) = ("", node.package, node.type_name);
+    let op =
+        OpSpec { name, package, type_name, params: &params, inputs: &inputs, outputs: &outputs };
+    builder.add_op(region, &op).map_err(|_| REFUSED)?;
+    let bytes = builder.write(region).map_err(|_| REFUSED)?;
+    let table = GraphTable::parse(&bytes);
+    let verdict = match table.ok().and_then(|table| table.op(0)) {
+        Some(op) => Device::validate_op(&op).map_err(|_| REFUSED),
+        None => Err(REFUSED),
+    };
+    // Nobody else has it, so it goes back.
+    let _ = region.reclaim(bytes);
+    verdict
+}
+
+const REFUSED: Code = QNN_OP_PACKAGE_ERROR_VALIDATION_FAILURE;
+
+/// # Safety
+/// What the tensor points to is readable.
+unsafe fn add_operand(
+    builder: &mut GraphBuilder<'static>,
+    region: &mut Region<'static>,
+    tensor: &Qnn_Tensor_t,
+    kind: TensorKind,
+) -> Result<u32, Code> {
+    // SAFETY: the caller's promise.
+    let operand = unsafe { Operand::read(tensor) }.map_err(|_| REFUSED)?.anonymous(kind);
+    let quants = operand.scale_offsets(region).map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
+    let id = u32::try_from(builder.tensor_count()).unwrap_or(u32::MAX).saturating_add(1);
+    let scales: &[ScaleOffset] = &quants;
+    let added = builder.add_tensor(region, &operand.spec(id, scales));
+    region.free(quants);
+    added.map_err(|_| REFUSED)
+}

@@ -1,0 +1,204 @@
+//! `QnnSignal.h`: a signal ends the one call that it is attached to, on demand or after a time.
+
+use runtime::error::CancelError;
+use runtime::handle::RequestId;
+use runtime::time::Instant;
+
+use crate::abi::*;
+use crate::client::{self, Configs};
+use crate::convert::{from_client, to_client, Code};
+use crate::export::{answer, backend, living, Machine};
+use crate::instance::{self, Instance};
+use crate::objects::{Attached, Purpose, Signal, SignalId, HOST};
+
+const INVALID_HANDLE: Code = QNN_SIGNAL_ERROR_INVALID_HANDLE;
+const BAD: Code = QNN_SIGNAL_ERROR_INVALID_ARGUMENT;
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnSignal_create(
+    backend: Qnn_BackendHandle_t,
+    config: *mut *const QnnSignal_Config_t,
+    signal: *mut Qnn_SignalHandle_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnSignal_create", unsafe { create(backend, config, signal) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn create(
+    backend: Qnn_BackendHandle_t,
+    config: *mut *const QnnSignal_Config_t,
+    signal: *mut Qnn_SignalHandle_t,
+) -> Result<(), Code> {
+    let instance = instance::get()?;
+    let backend = from_client(backend).ok_or(INVALID_HANDLE)?;
+    backend::check(instance, backend).map_err(|_| INVALID_HANDLE)?;
+    // SAFETY: the caller's promise.
+    let signal = unsafe { client::out(signal) }.ok_or(BAD)?;
+    // SAFETY: the caller's promise.
+    let purpose = unsafe { read_config(config) }?.unwrap_or(Purpose::Unset);
+    let new = Signal { purpose, attached: Attached::Nothing };
+    let inserted = instance.objects.lock().signals.insert(HOST, new);
+    *signal = to_client(inserted.map_err(|_| QNN_SIGNAL_ERROR_MEM_ALLOC)?);
+    Ok(())
+}
+
+/// # Safety
+/// As the QNN API says of configuration lists.
+unsafe fn read_config(config: *mut *const QnnSignal_Config_t) -> Result<Option<Purpose>, Code> {
+    // SAFETY: the caller's promise.
+    let configs = unsafe { Configs::read(config) }.map_err(|_| BAD)?;
+    let mut purpose = None;
+    for config in configs.iter() {
+        let next = match config.option {
+            QNN_SIGNAL_CONFIG_OPTION_ABORT => Purpose::Abort,
+            QNN_SIGNAL_CONFIG_OPTION_TIMEOUT => {
+                // SAFETY: the option selects this member, a number.
+                Purpose::Timeout(unsafe { config.u.timeoutDurationUs })
+            }
+            QNN_SIGNAL_CONFIG_OPTION_CUSTOM => return Err(QNN_SIGNAL_ERROR_UNSUPPORTED),
+            _ => return Err(BAD),
+        };
+        if next == Purpose::Timeout(0) {
+            return Err(BAD);
+        }
+        // One signal has one purpose.
+        if purpose.replace(next).is_some() {
+            return Err(QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE);
+        }
+    }
+    Ok(purpose)
+}
+
+#[no_mangle]
+pub(crate) unsafe extern "C" fn QnnSignal_setConfig(
+    signal: Qnn_SignalHandle_t,
+    config: *mut *const QnnSignal_Config_t,
+) -> Qnn_ErrorHandle_t {
+    // SAFETY: the caller's promise.
+    answer(c"QnnSignal_setConfig", unsafe { set_config(signal, config) })
+}
+
+/// # Safety
+/// As the QNN API says.
+unsafe fn set_config(
+    signal: Qnn_SignalHandle_t,
+    config: *mut *const QnnSignal_Config_t,
+) -> Result<(), Code> {
+    let id = from_client(signal).ok_or(INVALID_HANDLE)?;
+    let instance = living(INVALID_HANDLE)?;
+    // SAFETY: the caller's promise.
+    let purpose = unsafe { read_config(config) };
+    instance.driver.call(|machine, _| {
+        let signal = idle(instance, machine, id)?;
+        let purpose = purpose?.ok_or(BAD)?;
+        store(instance, id, Signal { purpose, ..signal });
+        Ok(())
+    })
+}
+
+/// A signal that no call uses.
+fn idle(instance: &Instance, machine: &Machine, id: SignalId) -> Result<Signal, Code> {
+    let signal = *instance.objects.lock().signals.get(id).map_err(|_| INVALID_HANDLE)?;
+    let busy = match signal.attached {
+        Attached::Nothing => false,
+        Attached::Request(request) => machine.is_live(request),
+        Attached::Creation { .. } => true,
+    };
+    if busy {
+        Err(QNN_SIGNAL_ERROR_SIGNAL_IN_USE)
+    } else {
+        Ok(signal)
+    }
+}
+
+fn store(instance: &Instance, id: SignalId, signal: Signal) {
+    if let Ok(place) = instance.objects.lock().signals.get_mut(id) {
+        *place = signal;
+    }
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnSignal_trigger(signal: Qnn_SignalHandle_t) -> Qnn_ErrorHandle_t {
+    answer(c"QnnSignal_trigger", trigger(signal))
+}
+
+fn trigger(signal: Qnn_SignalHandle_t) -> Result<(), Code> {
+    let id = from_client(signal).ok_or(INVALID_HANDLE)?;
+    let instance = living(INVALID_HANDLE)?;
+    instance.driver.call(|machine, now| {
+        let signal = *instance.objects.lock().signals.get(id).map_err(|_| INVALID_HANDLE)?;
+        if signal.purpose != Purpose::Abort {
+            return Err(QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE);
+        }
+        match signal.attached {
+            Attached::Nothing => Err(QNN_SIGNAL_ERROR_SIGNAL_IDLE),
+            Attached::Request(request) => match machine.cancel(now, request) {
+                Ok(()) | Err(CancelError::Ending) => Ok(()),
+                Err(CancelError::Invalid) => Err(QNN_SIGNAL_ERROR_SIGNAL_IDLE),
+            },
+            Attached::Creation { .. } => {
+                let attached = Attached::Creation { aborted: true };
+                store(instance, id, Signal { attached, ..signal });
+                Ok(())
+            }
+        }
+    })
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnSignal_free(signal: Qnn_SignalHandle_t) -> Qnn_ErrorHandle_t {
+    answer(c"QnnSignal_free", free(signal))
+}
+
+fn free(signal: Qnn_SignalHandle_t) -> Result<(), Code> {
+    let id = from_client(signal).ok_or(INVALID_HANDLE)?;
+    let instance = living(INVALID_HANDLE)?;
+    instance.driver.call(|machine, _| {
+        idle(instance, machine, id)?;
+        let removed = instance.objects.lock().signals.remove(id);
+        removed.map(|_| ()).map_err(|_| INVALID_HANDLE)
+    })
+}
+
+/// The deadline that a signal gives a call that begins now. Refused while another call uses the signal (C-09).
+pub(crate) fn deadline(
+    instance: &Instance,
+    machine: &Machine,
+    id: SignalId,
+    now: Instant,
+) -> Result<Instant, Code> {
+    let signal = idle(instance, machine, id).map_err(|code| match code {
+        QNN_SIGNAL_ERROR_SIGNAL_IN_USE => QNN_GRAPH_ERROR_SIGNAL_IN_USE,
+        other => other,
+    })?;
+    Ok(match signal.purpose {
+        Purpose::Timeout(us) => now.after_us(us),
+        Purpose::Unset | Purpose::Abort => Instant::FAR,
+    })
+}
+
+/// Attaches a signal to an accepted request; it is free again when the request was heard.
+pub(crate) fn attach(instance: &Instance, id: SignalId, request: RequestId) {
+    if let Ok(signal) = instance.objects.lock().signals.get_mut(id) {
+        signal.attached = Attached::Request(request);
+    }
+}
+
+/// Attaches a signal to a creation, or detaches it.
+pub(crate) fn attach_creation(instance: &Instance, id: SignalId, begins: bool) {
+    if let Ok(signal) = instance.objects.lock().signals.get_mut(id) {
+        signal.attached = match begins {
+            true => Attached::Creation { aborted: false },
+            false => Attached::Nothing,
+        };
+    }
+}
+
+/// Whether a creation's signal was triggered.
+pub(crate) fn creation_aborted(instance: &Instance, id: SignalId) -> bool {
+    let objects = instance.objects.lock();
+    let signal = objects.signals.get(id);
+    signal.is_ok_and(|signal| signal.attached == Attached::Creation { aborted: true })
+}

@@ -1,0 +1,120 @@
+//! Messages to the logs of clients.
+//!
+//! A QNN log callback takes a `va_list`, which only C code can make. On the two 64-bit calling conventions that the QNN
+//! API is used with, the list is a small struct, and one whose register part is used up makes `va_arg` read all its
+//! arguments from plain memory. That is built here by hand; on any other target callbacks are never called.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use cty::c_char;
+
+use crate::abi::*;
+use crate::convert::Code;
+use crate::objects::{Objects, LOGS_MAX};
+use crate::{client, instance, messages};
+
+/// The highest level that any log wants; 0 while there is none. Spares the look at the logs.
+static LEVEL_MAX: AtomicU32 = AtomicU32::new(0);
+
+/// Recomputes what the logs want together. After every change of the logs, under their lock.
+pub(crate) fn logs_changed(objects: &Objects) {
+    let level = objects.logs.iter().map(|(_, log)| log.level_max).max().unwrap_or(0);
+    LEVEL_MAX.store(level, Ordering::Release);
+}
+
+/// Tells the logs that a call failed.
+pub(crate) fn error(call: &'static CStr, code: Code) {
+    let text = messages::text(code).unwrap_or(c"an error without a name");
+    emit(QNN_LOG_LEVEL_ERROR, call, text);
+}
+
+/// Tells the logs something. The caller holds no lock: callbacks may call the library.
+pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &'static CStr) {
+    if level > LEVEL_MAX.load(Ordering::Acquire) {
+        return;
+    }
+    let Some(instance) = instance::existing() else { return };
+    let mut callbacks: [QnnLog_Callback_t; LOGS_MAX as usize] = [None; LOGS_MAX as usize];
+    {
+        let objects = instance.objects.lock();
+        let wanting = objects.logs.iter().filter(|(_, log)| level <= log.level_max);
+        for (to, (_, log)) in callbacks.iter_mut().zip(wanting) {
+            *to = log.callback;
+        }
+    }
+    let now_us = instance.driver.now().as_us();
+    for callback in callbacks.into_iter().flatten() {
+        call_with(callback, level, now_us, [client::address(call), client::address(text)]);
+    }
+}
+
+type Callback = unsafe extern "C" fn(*const c_char, QnnLog_Level_t, u64, va_list);
+
+/// Two strings, as variable arguments that lie on the stack.
+#[cfg(any(
+    all(target_arch = "x86_64", not(windows)),
+    all(target_arch = "aarch64", not(windows), not(target_vendor = "apple"))
+))]
+fn call_with(
+    callback: Callback,
+    level: QnnLog_Level_t,
+    timestamp: u64,
+    mut arguments: [*const c_char; 2],
+) {
+    let mut list = List::of(arguments.as_mut_ptr());
+    let format = client::address(c"%s: %s");
+    // SAFETY: the client promised a callable function; list and arguments outlive the call, and the format reads
+    // exactly the two strings there are.
+    unsafe { callback(format, level, timestamp, (&raw mut list).cast()) }
+}
+
+#[cfg(not(any(
+    all(target_arch = "x86_64", not(windows)),
+    all(target_arch = "aarch64", not(windows), not(target_vendor = "apple"))
+)))]
+fn call_with(_: Callback, _: QnnLog_Level_t, _: u64, _: [*const c_char; 2]) {}
+
+/// System V x86-64: offsets into the area of saved registers, the arguments in memory, that area.
+#[cfg(all(target_arch = "x86_64", not(windows)))]
+#[repr(C)]
+struct List {
+    integers_used: u32,
+    floats_used: u32,
+    memory: *mut *const c_char,
+    registers: *mut u8,
+}
+
+#[cfg(all(target_arch = "x86_64", not(windows)))]
+impl List {
+    fn of(arguments: *mut *const c_char) -> Self {
+        // Six integer registers of 8 bytes and eight vector registers of 16 are used up.
+        let (integers_used, floats_used) = (6 * 8, 6 * 8 + 8 * 16);
+        Self { integers_used, floats_used, memory: arguments, registers: core::ptr::null_mut() }
+    }
+}
+
+/// AAPCS64: the arguments in memory, the ends of both areas of saved registers, what is left of each (nothing).
+#[cfg(all(target_arch = "aarch64", not(windows), not(target_vendor = "apple")))]
+#[repr(C)]
+struct List {
+    memory: *mut *const c_char,
+    integers_end: *mut u8,
+    floats_end: *mut u8,
+    integers_left: i32,
+    floats_left: i32,
+}
+
+#[cfg(all(target_arch = "aarch64", not(windows), not(target_vendor = "apple")))]
+impl List {
+    fn of(arguments: *mut *const c_char) -> Self {
+        let none = core::ptr::null_mut();
+        Self {
+            memory: arguments,
+            integers_end: none,
+            floats_end: none,
+            integers_left: 0,
+            floats_left: 0,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Host objects: what the runtime does not know, because the device has no part in it. They survive restarts
+//! (SSR-013 to SSR-016).
+//!
+//! The lock around them is taken inside the runtime's, or alone; never the other way round.
+
+use runtime::handle::{BufferId, ContextId, Epoch, Handle, ProfileId, RequestId};
+use runtime::limits::PROFILE_EVENTS_MAX;
+use runtime::region::{OutOfMemory, Region, RegionSlice};
+use runtime::slots::{CapacityExceeded, Slots};
+
+use crate::abi::*;
+
+/// Kind markers, never made.
+pub(crate) mod kind {
+    pub(crate) enum Backend {}
+    pub(crate) enum Device {}
+    pub(crate) enum Log {}
+    pub(crate) enum Signal {}
+    pub(crate) enum Mapping {}
+}
+
+pub(crate) type BackendId = Handle<kind::Backend>;
+pub(crate) type DeviceId = Handle<kind::Device>;
+pub(crate) type LogId = Handle<kind::Log>;
+pub(crate) type SignalId = Handle<kind::Signal>;
+pub(crate) type MappingId = Handle<kind::Mapping>;
+
+/// Backends at once.
+const BACKENDS_MAX: u16 = 16;
+/// Devices at once.
+const DEVICES_MAX: u16 = 16;
+/// Logs at once.
+pub(crate) const LOGS_MAX: u16 = 16;
+/// Signals at once: one for each of two full queues.
+const SIGNALS_MAX: u16 = 600;
+/// Mapped buffers at once.
+const MAPPINGS_MAX: u16 = 1024;
+/// Contexts whose owner is known at once. Larger capacities at init do not give more.
+const CONTEXTS_MAX: usize = 256;
+/// Profile objects at once. Larger capacities at init do not give more.
+const PROFILES_MAX: usize = 256;
+/// Power configurations at once.
+pub(crate) const POWER_CONFIGS_MAX: usize = 64;
+
+/// A backend.
+pub(crate) struct Backend;
+
+/// A device handle. All name the one device there is.
+pub(crate) struct Device;
+
+/// A log.
+#[derive(Clone, Copy)]
+pub(crate) struct Log {
+    pub(crate) callback: QnnLog_Callback_t,
+    pub(crate) level_max: QnnLog_Level_t,
+}
+
+/// What a signal is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Unset,
+    /// Triggering it ends the call that it is attached to.
+    Abort,
+    /// It bounds the call that it is attached to, in microseconds.
+    Timeout(u64),
+}
+
+/// What a signal is attached to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attached {
+    Nothing,
+    /// An execution, which may be over.
+    Request(RequestId),
+    /// A call that creates a context.
+    Creation {
+        aborted: bool,
+    },
+}
+
+/// A signal.
+#[derive(Clone, Copy)]
+pub(crate) struct Signal {
+    pub(crate) purpose: Purpose,
+    pub(crate) attached: Attached,
+}
+
+/// A registered buffer: memory behind a descriptor, mapped into this process.
+#[derive(Clone, Copy)]
+pub(crate) struct Mapping {
+    pub(crate) context: ContextId,
+    pub(crate) buffer: BufferId,
+    /// First byte of the client's part.
+    pub(crate) address: usize,
+    /// Bytes of the client's part.
+    pub(crate) bytes: usize,
+    /// The mapping itself: whole pages.
+    pub(crate) pages: Pages,
+    /// Identity of the memory behind the descriptor, if it may have one handle only.
+    pub(crate) exclusive: Option<(u64, u64)>,
+    /// Deregistered; waits for the requests in flight before its pages go.
+    pub(crate) released: bool,
+}
+
+/// Mapped pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pages {
+    pub(crate) address: usize,
+    pub(crate) bytes: usize,
+}
+
+/// Whose a context is.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) context: ContextId,
+    pub(crate) backend: BackendId,
+    pub(crate) device: Option<DeviceId>,
+    /// Loaded from a binary: its graphs are final.
+    pub(crate) loaded: bool,
+}
+
+/// What is kept beside a profile object of the runtime.
+#[derive(Clone, Copy)]
+pub(crate) struct ProfileNotes {
+    /// Ids as `QnnProfile_getEvents` handed them out; clients keep a pointer to them.
+    pub(crate) event_ids: [QnnProfile_EventId_t; PROFILE_EVENTS_MAX],
+    /// The call that used the object last, if it was not an execution: event type and microseconds.
+    pub(crate) call: Option<(QnnProfile_EventType_t, u64)>,
+}
+
+/// A power configuration that was given out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PowerConfig {
+    pub(crate) id: u32,
+}
+
+/// All host objects.
+pub(crate) struct Objects {
+    pub(crate) backends: Slots<'static, kind::Backend, Backend>,
+    pub(crate) devices: Slots<'static, kind::Device, Device>,
+    pub(crate) logs: Slots<'static, kind::Log, Log>,
+    pub(crate) signals: Slots<'static, kind::Signal, Signal>,
+    pub(crate) mappings: Slots<'static, kind::Mapping, Mapping>,
+    pub(crate) power_configs: [Option<PowerConfig>; POWER_CONFIGS_MAX],
+    pub(crate) power_config_last: u32,
+    owners: RegionSlice<'static, Option<Owner>>,
+    profiles: RegionSlice<'static, ProfileNotes>,
+}
+
+const NO_NOTES: ProfileNotes = ProfileNotes { event_ids: [0; PROFILE_EVENTS_MAX], call: None };
+
+impl Objects {
+    /// Bytes of region memory that [`Objects::new`] takes.
+    pub(crate) const BYTES: usize = {
+        const BLOCK_OVERHEAD: usize = 64;
+        Slots::<'static, kind::Backend, Backend>::bytes(BACKENDS_MAX)
+            + Slots::<'static, kind::Device, Device>::bytes(DEVICES_MAX)
+            + Slots::<'static, kind::Log, Log>::bytes(LOGS_MAX)
+            + Slots::<'static, kind::Signal, Signal>::bytes(SIGNALS_MAX)
+            + Slots::<'static, kind::Mapping, Mapping>::bytes(MAPPINGS_MAX)
+            + size_of::<Option<Owner>>() * CONTEXTS_MAX
+            + size_of::<ProfileNotes>() * PROFILES_MAX
+            + 7 * BLOCK_OVERHEAD
+    };
+
+    /// Sets up all tables in `region`.
+    pub(crate) fn new(region: &mut Region<'static>) -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            backends: Slots::new(region, BACKENDS_MAX)?,
+            devices: Slots::new(region, DEVICES_MAX)?,
+            logs: Slots::new(region, LOGS_MAX)?,
+            signals: Slots::new(region, SIGNALS_MAX)?,
+            mappings: Slots::new(region, MAPPINGS_MAX)?,
+            power_configs: [None; POWER_CONFIGS_MAX],
+            power_config_last: 0,
+            owners: region.alloc(CONTEXTS_MAX, None)?,
+            profiles: region.alloc(PROFILES_MAX, NO_NOTES)?,
+        })
+    }
+
+    /// Notes whose a new context is.
+    pub(crate) fn own(&mut self, owner: Owner) -> Result<(), CapacityExceeded> {
+        let place = self.owners.get_mut(usize::from(owner.context.index()));
+        *place.ok_or(CapacityExceeded)? = Some(owner);
+        Ok(())
+    }
+
+    /// Whose a context is.
+    pub(crate) fn owner(&self, context: ContextId) -> Option<&Owner> {
+        let owner = self.owners.get(usize::from(context.index()))?.as_ref()?;
+        (owner.context == context).then_some(owner)
+    }
+
+    /// Forgets whose a context was, once it is freed.
+    pub(crate) fn disown(&mut self, context: ContextId) {
+        if self.owner(context).is_some() {
+            if let Some(place) = self.owners.get_mut(usize::from(context.index())) {
+                *place = None;
+            }
+        }
+    }
+
+    /// All contexts that are not freed.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = &Owner> {
+        self.owners.iter().flatten()
+    }
+
+    /// The notes beside a profile object.
+    pub(crate) fn notes(&mut self, profile: ProfileId) -> Option<&mut ProfileNotes> {
+        self.profiles.get_mut(usize::from(profile.index()))
+    }
+
+    /// Starts the notes beside a new profile object.
+    pub(crate) fn begin_notes(&mut self, profile: ProfileId) -> Result<(), CapacityExceeded> {
+        *self.notes(profile).ok_or(CapacityExceeded)? = NO_NOTES;
+        Ok(())
+    }
+}
+
+/// Epoch of objects that no restart touches.
+pub(crate) const HOST: Epoch = Epoch::FIRST;
