@@ -1,4 +1,4 @@
-"""Builds small ONNX models, in float and as quantized models with DequantizeLinear and QuantizeLinear pairs."""
+"""Builds small ONNX models, in float and quantized with QuantizeLinear and DequantizeLinear."""
 
 import zlib
 from dataclasses import dataclass, field
@@ -18,6 +18,8 @@ class Scheme:
     activation: type
     weight: type
     per_channel: bool
+    # The model's inputs and results are integers too.
+    raw: bool = False
 
 
 SCHEMES = {
@@ -25,11 +27,12 @@ SCHEMES = {
     "u8": Scheme(np.uint8, np.uint8, False),
     "s8": Scheme(np.int8, np.int8, False),
     "u8pc": Scheme(np.uint8, np.int8, True),
+    "u8raw": Scheme(np.uint8, np.int8, True, raw=True),
     "u16": Scheme(np.uint16, np.uint8, False),
     "u16pc": Scheme(np.uint16, np.int8, True),
 }
 
-# The output is a choice or a new arrangement of input values, so it keeps their scale and zero point.
+# The output is a choice or a new arrangement of input values: it keeps their quantization.
 KEEPS_RANGE = {
     "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "GlobalMaxPool",
     "Identity", "MaxPool", "Pad", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze",
@@ -126,19 +129,16 @@ class Net:
     def model(self, scheme):
         """The finished model: as built for `f32`, quantized otherwise."""
         values = self._run_all()
-        if SCHEMES[scheme] is None:
-            nodes, constants, steps, renamed = self.nodes, self.constants, {}, {}
-        else:
-            quantizer = Quantizer(self, SCHEMES[scheme], values)
-            nodes, constants, steps, renamed = quantizer.run()
-        outputs = [renamed.get(name, name) for name in self.outputs]
-        kinds = [values[name] for name in self.outputs]
-        proto = make_proto(self.name, nodes, constants, self.inputs, zip(outputs, kinds))
         ops = [node.op_type for node in self.nodes]
-        return Model(
-            f"{self.name}-{scheme}", scheme, ops, proto, self.inputs, outputs,
-            {renamed[name]: steps[name] for name in self.outputs if name in steps},
-        )
+        if SCHEMES[scheme] is None:
+            results = [(name, values[name]) for name in self.outputs]
+            proto = make_proto(self.name, self.nodes, self.constants, self.inputs, results)
+            return Model(f"{self.name}-{scheme}", scheme, ops, proto, self.inputs, self.outputs)
+        made = Quantizer(self, SCHEMES[scheme], values)
+        made.run()
+        proto = make_proto(self.name, made.nodes, made.constants, made.inputs, made.results.items())
+        return Model(f"{self.name}-{scheme}", scheme, ops, proto, made.inputs, list(made.results),
+                     made.steps)
 
     def _run_all(self):
         """Every tensor of the float graph, from ONNX Runtime on the CPU."""
@@ -164,20 +164,40 @@ class Quantizer:
         self.constants = {}
         self.quantized = {}
         self.real_names = {}
+        self.inputs = dict(net.inputs)
+        # Name and value of every result, and the size of a step where it is quantized.
+        self.results = {}
+        self.steps = {}
 
     def run(self):
-        """Nodes, constants, step of each float result, and the new names of results."""
+        """Makes the quantized graph."""
         for name, values in self.net.inputs.items():
             if values.dtype == np.float32:
-                self._quantize_tensor(name, name, self._measured(name))
+                self._float_input(name, values)
         for node in self.net.nodes:
             self._node(node)
-        renamed, steps = {}, {}
         for name in self.net.outputs:
-            if name in self.quantized:
-                renamed[name] = self._real(name)
-                steps[name] = float(self.quantized[name].scale)
-        return self.nodes, self.constants, steps, renamed
+            self._result(name)
+
+    def _float_input(self, name, values):
+        measured = self._measured(name)
+        if self.scheme.raw:
+            del self.inputs[name]
+            self.inputs[f"{name}_q"] = to_integers(values, measured)
+            self.quantized[name] = measured
+        else:
+            self._quantize_tensor(name, name, measured)
+
+    def _result(self, name):
+        if name not in self.quantized:
+            self.results[name] = self.values[name]
+        elif self.scheme.raw:
+            self.results[f"{name}_q"] = to_integers(self.values[name], self.quantized[name])
+            self.steps[f"{name}_q"] = 1.0
+        else:
+            real = self._real(name)
+            self.results[real] = self.values[name]
+            self.steps[real] = float(self.quantized[name].scale)
 
     def _node(self, node):
         inputs = [self._input(node, index, name) for index, name in enumerate(node.input)]
@@ -292,7 +312,7 @@ def to_integers(values, quantization):
 
 
 def make_proto(name, nodes, constants, inputs, outputs):
-    """A serialized model. An output of unknown value leaves its type to be inferred."""
+    """A serialized model. Each output comes with a value of its type, or None to infer that."""
     def described(name, values):
         if values is None:
             return helper.make_empty_tensor_value_info(name)

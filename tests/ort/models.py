@@ -6,7 +6,7 @@ from graph import Net
 from networks import NETWORKS
 
 ALL = ("f32", "u8", "u16")
-WEIGHTED = ("f32", "u8", "s8", "u8pc", "u16", "u16pc")
+WEIGHTED = ("f32", "u8", "s8", "u8pc", "u8raw", "u16", "u16pc")
 BYTES = ("f32", "u8")
 
 SINGLE_OPS = {}
@@ -49,7 +49,6 @@ unary("Abs", ALL)
 unary("Ceil", ("f32",))
 unary("Cos", ("f32",))
 unary("Elu", BYTES, alpha=1.0)
-
 unary("Exp", BYTES)
 unary("Floor", ("f32",))
 unary("Gelu", BYTES)
@@ -82,7 +81,8 @@ comparison("Less", BYTES)
 
 @single(*ALL)
 def add_broadcast(net):
-    net.output(net.op("Add", net.input(1, 8, 6, 6), net.constant(net.random.normal(0, 1, (8, 1, 1)))))
+    each_channel = net.constant(net.random.normal(0, 1, (8, 1, 1)))
+    net.output(net.op("Add", net.input(1, 8, 6, 6), each_channel))
 
 
 @single("f32")
@@ -318,7 +318,8 @@ def pad_constant(net):
 
 @single(*BYTES)
 def pad_reflect(net):
-    net.output(net.op("Pad", net.input(1, 4, 6, 6), net.ints(0, 0, 1, 2, 0, 0, 2, 1), mode="reflect"))
+    sides = net.ints(0, 0, 1, 2, 0, 0, 2, 1)
+    net.output(net.op("Pad", net.input(1, 4, 6, 6), sides, mode="reflect"))
 
 
 @single(*BYTES)
@@ -418,7 +419,8 @@ def lrn(net):
 @single(*BYTES)
 def grid_sample(net):
     data, grid = net.input(1, 4, 8, 8), net.input(1, 6, 6, 2, low=-0.9, high=0.9)
-    net.output(net.op("GridSample", data, grid, mode="linear", padding_mode="zeros", align_corners=0))
+    net.output(net.op("GridSample", data, grid, mode="linear", padding_mode="zeros",
+                      align_corners=0))
 
 
 def catalogue():

@@ -3,7 +3,7 @@
 import numpy as np
 
 NETWORKS = {}
-SCHEMES = ("f32", "u8", "u8pc", "u16")
+SCHEMES = ("f32", "u8", "u8pc", "u8raw", "u16")
 
 
 def network(*schemes):

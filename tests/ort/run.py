@@ -68,7 +68,7 @@ def parse():
     parser.add_argument("--log", action="store_true", help="print what a failed child wrote")
     backend = parser.add_mutually_exclusive_group()
     backend.add_argument("--library", help="our library")
-    backend.add_argument("--vendor-only", action="store_true", help="run the vendor's backend alone")
+    backend.add_argument("--vendor-only", action="store_true", help="run the vendor's alone")
     options = parser.parse_args()
     if not (options.library or options.vendor_only or options.list):
         parser.error("one of --library and --vendor-only is needed")
@@ -130,7 +130,7 @@ def shorten(ops):
 
 def print_head():
     """Heading of the table."""
-    print("distances: in steps where the output is quantized, otherwise parts of the largest value")
+    print("distance: in steps where the result is quantized, otherwise in parts of the largest")
     places = "".join(f"{place:>22}" for place in ("ours-exact", "vendor-exact", "ours-vendor"))
     print(f"{'model':<32}{'ops':<28}{places}  verdict")
 
@@ -157,7 +157,8 @@ def report(rows, played, options):
     crashes = sum(row.crashes for row in rows)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"models": [asdict(row) for row in rows], "scenarios": played}, file, indent=1)
+            every = {"models": [asdict(row) for row in rows], "scenarios": played}
+            json.dump(every, file, indent=1)
     total = len(rows) + len(played)
     print(f"{crashes} crashes; {total - failed} passed, {failed} failed")
     return 1 if failed else 0

@@ -14,6 +14,7 @@ import models
 
 ALL = {}
 RUNS_PER_THREAD = 25
+SESSIONS_IN_TURN = 20
 
 
 def scenario(play):
@@ -51,6 +52,15 @@ def two_sessions_at_once(backend):
     expect_same(second.run(right.outputs, right.feed), expected, "after the other session")
     del second
     expect_same(client.run_on_backend(left, backend), alone, "in a new session")
+
+
+@scenario
+def sessions_one_after_another(backend):
+    """The client unloads the library with every session; nothing of ours may still run then."""
+    model = make("gemm-u8")
+    expected = client.run_on_backend(model, backend)
+    for _ in range(SESSIONS_IN_TURN):
+        expect_same(client.run_on_backend(model, backend), expected, "in a later session")
 
 
 @scenario
