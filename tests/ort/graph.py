@@ -109,7 +109,7 @@ class Net:
         """Random weights that keep the size of what they are applied to."""
         fan_in = int(np.prod(shape[1:])) or 1
         spread = spread or 1.0 / np.sqrt(fan_in)
-        # Channels differ in range, as in trained networks; otherwise per-channel scales mean nothing.
+        # Channels differ in range, as in trained networks: scales per channel shall matter.
         channel = self.random.uniform(0.5, 2.0, (shape[0],) + (1,) * (len(shape) - 1))
         return self.constant(self.random.normal(0.0, spread, shape) * channel)
 
@@ -136,7 +136,7 @@ class Net:
             return Model(f"{self.name}-{scheme}", scheme, ops, proto, self.inputs, self.outputs)
         made = Quantizer(self, SCHEMES[scheme], values)
         made.run()
-        proto = make_proto(self.name, made.nodes, made.constants, made.inputs, made.results.items())
+        proto = made.proto()
         return Model(f"{self.name}-{scheme}", scheme, ops, proto, made.inputs, list(made.results),
                      made.steps)
 
@@ -178,6 +178,11 @@ class Quantizer:
             self._node(node)
         for name in self.net.outputs:
             self._result(name)
+
+    def proto(self):
+        """The quantized graph, serialized."""
+        results = self.results.items()
+        return make_proto(self.net.name, self.nodes, self.constants, self.inputs, results)
 
     def _float_input(self, name, values):
         measured = self._measured(name)
