@@ -37,6 +37,7 @@ use crate::device::{Command, Device, Event, PrepareError, Step};
 use crate::graph::Op;
 use crate::handle::{kind, Epoch, GraphId};
 use crate::memory::ClientMemory;
+use crate::power::{MemoryConfig, PowerSettings};
 use crate::region::{OutOfMemory, Region, RegionSlice};
 use crate::time::Instant;
 
@@ -100,6 +101,9 @@ pub struct Vhtp<'m> {
     faults: Faults,
     journal: Journal<'m>,
 
+    power: PowerSettings,
+    memory: MemoryConfig,
+
     connect: Option<(Epoch, u32)>,
     probe: bool,
     control: Fifo<'m, Control<'m>>,
@@ -141,6 +145,8 @@ impl<'m> Vhtp<'m> {
             held: false,
             faults: Faults::default(),
             journal,
+            power: PowerSettings::NONE,
+            memory: MemoryConfig::default(),
             connect: None,
             probe: false,
             control,
@@ -160,6 +166,24 @@ impl<'m> Vhtp<'m> {
     /// What it is a model of.
     pub fn config(&self) -> &VhtpConfig {
         &self.config
+    }
+
+    /// What is voted for. A crash and a connection drop it.
+    pub fn power(&self) -> &PowerSettings {
+        &self.power
+    }
+
+    /// How its memory is configured. A crash and a connection bring the default back.
+    pub fn memory_config(&self) -> MemoryConfig {
+        self.memory
+    }
+
+    /// Its clock in MHz: that of the core's target corner, or the default without a core vote. An
+    /// execution keeps the clock with which its first op started.
+    pub fn frequency_mhz(&self) -> u32 {
+        let default_mhz = self.config.frequency_mhz();
+        let target = self.power.core.map(|core| core.target());
+        target.map_or(default_mhz, |corner| self.config.frequency_mhz_at(corner))
     }
 
     /// Arms a fault. Takes effect in [`Device::step`].
@@ -271,6 +295,8 @@ impl<'m> Vhtp<'m> {
         self.busy = None;
         self.last_run = None;
         self.probe = false;
+        self.power = PowerSettings::NONE;
+        self.memory = MemoryConfig::default();
         self.hung = false;
         self.faults.crash_now = false;
     }
