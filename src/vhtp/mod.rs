@@ -30,6 +30,7 @@ mod timing;
 pub use faults::Fault;
 pub use journal::{JournalEntry, JournalKind};
 pub use model::{Pacing, Soc, VhtpConfig, SOCS};
+pub use ops::supported_ops;
 pub use plan::Placement;
 
 use crate::capability::Capabilities;
@@ -271,9 +272,12 @@ impl<'m> Vhtp<'m> {
 
     /// Whether the device can run `op`. Costs about as much as preparing it.
     pub fn validate_op(op: &Op<'_>) -> Result<(), PrepareError> {
-        ops::compile(op, &mut ops::Channels::counting())
-            .map(|_| ())
-            .map_err(|refusal| refusal.of(op.index()))
+        let refused = |refusal: ops::Refusal| refusal.of(op.index());
+        let mut extras = ops::Extras::counting();
+        let mut outputs = ops::outputs(op);
+        outputs
+            .try_for_each(|output| ops::compile(op, output, &mut extras).map(|_| ()))
+            .map_err(refused)
     }
 
     fn note(&mut self, what: JournalKind, arg: u64) {
