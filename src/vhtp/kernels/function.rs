@@ -245,8 +245,8 @@ impl Binary {
         }
     }
 
-    /// The function on integers, modulo 2^64; division is rounded towards zero, and by zero it gives
-    /// 0.
+    /// The function on integers, modulo 2^64; division is rounded towards zero, and by zero it
+    /// gives 0.
     pub(in crate::vhtp) fn apply_whole(self, a: i64, b: i64) -> i64 {
         match self {
             Binary::Add => a.wrapping_add(b),
