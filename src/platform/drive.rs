@@ -193,7 +193,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             return Ok(());
         }
         self.call_blocking(timeout_us, |runtime, _| {
-            if runtime.has_notice() {
+            if runtime.has_notice() || self.delivering.load(Ordering::Acquire) {
                 Answer::Pending
             } else {
                 Answer::Ready(())
