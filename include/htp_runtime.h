@@ -28,7 +28,8 @@
 #define HTP_RT_VERSION_PATCH 0
 
 /**
- * Flag of `htp_rt_config_t`: no threads are started; the caller drives everything with `htp_rt_poll`.
+ * Flag of `htp_rt_config_t`: no threads are started; the caller drives everything with
+ * `htp_rt_poll`.
  */
 #define HTP_RT_INIT_NO_THREADS 1
 
@@ -150,8 +151,8 @@ typedef int32_t htp_rt_pacing_t;
 #endif // __cplusplus
 
 /**
- * How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers, 4800 requests, 32
- * profiles, 16384 trace records).
+ * How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers,
+ * 4800 requests, 32 profiles, 16384 trace records).
  */
 typedef struct {
   /**
@@ -181,7 +182,8 @@ typedef struct {
 } htp_rt_capacities_t;
 
 /**
- * What `htp_rt_init` is given. Zero the struct, set `struct_size`, then what differs from the defaults.
+ * What `htp_rt_init` is given. Zero the struct, set `struct_size`, then what differs from the
+ * defaults.
  */
 typedef struct {
   /**
@@ -193,8 +195,9 @@ typedef struct {
    */
   uint32_t flags;
   /**
-   * Memory for the runtime's tables, contexts and graphs, handed over for the life of the process. NULL: 1 GiB of
-   * address space from the operating system, committed as it is used.
+   * Memory for the runtime's tables, contexts and graphs, handed over for the life of the
+   * process. NULL: 1 GiB of address space from the operating system, committed as it is
+   * used.
    */
   void *memory;
   /**
@@ -236,7 +239,8 @@ typedef struct {
    */
   uint32_t contexts;
   /**
-   * Answers of the device that were dropped because they came from an earlier epoch or to nothing asked.
+   * Answers of the device that were dropped because they came from an earlier epoch or to
+   * nothing asked.
    */
   uint64_t late_events;
   /**
@@ -302,9 +306,10 @@ typedef struct {
    */
   htp_rt_request_t request;
   /**
-   * `QNN_SUCCESS`; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` after a restart, when objects can be re-created already;
-   * `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL` if the DSP is lost; `QNN_GRAPH_ERROR_TIMED_OUT`;
-   * `QNN_GRAPH_ERROR_ABORTED`; `QNN_GRAPH_ERROR_GENERAL` if the device failed.
+   * `QNN_SUCCESS`; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` after a restart, when objects can be
+   * re-created already; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL` if the DSP is lost;
+   * `QNN_GRAPH_ERROR_TIMED_OUT`; `QNN_GRAPH_ERROR_ABORTED`; `QNN_GRAPH_ERROR_GENERAL` if
+   * the device failed.
    */
   Qnn_ErrorHandle_t error;
   /**
@@ -334,8 +339,8 @@ typedef struct {
 } htp_rt_completion_t;
 
 /**
- * Told once when a request has ended: on the completion thread, or within `htp_rt_poll`. Should be short; may call
- * any function of the library.
+ * Told once when a request has ended: on the completion thread, or within `htp_rt_poll`. Should be
+ * short; may call any function of the library.
  */
 typedef void (*htp_rt_notify_fn_t)(void *param, const htp_rt_completion_t *completion);
 
@@ -424,8 +429,8 @@ typedef struct {
 } htp_rt_tensor_info_t;
 
 /**
- * What the virtual device is. Zero the struct, set `struct_size`, then what differs: 0 means the default, which is
- * SoC model 52 (architecture 73) under QNX in an ADAS domain, not paced.
+ * What the virtual device is. Zero the struct, set `struct_size`, then what differs: 0 means the
+ * default, which is SoC model 52 (architecture 73) under QNX in an ADAS domain, not paced.
  */
 typedef struct {
   /**
@@ -457,7 +462,8 @@ typedef struct {
    */
   uint32_t pacing;
   /**
-   * 0: each execution takes exactly the modelled cycles. Otherwise: up to 1/16 longer, pseudo-randomly.
+   * 0: each execution takes exactly the modelled cycles. Otherwise: up to 1/16 longer,
+   * pseudo-randomly.
    */
   uint64_t seed;
 } htp_rt_vdev_config_t;
@@ -479,10 +485,11 @@ typedef struct {
    */
   uint32_t epoch;
   /**
-   * What: 0 connect, 1 context create, 2 context release, 3 graph prepare, 4 graph release, 5 buffer map, 6 buffer
-   * unmap, 7 execute, 8 abort, 9 probe; 20 fault armed, 21 hold, 22 resume; 40 connected, 41 connect failed,
-   * 42 context created, 43 context released, 44 graph prepared, 45 graph released, 46 buffer mapped, 47 buffer
-   * unmapped, 48 executed, 49 alive, 50 crashed.
+   * What: 0 connect, 1 context create, 2 context release, 3 graph prepare, 4 graph release, 5
+   * buffer map, 6 buffer unmap, 7 execute, 8 abort, 9 probe; 20 fault armed, 21 hold, 22
+   * resume; 40 connected, 41 connect failed, 42 context created, 43 context released, 44
+   * graph prepared, 45 graph released, 46 buffer mapped, 47 buffer unmapped, 48 executed,
+   * 49 alive, 50 crashed.
    */
   uint32_t kind;
   /**
@@ -522,8 +529,9 @@ typedef struct {
 } htp_rt_ssr_event_t;
 
 /**
- * Told of each phase of a restart, in order, before the requests it caught are notified; on the completion thread, or
- * within `htp_rt_poll`. Should be short; may call any function of the library.
+ * Told of each phase of a restart, in order, before the requests it caught are notified; on the
+ * completion thread, or within `htp_rt_poll`. Should be short; may call any function of the
+ * library.
  */
 typedef void (*htp_rt_ssr_fn_t)(void *param, const htp_rt_ssr_event_t *event);
 
@@ -552,8 +560,8 @@ extern "C" {
 uint32_t htp_rt_version(void);
 
 /**
- * Bytes that the runtime's tables take of `htp_rt_config_t::memory`. Contexts and graphs come on top when they are
- * created. NULL: for the default capacities.
+ * Bytes that the runtime's tables take of `htp_rt_config_t::memory`. Contexts and graphs come on
+ * top when they are created. NULL: for the default capacities.
  *
  * # Safety
  * `capacities` is NULL or points to a struct.
@@ -561,34 +569,37 @@ uint32_t htp_rt_version(void);
 size_t htp_rt_memory_required(const htp_rt_capacities_t *capacities);
 
 /**
- * Initialises the library. Optional: the first QNN call does it with all defaults. Starts the threads, the only ones
- * the library ever starts.
+ * Initialises the library. Optional: the first QNN call does it with all defaults. Starts the
+ * threads, the only ones the library ever starts.
  *
- * Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is initialised already; `QNN_COMMON_ERROR_INVALID_ARGUMENT`
- * if the struct is not understood or memory is given without size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is
- * smaller than `htp_rt_memory_required`; `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
+ * Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is initialised already;
+ * `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood or memory is given without
+ * size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
+ * `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
  *
  * # Safety
- * `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the life of the process.
+ * `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the
+ * life of the process.
  */
 Qnn_ErrorHandle_t htp_rt_init(const htp_rt_config_t *config);
 
 /**
- * Drives everything, for systems without threads: works on the device and delivers notifications until nothing more
- * can be done at time `now_us`, which never goes back. `next_us`, if not NULL, receives the time of the next thing to
- * do, `UINT64_MAX` if only a call can bring something. Work is bounded by what is queued.
+ * Drives everything, for systems without threads: works on the device and delivers notifications
+ * until nothing more can be done at time `now_us`, which never goes back. `next_us`, if not NULL,
+ * receives the time of the next thing to do, `UINT64_MAX` if only a call can bring something. Work
+ * is bounded by what is queued.
  *
- * Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs threads.
+ * Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs
+ * threads.
  *
  * # Safety
  * `next_us` is NULL or writable.
  */
-Qnn_ErrorHandle_t htp_rt_poll(uint64_t now_us,
-                              uint64_t *next_us);
+Qnn_ErrorHandle_t htp_rt_poll(uint64_t now_us, uint64_t *next_us);
 
 /**
- * The library's clock in microseconds: the monotonic clock, or the time of the last `htp_rt_poll`. 0 before
- * initialisation.
+ * The library's clock in microseconds: the monotonic clock, or the time of the last `htp_rt_poll`.
+ * 0 before initialisation.
  */
 uint64_t htp_rt_now_us(void);
 
@@ -602,13 +613,13 @@ Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
 
 /**
  * Like `QnnGraph_executeAsync`, but never waits: if the queue is full the answer is
- * `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart it is that too.
- * `request`, if not NULL, receives the request. After success exactly one notification comes, after an error none.
- * The tensors' memory is lent until then.
+ * `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart
+ * it is that too. `request`, if not NULL, receives the request. After success exactly one
+ * notification comes, after an error none. The tensors' memory is lent until then.
  *
  * # Safety
- * `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct; `request` is NULL or
- * writable; the tensors' memory stays valid until the notification.
+ * `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct;
+ * `request` is NULL or writable; the tensors' memory stays valid until the notification.
  */
 Qnn_ErrorHandle_t htp_rt_graph_try_execute_async(Qnn_GraphHandle_t graph,
                                                  const Qnn_Tensor_t *inputs,
@@ -621,11 +632,11 @@ Qnn_ErrorHandle_t htp_rt_graph_try_execute_async(Qnn_GraphHandle_t graph,
                                                  htp_rt_request_t *request);
 
 /**
- * Ends a request early. Its notification still comes, exactly once, and says `QNN_GRAPH_ERROR_ABORTED`, or success
- * if the device was faster.
+ * Ends a request early. Its notification still comes, exactly once, and says
+ * `QNN_GRAPH_ERROR_ABORTED`, or success if the device was faster.
  *
- * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the request was notified already or never existed;
- * `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is ending anyway.
+ * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the request was notified already or never
+ * existed; `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is ending anyway.
  */
 Qnn_ErrorHandle_t htp_rt_request_cancel(htp_rt_request_t request);
 
@@ -646,7 +657,8 @@ Qnn_ErrorHandle_t htp_rt_context_stats(Qnn_ContextHandle_t context, htp_rt_conte
 Qnn_ErrorHandle_t htp_rt_graph_tensor_count(Qnn_GraphHandle_t graph, uint32_t *count);
 
 /**
- * Describes input or output `index` of a finalized graph: inputs first, then outputs, in order of creation.
+ * Describes input or output `index` of a finalized graph: inputs first, then outputs, in order of
+ * creation.
  *
  * # Safety
  * `info` is writable.
@@ -667,7 +679,8 @@ Qnn_ErrorHandle_t htp_rt_graph_tensor(Qnn_GraphHandle_t graph,
 Qnn_ErrorHandle_t htp_rt_vdev_configure(const htp_rt_vdev_config_t *config);
 
 /**
- * From now on no op starts on the virtual device, so that queues fill. Waits for the present op to end.
+ * From now on no op starts on the virtual device, so that queues fill. Waits for the present op to
+ * end.
  */
 Qnn_ErrorHandle_t htp_rt_vdev_hold(void);
 
@@ -677,7 +690,8 @@ Qnn_ErrorHandle_t htp_rt_vdev_hold(void);
 Qnn_ErrorHandle_t htp_rt_vdev_resume(void);
 
 /**
- * Crashes the virtual DSP in the middle of operation `op` of the next execution that reaches it, or at once.
+ * Crashes the virtual DSP in the middle of operation `op` of the next execution that reaches it,
+ * or at once.
  */
 Qnn_ErrorHandle_t htp_rt_vdev_crash(uint32_t op);
 
@@ -692,8 +706,9 @@ Qnn_ErrorHandle_t htp_rt_vdev_hang(void);
 Qnn_ErrorHandle_t htp_rt_vdev_reconnect_fails(uint32_t times);
 
 /**
- * Reads the newest lines of the virtual device's journal, oldest first: every command it was given, every event it
- * reported. `count` receives the number of lines written to `entries`, `total` (may be NULL) the number ever journalled.
+ * Reads the newest lines of the virtual device's journal, oldest first: every command it was
+ * given, every event it reported. `count` receives the number of lines written to `entries`,
+ * `total` (may be NULL) the number ever journalled.
  *
  * # Safety
  * `entries` has room for `capacity` lines; `count` is writable; `total` is NULL or writable.
@@ -715,23 +730,25 @@ Qnn_ErrorHandle_t htp_rt_ssr_subscribe(htp_rt_ssr_fn_t function,
                                        htp_rt_subscription_t *subscription);
 
 /**
- * Ends a subscription. A call that is under way on another thread may still be running when this returns.
+ * Ends a subscription. A call that is under way on another thread may still be running when this
+ * returns.
  *
  * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if there is no such subscription.
  */
 Qnn_ErrorHandle_t htp_rt_ssr_unsubscribe(htp_rt_subscription_t subscription);
 
 /**
- * Writes the trace (queues, device, restarts) as a JSON document that ui.perfetto.dev opens. The runtime is locked
- * meanwhile: for the end of a run, not the middle of one. Work is linear in the number of trace records.
+ * Writes the trace (queues, device, restarts) as a JSON document that ui.perfetto.dev opens. The
+ * runtime is locked meanwhile: for the end of a run, not the middle of one. Work is linear in the
+ * number of trace records.
  *
- * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` without a function; `QNN_COMMON_ERROR_SYSTEM` if it stopped the writing.
+ * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` without a function; `QNN_COMMON_ERROR_SYSTEM` if it
+ * stopped the writing.
  *
  * # Safety
  * `write` may be called with `param`; it must not call the library.
  */
-Qnn_ErrorHandle_t htp_rt_trace_write_json(htp_rt_write_fn_t write,
-                                          void *param);
+Qnn_ErrorHandle_t htp_rt_trace_write_json(htp_rt_write_fn_t write, void *param);
 
 #ifdef __cplusplus
 }  // extern "C"

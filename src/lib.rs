@@ -67,6 +67,7 @@ pub mod limits;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod platform;
+pub mod power;
 pub mod profile;
 pub mod queue;
 pub mod region;

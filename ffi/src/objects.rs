@@ -39,8 +39,6 @@ const MAPPINGS_MAX: u16 = 1024;
 const CONTEXTS_MAX: usize = 256;
 /// Profile objects at once. Larger capacities at init do not give more.
 const PROFILES_MAX: usize = 256;
-/// Power configurations at once.
-pub(crate) const POWER_CONFIGS_MAX: usize = 64;
 
 /// A backend.
 pub(crate) struct Backend;
@@ -127,12 +125,6 @@ pub(crate) struct ProfileNotes {
     pub(crate) call: Option<(QnnProfile_EventType_t, u64)>,
 }
 
-/// A power configuration that was given out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PowerConfig {
-    pub(crate) id: u32,
-}
-
 /// All host objects.
 pub(crate) struct Objects {
     pub(crate) backends: Slots<'static, kind::Backend, Backend>,
@@ -140,8 +132,6 @@ pub(crate) struct Objects {
     pub(crate) logs: Slots<'static, kind::Log, Log>,
     pub(crate) signals: Slots<'static, kind::Signal, Signal>,
     pub(crate) mappings: Slots<'static, kind::Mapping, Mapping>,
-    pub(crate) power_configs: [Option<PowerConfig>; POWER_CONFIGS_MAX],
-    pub(crate) power_config_last: u32,
     owners: RegionSlice<'static, Option<Owner>>,
     profiles: RegionSlice<'static, ProfileNotes>,
 }
@@ -170,8 +160,6 @@ impl Objects {
             logs: Slots::new(region, LOGS_MAX)?,
             signals: Slots::new(region, SIGNALS_MAX)?,
             mappings: Slots::new(region, MAPPINGS_MAX)?,
-            power_configs: [None; POWER_CONFIGS_MAX],
-            power_config_last: 0,
             owners: region.alloc(CONTEXTS_MAX, None)?,
             profiles: region.alloc(PROFILES_MAX, NO_NOTES)?,
         })
