@@ -7,6 +7,7 @@
 
 #include "HTP/QnnHtpDevice.h"
 #include "HTP/QnnHtpPerfInfrastructure.h"
+#include "HTP/QnnHtpProfile.h"
 #include "support/check.hpp"
 #include "support/client.hpp"
 
@@ -278,8 +279,8 @@ TEST(wrong_arguments_are_refused_and_change_nothing) {
   config.dcvsV3Config.powerMode = QNN_HTP_PERF_INFRASTRUCTURE_POWERMODE_UNKNOWN;
   CHECK_EQ(set(perf, id, {config}), bad_input);
   // A list counts as a whole.
-  CHECK_EQ(set(perf, id, {good, number(static_cast<QnnHtpPerfInfrastructure_PowerConfigOption_t>(99), 1)}),
-           unknown_option);
+  constexpr auto unknown = QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_UNKNOWN;
+  CHECK_EQ(set(perf, id, {good, number(unknown, 1)}), unknown_option);
   CHECK_EQ(perf.setPowerConfig(id, nullptr), bad_input);
   CHECK_EQ(set(perf, 0, {}), bad_input);
   CHECK_EQ(set(perf, 4242, {}), bad_input);
