@@ -29,6 +29,7 @@ pub(crate) mod operand;
 pub(crate) mod profile;
 pub(crate) mod property;
 pub(crate) mod signal;
+pub(crate) mod system_context;
 pub(crate) mod system_interface;
 pub(crate) mod tensor;
 
