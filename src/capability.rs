@@ -22,6 +22,10 @@ bitflags! {
         const PRIVILEGED_PRIORITY = 1 << 6;
         /// The device is reached by remote calls (stub and skel).
         const REMOTE = 1 << 7;
+        /// Latency and polling of remote calls can be set (PERF-018, PERF-020).
+        const RPC_SETTINGS = 1 << 8;
+        /// The matrix unit can be voted for apart from the core (PERF-025).
+        const HMX_VOTE = 1 << 9;
     }
 }
 
@@ -63,17 +67,24 @@ impl PlatformKind {
         const COMMON: Capabilities = Capabilities::ONLINE_COMPOSITION
             .union(Capabilities::PARALLEL_GRAPHS)
             .union(Capabilities::PRIVILEGED_PRIORITY);
-        const TARGET: Capabilities =
-            COMMON.union(Capabilities::SHARED_BUFFERS).union(Capabilities::REMOTE);
-        const RESTARTING: Capabilities = TARGET.union(Capabilities::SUBSYSTEM_RESTART);
-        match self {
+        const RESTARTING: Capabilities = COMMON
+            .union(Capabilities::SHARED_BUFFERS)
+            .union(Capabilities::REMOTE)
+            .union(Capabilities::SUBSYSTEM_RESTART);
+        const MOBILE: Capabilities = RESTARTING.union(Capabilities::RPC_SETTINGS);
+        let platform = match self {
             PlatformKind::QnxAdas => RESTARTING.union(Capabilities::ASYNC_EXECUTION),
             PlatformKind::QnxIvi if arch >= 73 => RESTARTING.union(Capabilities::ASYNC_EXECUTION),
             PlatformKind::QnxIvi => RESTARTING,
-            PlatformKind::Android => RESTARTING.union(Capabilities::LIST_ASYNC),
-            PlatformKind::LinuxArm => RESTARTING,
-            PlatformKind::Windows => RESTARTING.union(Capabilities::LIST_ASYNC),
-            PlatformKind::X86Simulation => COMMON,
+            PlatformKind::Android => MOBILE.union(Capabilities::LIST_ASYNC),
+            PlatformKind::LinuxArm => MOBILE,
+            PlatformKind::Windows => MOBILE.union(Capabilities::LIST_ASYNC),
+            PlatformKind::X86Simulation => COMMON.union(Capabilities::RPC_SETTINGS),
+        };
+        if arch >= 75 {
+            platform.union(Capabilities::HMX_VOTE)
+        } else {
+            platform
         }
     }
 }

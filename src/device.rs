@@ -6,6 +6,7 @@
 
 use crate::handle::{BufferId, ContextId, Epoch, GraphId, RequestId};
 use crate::memory::ClientMemory;
+use crate::power::{MemoryConfig, PowerSettings};
 use crate::region::SharedBytes;
 use crate::time::Instant;
 
@@ -20,8 +21,9 @@ pub struct ThreadPriority {
     pub hvx: u8,
 }
 
-/// What the runtime wants done. Every command except `Probe` and `Abort` is answered by exactly one
-/// event, unless the device crashes first; then nothing of that epoch is answered any more.
+/// What the runtime wants done. Every command is answered by exactly one event, except `Probe`,
+/// `Abort`, `PowerVote` and `MemorySet`, and unless the device crashes first; then nothing of that
+/// epoch is answered any more.
 pub enum Command<'a, 'm> {
     /// (Re)connect to the DSP and start epoch `epoch` with nothing loaded. Answer: `Connected` or
     /// `ConnectFailed`.
@@ -104,6 +106,21 @@ pub enum Command<'a, 'm> {
         request: RequestId,
         /// Present epoch.
         epoch: Epoch,
+    },
+    /// From now on this is all that is voted for. No answer: it is in effect for every command
+    /// after it. A connection begins without votes.
+    PowerVote {
+        /// Present epoch.
+        epoch: Epoch,
+        /// The most demanding of all votes.
+        settings: &'a PowerSettings,
+    },
+    /// Configure the memory of the DSP. No answer, as above; a connection begins with the defaults.
+    MemorySet {
+        /// Present epoch.
+        epoch: Epoch,
+        /// The whole configuration.
+        config: MemoryConfig,
     },
     /// Ask for a sign of life. Answer: `Alive`; a device that hangs does not answer.
     Probe {

@@ -114,6 +114,8 @@ pub mod kind {
     pub enum Request {}
     /// A profile object that collects events.
     pub enum Profile {}
+    /// A power configuration: the votes of one client.
+    pub enum PowerConfig {}
 }
 
 /// Handle of a context.
@@ -124,6 +126,8 @@ pub type GraphId = Handle<kind::Graph>;
 pub type BufferId = Handle<kind::Buffer>;
 /// Handle of a profile object.
 pub type ProfileId = Handle<kind::Profile>;
+/// Handle of a power configuration.
+pub type PowerConfigId = Handle<kind::PowerConfig>;
 
 /// Handle of one accepted request: the context it queues in and the place in that context's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,8 +1,8 @@
 //! **htp-runtime**: runs neural networks on Qualcomm's HTP for programs that must never be left
 //! waiting.
 //!
-//! The crate is the core of the library: no C, no operating system (unless the feature `os` asks
-//! for one), no heap. Read it from top to bottom:
+//! The crate is the core of the library: no C, no heap, no operating system unless the feature `os`
+//! asks for one. Read it from top to bottom:
 //!
 //! - ground: [`limits`] [`time`] [`handle`] [`slots`] [`error`] [`event`] (numbers and names),
 //!   [`region`] [`memory`] (memory);
@@ -11,9 +11,8 @@
 //! - order: [`queue`] (requests), [`sched`] (who runs next), [`ssr`] (restarts), [`profile`]
 //!   (measurements);
 //! - composition: [`runtime`], the machine: calls and events in, commands and notices out;
-//! - below: [`device`] [`capability`] (what executes graphs, and where), [`vhtp`] (the built-in
-//!   one);
-//! - around: `platform` (feature `os`): locks, threads and the one loop that drives the machine.
+//! - below: [`device`] [`capability`] (what executes graphs, and where), [`vhtp`] (built in);
+//! - around: `platform` (feature `os`), locks, threads and the one loop that drives the machine.
 //!
 //! # The run loop
 //!
@@ -21,8 +20,9 @@
 //!
 //! 1. one call (`submit`, `context_create`, …), one [`runtime::Runtime::handle_event`], or one
 //!    [`runtime::Runtime::handle_timeout`];
-//! 2. [`runtime::Runtime::poll_command`] until `None`, each handed to [`device::Device::submit`];
-//! 3. [`runtime::Runtime::poll_notice`] until `None`, each told to its client, outside any lock;
+//! 2. [`runtime::Runtime::poll_notice`] until `None`, each told to its client, outside any lock;
+//! 3. [`runtime::Runtime::poll_command`] until `None`, each handed to [`device::Device::submit`]:
+//!    after the notices, because hearing the last one of a context may release it on the device;
 //! 4. [`device::Device::step`]; when it waits, sleep until the earlier of its time and
 //!    [`runtime::Runtime::poll_timeout`].
 //!
@@ -67,6 +67,7 @@ pub mod limits;
 pub mod memory;
 #[cfg(feature = "os")]
 pub mod platform;
+pub mod power;
 pub mod profile;
 pub mod queue;
 pub mod region;

@@ -40,6 +40,13 @@ pub const TRANSITIONS_KEPT: usize = 32;
 /// Events of one profile object: those of the call that used it last.
 pub const PROFILE_EVENTS_MAX: usize = 8;
 
+/// Shortest sleep latency that can be voted for, in microseconds (PERF-009).
+pub const SLEEP_LATENCY_US_MIN: u16 = 10;
+/// Longest sleep latency that can be voted for, in microseconds (PERF-009).
+pub const SLEEP_LATENCY_US_MAX: u16 = 65_535;
+/// Longest polling time of remote calls, in microseconds (C-25).
+pub const RPC_POLLING_US_MAX: u16 = 9_999;
+
 const_assert!(QUEUE_DEPTH_DEFAULT > 0 && QUEUE_DEPTH_DEFAULT <= QUEUE_DEPTH_MAX);
 const_assert!(PARALLEL_PER_PRIORITY < DISPATCH_WINDOW);
 // The slowest restart: every attempt runs into its time-out, back-offs double, and the hang was
@@ -65,6 +72,8 @@ pub struct Capacities {
     pub requests: u16,
     /// Profile objects. About 150 bytes each.
     pub profiles: u16,
+    /// Power configuration ids. About 100 bytes each.
+    pub power_configs: u16,
     /// Records of the trace ring; 0 switches tracing off. 32 bytes each.
     pub trace_records: u32,
 }
@@ -77,6 +86,7 @@ impl Capacities {
         buffers: 256,
         requests: 16 * QUEUE_DEPTH_MAX,
         profiles: 32,
+        power_configs: 64,
         trace_records: 16_384,
     };
 }

@@ -13,7 +13,7 @@ use htp_runtime::limits::QUEUE_DEPTH_MAX;
 use digits::{Digits, IMAGE_BYTES};
 use reference::{digits_file, Network};
 
-// REQ: ASYNC-001, ASYNC-002, ASYNC-007, ASYNC-012, SSR-023
+// REQ: ASYNC-007
 #[test]
 fn every_image_gives_the_bytes_of_both_references() {
     let images = digits_file("images.bin");

@@ -331,6 +331,7 @@ fn the_memory_said_to_be_required_is_enough() {
         buffers: 0,
         requests: 1,
         profiles: 0,
+        power_configs: 0,
         trace_records: 0,
     };
     let odd = Capacities {
@@ -339,6 +340,7 @@ fn the_memory_said_to_be_required_is_enough() {
         buffers: 7,
         requests: 11,
         profiles: 13,
+        power_configs: 15,
         trace_records: 17,
     };
     for capacities in [tiny, odd, CAPACITIES, Capacities::DEFAULT] {

@@ -139,6 +139,7 @@ fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
         buffers: given.buffers,
         requests: given.requests,
         profiles: given.profiles,
+        power_configs: Capacities::DEFAULT.power_configs,
         trace_records: given.trace_records,
     }
 }

@@ -63,6 +63,9 @@ unsafe impl Sync for Place {}
 
 const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
+/// There is none and never will be: its threads could not be started, or it stayed in the process that this one was
+/// forked from.
+const NEVER: u8 = 2;
 
 static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));
 static STATE: AtomicU8 = AtomicU8::new(ABSENT);
@@ -73,6 +76,7 @@ static INIT: os::Mutex<Option<VhtpConfig>> = os::Mutex::new(None);
 pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
     match existing() {
         Some(instance) => Ok(instance),
+        None if STATE.load(Ordering::Acquire) == NEVER => Err(QNN_COMMON_ERROR_SYSTEM),
         None => {
             let mut wanted = INIT.lock();
             match existing() {
@@ -94,6 +98,9 @@ pub(crate) fn existing() -> Option<&'static Instance> {
 
 /// Makes the instance; refused if there is one.
 pub(crate) fn init(setup: Setup) -> Qnn_ErrorHandle_t {
+    if STATE.load(Ordering::Acquire) == NEVER {
+        return QNN_COMMON_ERROR_SYSTEM;
+    }
     let mut wanted = INIT.lock();
     if existing().is_some() {
         return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
@@ -106,6 +113,9 @@ pub(crate) fn init(setup: Setup) -> Qnn_ErrorHandle_t {
 
 /// Chooses the virtual device; refused once there is an instance.
 pub(crate) fn configure_device(config: VhtpConfig) -> Qnn_ErrorHandle_t {
+    if STATE.load(Ordering::Acquire) == NEVER {
+        return QNN_COMMON_ERROR_SYSTEM;
+    }
     let mut wanted = INIT.lock();
     if existing().is_some() {
         return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
@@ -114,10 +124,17 @@ pub(crate) fn configure_device(config: VhtpConfig) -> Qnn_ErrorHandle_t {
     QNN_SUCCESS
 }
 
+extern "C" fn forget_in_forked_process() {
+    STATE.store(NEVER, Ordering::Release);
+}
+
 fn make(
     wanted: &mut Option<VhtpConfig>,
     setup: Setup,
 ) -> Result<&'static Instance, Qnn_ErrorHandle_t> {
+    if STATE.load(Ordering::Acquire) == NEVER {
+        return Err(QNN_COMMON_ERROR_SYSTEM);
+    }
     let config = wanted.unwrap_or_default();
     let capabilities = config.platform.capabilities(config.arch);
     let capacities = setup.capacities;
@@ -148,8 +165,13 @@ fn make(
     instance.driver.init();
     instance.objects.init();
     SUBSCRIBERS.init();
-    if threaded && instance.driver.start().is_err() {
-        return Err(QNN_COMMON_ERROR_SYSTEM);
+    if threaded {
+        os::at_fork_in_child(forget_in_forked_process);
+        if instance.driver.start().is_err() {
+            // One of the threads may run, so the place is taken for ever.
+            STATE.store(NEVER, Ordering::Release);
+            return Err(QNN_COMMON_ERROR_SYSTEM);
+        }
     }
     STATE.store(PRESENT, Ordering::Release);
     Ok(instance)

@@ -44,8 +44,6 @@ const CONTEXTS_MAX: usize = 256;
 const PROFILES_MAX: usize = 256;
 /// System contexts at once.
 const SYSTEM_CONTEXTS_MAX: u16 = 16;
-/// Power configurations at once.
-pub(crate) const POWER_CONFIGS_MAX: usize = 64;
 
 /// A backend.
 pub(crate) struct Backend;
@@ -132,12 +130,6 @@ pub(crate) struct ProfileNotes {
     pub(crate) call: Option<(QnnProfile_EventType_t, u64)>,
 }
 
-/// A power configuration that was given out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PowerConfig {
-    pub(crate) id: u32,
-}
-
 /// All host objects.
 pub(crate) struct Objects {
     pub(crate) backends: Slots<'static, kind::Backend, Backend>,
@@ -147,8 +139,6 @@ pub(crate) struct Objects {
     pub(crate) mappings: Slots<'static, kind::Mapping, Mapping>,
     /// A system context is the descriptions that it has given out.
     pub(crate) system_contexts: Slots<'static, kind::SystemContext, Descriptions>,
-    pub(crate) power_configs: [Option<PowerConfig>; POWER_CONFIGS_MAX],
-    pub(crate) power_config_last: u32,
     owners: RegionSlice<'static, Option<Owner>>,
     profiles: RegionSlice<'static, ProfileNotes>,
 }
@@ -179,8 +169,6 @@ impl Objects {
             signals: Slots::new(region, SIGNALS_MAX)?,
             mappings: Slots::new(region, MAPPINGS_MAX)?,
             system_contexts: Slots::new(region, SYSTEM_CONTEXTS_MAX)?,
-            power_configs: [None; POWER_CONFIGS_MAX],
-            power_config_last: 0,
             owners: region.alloc(CONTEXTS_MAX, None)?,
             profiles: region.alloc(PROFILES_MAX, NO_NOTES)?,
         })

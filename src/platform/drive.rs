@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use super::os::{self, Condvar, Mutex, SpawnError, ThreadId, ThreadMain};
 use crate::device::{Device, Event, Step};
 use crate::event::Notice;
+use crate::handle::ContextId;
 use crate::runtime::Runtime;
 use crate::time::Instant;
 
@@ -35,6 +36,10 @@ pub enum Answer<R> {
     Pending,
 }
 
+/// Values of [`Driver::telling`] that are no context's slot.
+const NOBODY: u32 = u32::MAX;
+const EVERYBODY: u32 = u32::MAX - 1;
+
 /// The runtime, its device and those who wait for them.
 pub struct Driver<D: 'static, S: 'static> {
     runtime: Mutex<Runtime<'static>>,
@@ -52,8 +57,9 @@ pub struct Driver<D: 'static, S: 'static> {
     device_wanted: AtomicU32,
     /// When the worker wakes by itself: 0 while it is awake. Changed under the runtime's lock.
     worker_wakes_us: AtomicU64,
-    /// A notice left the runtime and its client is being told. Changed under the runtime's lock.
-    delivering: AtomicBool,
+    /// Whose notice left the runtime and is being told: [`NOBODY`], a context's slot, or something
+    /// else. Changed under the runtime's lock.
+    telling: AtomicU32,
     /// Time when the device wants to be stepped again, as far as the last driver knew; `u64::MAX`
     /// if never.
     device_due_us: AtomicU64,
@@ -81,7 +87,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             waiting: AtomicU32::new(0),
             device_wanted: AtomicU32::new(0),
             worker_wakes_us: AtomicU64::new(0),
-            delivering: AtomicBool::new(false),
+            telling: AtomicU32::new(NOBODY),
             device_due_us: AtomicU64::new(u64::MAX),
             threaded: AtomicBool::new(false),
             polled_now_us: AtomicU64::new(0),
@@ -193,12 +199,18 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             return Ok(());
         }
         self.call_blocking(timeout_us, |runtime, _| {
-            if runtime.has_notice() {
+            if runtime.has_notice() || self.telling.load(Ordering::Acquire) != NOBODY {
                 Answer::Pending
             } else {
                 Answer::Ready(())
             }
         })
+    }
+
+    /// Whether a client is being told of a completion in `context`. One that is gone is not told of
+    /// any more once this is false; asked within a call, it does not change until the call ends.
+    pub fn is_telling(&self, context: ContextId) -> bool {
+        self.telling.load(Ordering::Acquire) == u32::from(context.index())
     }
 
     /// Whether the caller is the completion thread, that is, inside a notification.
@@ -237,12 +249,13 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             let now = self.now();
             {
                 let mut runtime = self.runtime.lock();
-                let happened = event.is_some();
+                let mut happened = event.is_some();
                 if let Some(event) = event.take() {
                     runtime.handle_event(now, event);
                 }
                 if runtime.poll_timeout().is_some_and(|due| due <= now) {
                     runtime.handle_timeout(now);
+                    happened = true;
                 }
                 while let Some(command) = runtime.poll_command(now) {
                     device.submit(now, command);
@@ -332,13 +345,19 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         let mut runtime = self.runtime.lock();
         let now = self.now();
         let Some(notice) = runtime.poll_notice(now) else { return false };
-        self.delivering.store(true, Ordering::Release);
+        let of = match &notice {
+            Notice::Completion(completion) => completion.request.context.into(),
+            Notice::Restart(_) => EVERYBODY,
+        };
+        let outer = self.telling.swap(of, Ordering::AcqRel);
+        // Hearing a completion freed a slot and may have let a closing context go. Whoever waits for
+        // that must not have to wait for the client's function, which may itself wait for them.
+        self.hand_over(&runtime);
         drop(runtime);
         self.sink.deliver(notice);
         let runtime = self.runtime.lock();
-        self.delivering.store(false, Ordering::Release);
-        // Hearing a completion freed a slot and may have let a closing context go.
-        self.hand_over(&runtime);
+        self.telling.store(outer, Ordering::Release);
+        self.announce(&runtime);
         true
     }
 }

@@ -18,6 +18,7 @@ mod contexts;
 mod graphs;
 mod objects;
 mod outbox;
+mod power;
 mod profiles;
 mod requests;
 mod restart;
@@ -36,6 +37,7 @@ use crate::event::Notice;
 use crate::handle::{kind, ContextId, Epoch, GraphId, RequestId};
 use crate::limits::{Capacities, PRIORITY_LEVELS};
 use crate::memory::ClientMemory;
+use crate::power::Power;
 use crate::profile::{Profile, Trace, TraceKind, TraceRecord};
 use crate::queue::{Deadlines, List, RequestRef};
 use crate::region::{OutOfMemory, Region};
@@ -66,6 +68,8 @@ pub struct Runtime<'m> {
     graphs: Graphs<'m>,
     buffers: Buffers<'m>,
     profiles: Slots<'m, kind::Profile, Profile>,
+    power: Power<'m>,
+    power_due: power::Due,
     run_lists: [List; PRIORITY_LEVELS],
     /// Requests in `run_lists`.
     queued: u32,
@@ -97,6 +101,8 @@ impl<'m> Runtime<'m> {
             graphs: Slots::new(&mut region, capacities.graphs)?,
             buffers: Slots::new(&mut region, capacities.buffers)?,
             profiles: Slots::new(&mut region, capacities.profiles)?,
+            power: Power::new(&mut region, capacities.power_configs)?,
+            power_due: power::Due::NOTHING,
             run_lists: [List::EMPTY; PRIORITY_LEVELS],
             queued: 0,
             interrupted: List::EMPTY,
@@ -124,6 +130,7 @@ impl<'m> Runtime<'m> {
             Slots::<'m, kind::Graph, Graph<'m>>::bytes(capacities.graphs),
             Slots::<'m, kind::Buffer, objects::Buffer>::bytes(capacities.buffers),
             Slots::<'m, kind::Profile, Profile>::bytes(capacities.profiles),
+            Power::<'m>::bytes(capacities.power_configs),
             size_of::<RequestRef>().saturating_mul(capacities.requests as usize),
             Outbox::bytes(capacities),
             size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),
@@ -282,7 +289,11 @@ impl<'m> Runtime<'m> {
 
     fn control_is_due(&self, control: &Control) -> bool {
         match *control {
-            Control::Connect { .. } | Control::Probe | Control::Abort(_) => true,
+            Control::Connect { .. }
+            | Control::Abort(_)
+            | Control::PowerVote
+            | Control::MemorySet
+            | Control::Probe => true,
             Control::ContextCreate(id) | Control::ContextRelease(id) => {
                 self.contexts.get(id).is_ok()
             }
@@ -310,6 +321,14 @@ impl<'m> Runtime<'m> {
             }
             Control::BufferUnmap(buffer) => Command::BufferUnmap { buffer, epoch },
             Control::Abort(request) => Command::Abort { request, epoch },
+            Control::PowerVote => {
+                self.power_due.vote = None;
+                Command::PowerVote { epoch, settings: self.power.in_effect(epoch) }
+            }
+            Control::MemorySet => {
+                self.power_due.memory = None;
+                Command::MemorySet { epoch, config: self.power.memory(epoch) }
+            }
             Control::Probe => Command::Probe { epoch },
         })
     }

@@ -15,6 +15,8 @@ pub(super) enum Control {
     BufferMap(BufferId),
     BufferUnmap(BufferId),
     Abort(RequestId),
+    PowerVote,
+    MemorySet,
     Probe,
 }
 
@@ -38,6 +40,7 @@ impl<'m> Outbox<'m> {
             .saturating_add(buffers) // mapping of a buffer
             .saturating_add(buffers) // and its unmapping
             .saturating_add(IN_FLIGHT_MAX) // an abort for each running request
+            .saturating_add(2) // the power vote, the memory configuration
             .saturating_add(2) // a connect, a probe
     }
 
@@ -101,6 +104,7 @@ mod tests {
         buffers: 1,
         requests: 1,
         profiles: 0,
+        power_configs: 0,
         trace_records: 0,
     };
 

@@ -156,6 +156,28 @@ impl<'m> Runtime<'m> {
         }
     }
 
+    /// Nobody will ask for the outcome of this request in blocking mode any more: it goes on as an asynchronous one
+    /// whose completion has the words 0. Its memory stays lent until then. Constant time.
+    pub fn abandon(&mut self, id: RequestId) {
+        let Some(place) = self.find(id) else { return };
+        let Some(request) = self.contexts.node_mut(place) else { return };
+        if request.mode != Mode::Blocking {
+            return;
+        }
+        if let RequestState::Done(outcome) = request.state {
+            let request = *request;
+            self.hear(place, request, outcome);
+            return;
+        }
+        request.mode = Mode::Asynchronous;
+        request.user_data = [0; 3];
+        let graph = request.graph;
+        if let Ok(graph) = self.graphs.get_mut(graph) {
+            graph.active_blocking = graph.active_blocking.saturating_sub(1);
+            graph.active_async = graph.active_async.saturating_add(1);
+        }
+    }
+
     /// The request most important to start now goes to the device. Looks at no more than
     /// [`DISPATCH_WINDOW`] requests of each priority.
     pub(super) fn dispatch(&mut self, now: Instant) -> Option<Command<'_, 'm>> {

@@ -8,6 +8,7 @@ use super::Vhtp;
 use crate::device::{Command, Event, ExecuteError, PrepareError, Step, ThreadPriority};
 use crate::handle::{Epoch, GraphId, Handle, RequestId};
 use crate::memory::ClientMemory;
+use crate::power::{Corner, Corners};
 
 /// Slot and generation for the journal.
 fn object<K>(handle: Handle<K>) -> (u16, u32) {
@@ -24,6 +25,14 @@ fn context_bits(request: RequestId) -> u64 {
 
 fn size(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// A vote for the journal; 0 if there is none.
+fn corners(vote: Option<Corners<Corner>>) -> u64 {
+    vote.map_or(0, |vote| {
+        let [min, target, max] = [vote.min(), vote.target(), vote.max()].map(Corner::number);
+        u64::from(max) << 16 | u64::from(target) << 8 | u64::from(min)
+    })
 }
 
 impl<'m> Vhtp<'m> {
@@ -75,6 +84,20 @@ impl<'m> Vhtp<'m> {
                     self.abort(request);
                 }
             }
+            Command::PowerVote { epoch, settings } => {
+                if self.listens_to(epoch) {
+                    self.power = *settings;
+                }
+                let clock = u64::from(self.frequency_mhz()) << 48;
+                let arg = clock | corners(settings.bus) << 24 | corners(settings.core);
+                self.record(epoch, Kind::PowerVote, (0, 0), arg);
+            }
+            Command::MemorySet { epoch, config } => {
+                if self.listens_to(epoch) {
+                    self.memory = config;
+                }
+                self.record(epoch, Kind::MemorySet, (0, 0), config.grow_bytes.into());
+            }
             Command::Probe { epoch } => {
                 self.record(epoch, Kind::Probe, (0, 0), 0);
                 self.probe |= self.listens_to(epoch);
@@ -119,6 +142,7 @@ impl<'m> Vhtp<'m> {
             verdict,
             started: None,
             next_op: 0,
+            mhz: 0,
             cycles: 0,
             yields: 0,
             turn,

@@ -23,6 +23,8 @@ pub(super) struct Execution {
     pub(super) started: Option<Instant>,
     /// Op that runs next.
     pub(super) next_op: usize,
+    /// Clock that it runs with, known when its first op starts.
+    pub(super) mhz: u32,
     pub(super) cycles: u64,
     pub(super) yields: u32,
     /// When it had its last turn (or came), counted in turns: the smallest is next among equals.
@@ -107,7 +109,7 @@ impl Vhtp<'_> {
 
     fn report(&self, execution: &Execution) -> ExecutionReport {
         ExecutionReport {
-            device_time_us: timing::duration_us(execution.cycles, self.config.frequency_mhz()),
+            device_time_us: timing::duration_us(execution.cycles, execution.mhz),
             cycles: execution.cycles,
             yields: execution.yields,
             started: execution.started.unwrap_or_default(),
@@ -136,14 +138,17 @@ impl Vhtp<'_> {
     /// is the pacing's.
     fn start_op(&mut self, now: Instant) -> Step {
         let Some(slot) = self.most_important() else { return Step::Waiting(None) };
-        let turn = self.next_turn();
+        let (turn, clock_mhz) = (self.next_turn(), self.frequency_mhz());
         let Some(execution) = self.executions.get_mut(slot).and_then(Option::as_mut) else {
             return Step::Waiting(None);
         };
         execution.turn = turn;
         let first = execution.started.is_none();
-        execution.started.get_or_insert(now);
-        let Execution { graph, next_op, number, priority, cycles: before, .. } = *execution;
+        if first {
+            execution.started = Some(now);
+            execution.mhz = clock_mhz;
+        }
+        let Execution { graph, next_op, number, priority, mhz, cycles: before, .. } = *execution;
         self.count_yield(slot, priority.hmx);
         let Some(graph) = self.graphs.get_mut(graph) else { return Step::Worked };
         if first && !graph.read_inputs() {
@@ -159,7 +164,6 @@ impl Vhtp<'_> {
             self.stop(slot, ExecuteError::Internal);
             return Step::Worked;
         }
-        let mhz = self.config.frequency_mhz();
         let duration_us = timing::duration_us(before.saturating_add(cycles), mhz)
             .saturating_sub(timing::duration_us(before, mhz));
         let duration_us = if crash { duration_us >> 1 } else { duration_us };

@@ -30,6 +30,11 @@ pub enum JournalKind {
     Abort = 8,
     /// Command `Probe`.
     Probe = 9,
+    /// Command `PowerVote`; arg: from the lowest byte min, target and max corner of the core, then
+    /// those of the bus, 0 for no vote; the clock in MHz in the upper 16 bits.
+    PowerVote = 10,
+    /// Command `MemorySet`; arg: bytes by which the heap grows, 0 for the default.
+    MemorySet = 11,
     /// A fault was injected; arg: 0 crash at op (operation in the upper half), 1 crash now, 2 hang,
     /// 3 reconnect fails (times in the upper half).
     Fault = 20,

@@ -30,6 +30,7 @@ mod timing;
 pub use faults::Fault;
 pub use journal::{JournalEntry, JournalKind};
 pub use model::{Pacing, Soc, VhtpConfig, SOCS};
+pub use ops::supported_ops;
 pub use plan::Placement;
 
 use crate::capability::Capabilities;
@@ -37,6 +38,7 @@ use crate::device::{Command, Device, Event, PrepareError, Step};
 use crate::graph::Op;
 use crate::handle::{kind, Epoch, GraphId};
 use crate::memory::ClientMemory;
+use crate::power::{MemoryConfig, PowerSettings};
 use crate::region::{OutOfMemory, Region, RegionSlice};
 use crate::time::Instant;
 
@@ -100,6 +102,9 @@ pub struct Vhtp<'m> {
     faults: Faults,
     journal: Journal<'m>,
 
+    power: PowerSettings,
+    memory: MemoryConfig,
+
     connect: Option<(Epoch, u32)>,
     probe: bool,
     control: Fifo<'m, Control<'m>>,
@@ -141,6 +146,8 @@ impl<'m> Vhtp<'m> {
             held: false,
             faults: Faults::default(),
             journal,
+            power: PowerSettings::NONE,
+            memory: MemoryConfig::default(),
             connect: None,
             probe: false,
             control,
@@ -160,6 +167,24 @@ impl<'m> Vhtp<'m> {
     /// What it is a model of.
     pub fn config(&self) -> &VhtpConfig {
         &self.config
+    }
+
+    /// What is voted for. A crash and a connection drop it.
+    pub fn power(&self) -> &PowerSettings {
+        &self.power
+    }
+
+    /// How its memory is configured. A crash and a connection bring the default back.
+    pub fn memory_config(&self) -> MemoryConfig {
+        self.memory
+    }
+
+    /// Its clock in MHz: that of the core's target corner, or the default without a core vote. An
+    /// execution keeps the clock with which its first op started.
+    pub fn frequency_mhz(&self) -> u32 {
+        let default_mhz = self.config.frequency_mhz();
+        let target = self.power.core.map(|core| core.target());
+        target.map_or(default_mhz, |corner| self.config.frequency_mhz_at(corner))
     }
 
     /// Arms a fault. Takes effect in [`Device::step`].
@@ -247,9 +272,12 @@ impl<'m> Vhtp<'m> {
 
     /// Whether the device can run `op`. Costs about as much as preparing it.
     pub fn validate_op(op: &Op<'_>) -> Result<(), PrepareError> {
-        ops::compile(op, &mut ops::Channels::counting())
-            .map(|_| ())
-            .map_err(|refusal| refusal.of(op.index()))
+        let refused = |refusal: ops::Refusal| refusal.of(op.index());
+        let mut extras = ops::Extras::counting();
+        let mut outputs = ops::outputs(op);
+        outputs
+            .try_for_each(|output| ops::compile(op, output, &mut extras).map(|_| ()))
+            .map_err(refused)
     }
 
     fn note(&mut self, what: JournalKind, arg: u64) {
@@ -271,6 +299,8 @@ impl<'m> Vhtp<'m> {
         self.busy = None;
         self.last_run = None;
         self.probe = false;
+        self.power = PowerSettings::NONE;
+        self.memory = MemoryConfig::default();
         self.hung = false;
         self.faults.crash_now = false;
     }

@@ -1,6 +1,7 @@
 //! What the virtual device is a model of.
 
 use crate::capability::PlatformKind;
+use crate::power::Corner;
 
 /// A SoC that the virtual device can be. Numbers of units and clock are those of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,14 +90,24 @@ impl VhtpConfig {
         })
     }
 
-    /// Clock of the modelled device in MHz.
+    /// Clock of the modelled device in MHz without a vote: that of `NOM_PLUS`.
     pub fn frequency_mhz(&self) -> u32 {
-        match self.arch {
-            ..69 => 1_000,
-            69..73 => 1_150,
-            73..75 => 1_200,
-            _ => 1_350,
-        }
+        self.frequency_mhz_at(Corner::NOM_PLUS)
+    }
+
+    /// Clock of the modelled device in MHz at a corner; one between two named ones counts as the
+    /// lower.
+    pub fn frequency_mhz_at(&self, corner: Corner) -> u32 {
+        // MIN, SVS2, SVS, SVS_PLUS, NOM, NOM_PLUS, TURBO, TURBO_PLUS, MAX.
+        let [low @ .., max] = match self.arch {
+            ..69 => [300, 400, 550, 700, 850, 1_000, 1_150, 1_200, 1_250],
+            69..73 => [350, 450, 650, 800, 1_000, 1_150, 1_300, 1_400, 1_450],
+            73..75 => [350, 500, 700, 850, 1_000, 1_200, 1_350, 1_450, 1_500],
+            _ => [400, 550, 750, 950, 1_150, 1_350, 1_500, 1_600, 1_700],
+        };
+        // Named corners are 16 apart.
+        let above_min = corner.number().saturating_sub(Corner::MIN.number());
+        low.get(usize::from(above_min >> 4)).copied().unwrap_or(max)
     }
 
     /// 8-bit multiply-accumulates of the matrix unit in one cycle.

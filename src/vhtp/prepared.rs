@@ -2,7 +2,7 @@
 
 use super::kernels::fixed::Channel;
 use super::model::VhtpConfig;
-use super::ops::{self, Channels, Compiled};
+use super::ops::{self, Compiled, Extras, Operands};
 use super::plan::{self, Placement, PLACE_ALIGN};
 use super::timing;
 use crate::device::{GraphReport, PrepareError};
@@ -10,19 +10,30 @@ use crate::graph::{GraphTable, Op, Tensor, TensorKind};
 use crate::memory::ClientMemory;
 use crate::region::{OutOfMemory, Region, RegionSlice, SharedBytes};
 
-/// One op, ready to run.
+/// What computes one output of an op, ready to run.
 #[derive(Clone, Copy)]
 struct Record {
     compiled: Compiled,
-    /// First of its operands.
-    operands: usize,
-    operand_count: usize,
-    /// First of its channels.
-    channels: usize,
-    channel_count: usize,
+    /// Its channels: the first, and how many.
+    channels: (usize, usize),
+    /// Its bytes of tables.
+    table: (usize, usize),
     /// Place of the result in the scratch area.
     output: (usize, usize),
+}
+
+/// One op: its parts are slices of what the graph keeps for all.
+#[derive(Clone, Copy, Default)]
+struct OpSpan {
+    /// Records: the first, and how many.
+    records: (usize, usize),
+    /// Operands.
+    operands: (usize, usize),
     cycles: u64,
+}
+
+fn part<T>(all: &[T], (start, len): (usize, usize)) -> Option<&[T]> {
+    all.get(start..)?.get(..len)
 }
 
 /// Where an operand lies: start and length in bytes.
@@ -42,9 +53,11 @@ impl From<OutOfMemory> for PrepareError {
 /// A graph that can be executed. Its memory goes back with [`Graph::release`].
 pub(super) struct Graph<'m> {
     table: SharedBytes<'m>,
+    ops: RegionSlice<'m, OpSpan>,
     records: RegionSlice<'m, Record>,
     operands: RegionSlice<'m, Operand>,
     channels: RegionSlice<'m, Channel>,
+    tables: RegionSlice<'m, u8>,
     places: RegionSlice<'m, Placement>,
     scratch: RegionSlice<'m, u8>,
     /// Places of inputs, then outputs, in the scratch area.
@@ -67,9 +80,11 @@ impl<'m> Graph<'m> {
     ) -> Result<Self, PrepareError> {
         let mut graph = Self {
             table,
+            ops: RegionSlice::empty(),
             records: RegionSlice::empty(),
             operands: RegionSlice::empty(),
             channels: RegionSlice::empty(),
+            tables: RegionSlice::empty(),
             places: RegionSlice::empty(),
             scratch: RegionSlice::empty(),
             io_places: RegionSlice::empty(),
@@ -89,9 +104,11 @@ impl<'m> Graph<'m> {
 
     /// Gives the memory back and drops the table's owner.
     pub(super) fn release(self, region: &mut Region<'m>) {
+        region.free(self.ops);
         region.free(self.records);
         region.free(self.operands);
         region.free(self.channels);
+        region.free(self.tables);
         region.free(self.places);
         region.free(self.scratch);
         region.free(self.io_places);
@@ -125,25 +142,28 @@ impl<'m> Graph<'m> {
         region: &mut Region<'m>,
         table: &GraphTable<'_>,
     ) -> Result<(), PrepareError> {
-        let mut channels = Channels::counting();
-        let mut operands = 0usize;
+        let mut extras = Extras::counting();
+        let (mut operands, mut records) = (0usize, 0usize);
         for op in table.ops() {
-            ops::compile(&op, &mut channels).map_err(|refusal| refusal.of(op.index()))?;
+            for output in ops::outputs(&op) {
+                ops::compile(&op, output, &mut extras).map_err(|refusal| refusal.of(op.index()))?;
+                records = records.saturating_add(1);
+            }
             operands = operands.saturating_add(op.inputs().len());
         }
         let io = table.inputs().len().saturating_add(table.outputs().len());
         let nothing = Record {
-            compiled: Compiled::Copy,
-            operands: 0,
-            operand_count: 0,
-            channels: 0,
-            channel_count: 0,
+            compiled: Compiled::Copy(None),
+            channels: (0, 0),
+            table: (0, 0),
             output: (0, 0),
-            cycles: 0,
         };
-        self.records = region.alloc(table.op_count(), nothing)?;
+        let (channels, bytes) = extras.counts();
+        self.ops = region.alloc(table.op_count(), OpSpan::default())?;
+        self.records = region.alloc(records, nothing)?;
         self.operands = region.alloc(operands, Operand::Absent)?;
-        self.channels = region.alloc(channels.count(), Channel::NEUTRAL)?;
+        self.channels = region.alloc(channels, Channel::NEUTRAL)?;
+        self.tables = region.alloc(bytes, 0)?;
         self.places = region.alloc(table.tensor_count(), Placement::default())?;
         self.io_places = region.alloc(io, (0, 0))?;
         self.io = region.alloc(io, ClientMemory::NONE)?;
@@ -151,44 +171,55 @@ impl<'m> Graph<'m> {
     }
 
     fn compile(&mut self, table: &GraphTable<'_>, config: &VhtpConfig) -> Result<(), PrepareError> {
-        let mut channels = Channels::keeping(&mut self.channels);
-        let mut next_operand = 0usize;
-        for (op, record) in table.ops().zip(self.records.iter_mut()) {
-            let first_channel = channels.count();
-            let compiled =
-                ops::compile(&op, &mut channels).map_err(|refusal| refusal.of(op.index()))?;
-            let first_operand = next_operand;
+        let missing = PrepareError::InvalidTable;
+        let mut extras = Extras::keeping(&mut self.channels, &mut self.tables);
+        let (mut next_operand, mut next_record) = (0usize, 0usize);
+        for (op, span) in table.ops().zip(self.ops.iter_mut()) {
+            let (first_operand, first_record) = (next_operand, next_record);
             for tensor in op.inputs().iter() {
-                let slot = self.operands.get_mut(next_operand).ok_or(PrepareError::InvalidTable)?;
-                *slot = locate(table, &tensor, &self.places).ok_or(PrepareError::InvalidTable)?;
+                let slot = self.operands.get_mut(next_operand).ok_or(missing)?;
+                *slot = locate(table, &tensor, &self.places).ok_or(missing)?;
                 next_operand = next_operand.saturating_add(1);
             }
-            let output = op.outputs().at(0).ok_or(PrepareError::InvalidTable)?;
-            let place = self.places.get(output.index()).ok_or(PrepareError::InvalidTable)?;
-            let work = compiled.work(output.element_count(), traffic(&op));
-            *record = Record {
-                compiled,
-                operands: first_operand,
-                operand_count: next_operand.saturating_sub(first_operand),
-                channels: first_channel,
-                channel_count: channels.count().saturating_sub(first_channel),
-                output: (place.offset, place.bytes),
-                cycles: timing::cycles(&work, config),
+            let mut cycles = 0u64;
+            for index in ops::outputs(&op) {
+                let record = self.records.get_mut(next_record).ok_or(missing)?;
+                next_record = next_record.saturating_add(1);
+                let (channels, table_start) = extras.counts();
+                let compiled = ops::compile(&op, index, &mut extras)
+                    .map_err(|refusal| refusal.of(op.index()))?;
+                let (channels_end, table_end) = extras.counts();
+                let output = op.outputs().at(index).ok_or(missing)?;
+                let place = self.places.get(output.index()).ok_or(missing)?;
+                *record = Record {
+                    compiled,
+                    channels: (channels, channels_end.saturating_sub(channels)),
+                    table: (table_start, table_end.saturating_sub(table_start)),
+                    output: (place.offset, place.bytes),
+                };
+                // The outputs are computed together: an op starts once and moves its data once.
+                let work = compiled.work(output.element_count(), traffic(&op));
+                cycles = cycles.max(timing::cycles(&work, config));
+            }
+            *span = OpSpan {
+                records: (first_record, next_record.saturating_sub(first_record)),
+                operands: (first_operand, next_operand.saturating_sub(first_operand)),
+                cycles,
             };
             let estimated = &mut self.report.cycles_estimated;
-            *estimated = estimated.saturating_add(record.cycles);
+            *estimated = estimated.saturating_add(cycles);
         }
         Ok(())
     }
 
     /// Number of ops.
     pub(super) fn op_count(&self) -> usize {
-        self.records.len()
+        self.ops.len()
     }
 
     /// Modelled cycles of op `index`.
     pub(super) fn cycles(&self, index: usize) -> u64 {
-        self.records.get(index).map_or(0, |record| record.cycles)
+        self.ops.get(index).map_or(0, |op| op.cycles)
     }
 
     /// Places of all tensors that have one.
@@ -227,24 +258,32 @@ impl<'m> Graph<'m> {
 
     /// Runs op `index`. `None` only if an invariant of prepare is broken.
     pub(super) fn run_op(&mut self, index: usize) -> Option<()> {
-        let record = *self.records.get(index)?;
-        let operands = self.operands.get(record.operands..)?.get(..record.operand_count)?;
-        let channels = self.channels.get(record.channels..)?.get(..record.channel_count)?;
-        let (start, len) = record.output;
-        let (before, rest) = self.scratch.split_at_mut_checked(start)?;
-        let (out, after) = rest.split_at_mut_checked(len)?;
-        let (before, after) = (&*before, &*after);
-        let after_start = start.checked_add(len)?;
+        let op = *self.ops.get(index)?;
+        let operands = part(&self.operands, op.operands)?;
         let table: &[u8] = &self.table;
-        let input = |index: usize| match *operands.get(index)? {
-            Operand::Constant(start, len) => table.get(start..)?.get(..len),
-            Operand::Scratch(at, len) => match at.checked_sub(after_start) {
-                Some(at) => after.get(at..)?.get(..len),
-                None => before.get(at..)?.get(..len),
-            },
-            Operand::Absent => None,
-        };
-        record.compiled.run(input, record.operand_count, channels, out)
+        for record in part(&self.records, op.records)? {
+            let (start, len) = record.output;
+            let (before, rest) = self.scratch.split_at_mut_checked(start)?;
+            let (out, after) = rest.split_at_mut_checked(len)?;
+            let (before, after) = (&*before, &*after);
+            let after_start = start.checked_add(len)?;
+            let input = |index: usize| match *operands.get(index)? {
+                Operand::Constant(start, len) => table.get(start..)?.get(..len),
+                Operand::Scratch(at, len) => match at.checked_sub(after_start) {
+                    Some(at) => after.get(at..)?.get(..len),
+                    None => before.get(at..)?.get(..len),
+                },
+                Operand::Absent => None,
+            };
+            let operands = Operands {
+                input,
+                count: operands.len(),
+                channels: part(&self.channels, record.channels)?,
+                table: part(&self.tables, record.table)?,
+            };
+            record.compiled.run(operands, out)?;
+        }
+        Some(())
     }
 }
 

@@ -106,7 +106,7 @@ static Qnn_Tensor_t tensor(const char* name, Qnn_TensorType_t type) {
   return made;
 }
 
-// REQ: CTX-051, PRIO-007
+// REQ: CTX-051
 static void test_add(void) {
   Qnn_BackendHandle_t backend = NULL;
   Qnn_DeviceHandle_t device = NULL;

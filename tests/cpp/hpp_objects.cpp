@@ -198,7 +198,7 @@ TEST(each_way_of_executing_gives_the_answer) {
   CHECK_EQ(static_cast<std::uint64_t>(calls.load()), 1);
 }
 
-// REQ: ASYNC-008
+// REQ: ASYNC-007
 TEST(a_full_queue_refuses_without_waiting) {
   Rig rig;
   rig.queue_depth = 2;

@@ -272,7 +272,7 @@ TEST(contexts_and_graphs) {
   CHECK_EQ(qnn().contextFree(next, nullptr), QNN_SUCCESS);
 }
 
-// REQ: CTX-056, PRIO-009, PRIO-011
+// REQ: CTX-056
 TEST(options_of_contexts_and_graphs) {
   Session session;
   Qnn_ContextHandle_t context = nullptr;

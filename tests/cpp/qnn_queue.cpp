@@ -8,9 +8,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <vector>
 
+#include "support/blocked.hpp"
 #include "support/check.hpp"
 #include "support/composed.hpp"
 #include "support/waiter.hpp"
@@ -139,15 +139,11 @@ TEST(a_full_queue_blocks_until_there_is_room) {
   CHECK_EQ(htp_rt_graph_try_execute_async(camera.net->graph, &input, 1, &output, 1, nullptr, ignore,
                                           nullptr, nullptr),
            QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE);
-  std::atomic<bool> came_back{false};
-  std::thread third([&] {
-    CHECK_EQ(camera.submit(), QNN_SUCCESS);
-    came_back = true;
-  });
-  CHECK(!came_back);
+  BlockedCall third([&] { return camera.submit(); });
+  CHECK(third.is_waiting());
+  CHECK_EQ(camera.queued(), 2);
   CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
-  third.join();
-  CHECK(came_back);
+  CHECK_EQ(third.error(), QNN_SUCCESS);
   for (Qnn_ErrorHandle_t error : camera.waiter.wait(3)) {
     CHECK_EQ(error, QNN_SUCCESS);
   }
@@ -162,9 +158,10 @@ TEST(blocking_executions_wait_for_room_too) {
   other.compose();
   other.finalize();
   Picture picture{{9}}, result{};
-  std::thread second([&] { CHECK_EQ(other.execute(picture, result), QNN_SUCCESS); });
+  BlockedCall second([&] { return other.execute(picture, result); });
+  CHECK(second.is_waiting());
   CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
-  second.join();
+  CHECK_EQ(second.error(), QNN_SUCCESS);
   CHECK(result == ConvRelu::expected(picture));
   CHECK_EQ(camera.waiter.wait(1)[0], QNN_SUCCESS);
 }
@@ -207,15 +204,12 @@ TEST(freeing_a_context_notifies_every_request_and_releases_blocked_callers) {
   for (int i = 0; i < 3; ++i) {
     CHECK_EQ(camera.submit(), QNN_SUCCESS);
   }
-  Qnn_ErrorHandle_t blocked = QNN_SUCCESS;
-  std::thread fourth([&] { blocked = camera.submit(); });
+  BlockedCall fourth([&] { return camera.submit(); });
+  CHECK(fourth.is_waiting());
   CHECK_EQ(qnn().contextFree(camera.context, nullptr), QNN_SUCCESS);
-  fourth.join();
-  // The fourth either was too late, or got the place of an ended request and was ended too.
-  const std::size_t accepted = blocked == QNN_SUCCESS ? 4 : 3;
-  CHECK(blocked == QNN_SUCCESS || blocked == QNN_GRAPH_ERROR_INVALID_HANDLE);
-  const auto errors = camera.waiter.wait(accepted);
-  CHECK_EQ(errors.size(), accepted);
+  CHECK_EQ(fourth.error(), QNN_GRAPH_ERROR_INVALID_HANDLE);
+  const auto errors = camera.waiter.wait(3);
+  CHECK_EQ(errors.size(), 3);
   for (Qnn_ErrorHandle_t error : errors) {
     CHECK_EQ(error, QNN_GRAPH_ERROR_ABORTED);
   }
@@ -349,6 +343,25 @@ TEST(notifications_may_call_the_library) {
   waiter.wait(1);
   CHECK(chain.full == QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE);
   CHECK_EQ(qnn().contextFree(camera.context, nullptr), QNN_CONTEXT_ERROR_INVALID_HANDLE);
+}
+
+// REQ: ASYNC-032
+TEST(a_profile_object_for_all_executions_is_refused) {
+  Camera camera;
+  Qnn_ProfileHandle_t profile = nullptr;
+  CHECK_EQ(qnn().profileCreate(camera.session.backend, QNN_PROFILE_LEVEL_BASIC, &profile),
+           QNN_SUCCESS);
+  QnnGraph_Config_t config = QNN_GRAPH_CONFIG_INIT;
+  config.option = QNN_GRAPH_CONFIG_OPTION_PROFILE_HANDLE;
+  config.profileHandle = profile;
+  ConfigList<QnnGraph_Config_t> list{config};
+  CHECK_EQ(qnn().graphSetConfig(camera.net->graph, list.get()),
+           QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE);
+  Qnn_GraphHandle_t graph = nullptr;
+  CHECK_EQ(qnn().graphCreate(camera.context, "other", list.get(), &graph),
+           QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE);
+  CHECK_EQ(camera.submit(), QNN_SUCCESS);
+  CHECK_EQ(camera.waiter.wait(1)[0], QNN_SUCCESS);
 }
 
 // REQ: ASYNC-021, ASYNC-022

@@ -57,6 +57,29 @@ TEST(a_client_recovers_from_its_binary) {
   CHECK_EQ(client.api->backendFree(client.backend), QNN_SUCCESS);
 }
 
+// REQ: SSR-020
+TEST(a_client_recovers_under_a_signal) {
+  Client client;
+  REQUIRE(client.open());
+  Session session;
+  REQUIRE(session.open(client) == QNN_SUCCESS);
+  CHECK_EQ(crash(client, session), QNN_COMMON_ERROR_SYSTEM_COMMUNICATION);
+  CHECK_EQ(client.api->contextFree(session.context, nullptr), QNN_SUCCESS);
+  QnnSignal_Config_t config = {};
+  config.option = QNN_SIGNAL_CONFIG_OPTION_TIMEOUT;
+  config.timeoutDurationUs = 10000000;
+  const QnnSignal_Config_t* configs[] = {&config, nullptr};
+  Qnn_SignalHandle_t signal = nullptr;
+  CHECK_EQ(client.api->signalCreate(client.backend, configs, &signal), QNN_SUCCESS);
+  CHECK_EQ(client.api->contextCreateFromBinaryWithSignal(
+               client.backend, client.device, nullptr, client.digits.network.data(),
+               client.digits.network.size(), &session.context, nullptr, signal),
+           QNN_SUCCESS);
+  CHECK_EQ(client.api->graphRetrieve(session.context, "digits", &session.graph), QNN_SUCCESS);
+  CHECK(answers(client, session));
+  CHECK_EQ(client.api->signalFree(signal), QNN_SUCCESS);
+}
+
 // REQ: SSR-017
 TEST(a_stale_context_is_freed_once) {
   Client client;

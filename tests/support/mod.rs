@@ -35,6 +35,7 @@ pub const CAPACITIES: Capacities = Capacities {
     buffers: 8,
     requests: 1000,
     profiles: 4,
+    power_configs: 4,
     trace_records: 64,
 };
 

@@ -12,6 +12,7 @@ use htp_runtime::device::{
 };
 use htp_runtime::handle::{BufferId, ContextId, Epoch, GraphId, RequestId};
 use htp_runtime::limits::{IN_FLIGHT_MAX, PARALLEL_PER_PRIORITY};
+use htp_runtime::power::{MemoryConfig, PowerSettings};
 use htp_runtime::region::SharedBytes;
 use htp_runtime::time::Instant;
 
@@ -27,6 +28,8 @@ pub enum Seen {
     BufferUnmap(BufferId),
     Execute(RequestId),
     Abort(RequestId),
+    PowerVote(PowerSettings),
+    MemorySet(MemoryConfig),
     Probe,
 }
 
@@ -256,6 +259,14 @@ impl Device<'static> for Scripted {
                 self.check_epoch(epoch);
                 self.answer(Event::BufferUnmapped { buffer, epoch });
                 Seen::BufferUnmap(buffer)
+            }
+            Command::PowerVote { epoch, settings } => {
+                self.check_epoch(epoch);
+                Seen::PowerVote(*settings)
+            }
+            Command::MemorySet { epoch, config } => {
+                self.check_epoch(epoch);
+                Seen::MemorySet(config)
             }
             Command::Execute { request, graph, epoch, priority, io } => {
                 self.check_epoch(epoch);

@@ -40,7 +40,14 @@ pub enum P {
     U32(u32),
     Bool(bool),
     F32(f32),
+    I32(i32),
     List(Vec<u32>, Vec<u32>),
+    Signed(Vec<u32>, Vec<i32>),
+}
+
+/// A list of words.
+pub fn list(words: &[u32]) -> P {
+    P::List(vec![words.len() as u32], words.to_vec())
 }
 
 /// Two extents.
@@ -117,6 +124,11 @@ impl Net {
                     P::U32(value) => ParamValue::Scalar(DataType::Uint32, (*value).into()),
                     P::Bool(value) => ParamValue::Scalar(DataType::Bool8, (*value).into()),
                     P::F32(value) => ParamValue::Scalar(DataType::Float32, value.to_bits().into()),
+                    P::I32(value) => ParamValue::Scalar(DataType::Int32, u64::from(*value as u32)),
+                    P::Signed(dims, words) => {
+                        let data: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+                        ParamValue::Tensor(self.constant(&plain(DataType::Int32, dims), &data))
+                    }
                     P::List(dims, words) => {
                         let data: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
                         let of = plain(DataType::Uint32, dims);
@@ -260,6 +272,16 @@ pub fn run_op(
     operands: &[(&Type, &[u8], bool)],
     out: &Type,
 ) -> Result<Vec<u8>, PrepareError> {
+    Ok(run_op_outputs(name, params, operands, &[out])?.remove(0))
+}
+
+/// A graph of one op with several outputs.
+pub fn run_op_outputs(
+    name: &str,
+    params: &[(&str, P)],
+    operands: &[(&Type, &[u8], bool)],
+    outs: &[&Type],
+) -> Result<Vec<Vec<u8>>, PrepareError> {
     let mut net = Net::new();
     let mut inputs = vec![];
     let mut tensors = vec![];
@@ -271,10 +293,109 @@ pub fn run_op(
             inputs.push(data.to_vec());
         }
     }
-    let output = net.output(out);
-    net.op(name, params, &tensors, &[output]);
-    let bytes = count(&out.dims) * out.data_type.size_bytes();
-    Ok(run_table(net.table(), inputs, &[bytes])?.remove(0))
+    let outputs: Vec<u32> = outs.iter().map(|out| net.output(out)).collect();
+    net.op(name, params, &tensors, &outputs);
+    let bytes: Vec<usize> =
+        outs.iter().map(|out| count(&out.dims) * out.data_type.size_bytes()).collect();
+    run_table(net.table(), inputs, &bytes)
+}
+
+/// A tensor with its bytes and the real numbers that they stand for.
+#[derive(Clone, Debug)]
+pub struct Data {
+    pub of: Type,
+    pub bytes: Vec<u8>,
+    pub reals: Vec<f64>,
+}
+
+impl Data {
+    pub fn of(of: &Type, bytes: &[u8]) -> Self {
+        let scaled = |stored: i64| match of.quants.first() {
+            Some(quant) => (stored + i64::from(quant.offset)) as f64 * f64::from(quant.scale),
+            None => stored as f64,
+        };
+        let reals = match of.data_type {
+            DataType::Float32 => {
+                to_floats(bytes).into_iter().map(|x| reference::half(x).into()).collect()
+            }
+            DataType::Float16 => {
+                decode(DataType::Uint16, bytes).into_iter().map(reference::from_half).collect()
+            }
+            other => decode(other, bytes).into_iter().map(scaled).collect(),
+        };
+        Self { of: of.clone(), bytes: bytes.to_vec(), reals }
+    }
+
+    /// Random numbers of a type: all stored values, or floats up to 8 in magnitude.
+    pub fn random(random: &mut Random, data_type: DataType, dims: &[u32]) -> Self {
+        let len = count(dims);
+        match data_type {
+            DataType::Float32 => {
+                let values: Vec<f32> = (0..len).map(|_| random.real(8.0)).collect();
+                Self::of(&plain(data_type, dims), &floats(&values))
+            }
+            DataType::Float16 => {
+                // Any sign and mantissa, exponents of 2^-13 to 2^2.
+                let bits = |random: &mut Random| {
+                    random.between(2, 17) << 10
+                        | random.between(0, 1023)
+                        | random.between(0, 1) << 15
+                };
+                let values: Vec<i64> = (0..len).map(|_| bits(random)).collect();
+                Self::of(&plain(data_type, dims), &encode(data_type, &values))
+            }
+            DataType::Int32 => {
+                let values: Vec<i64> = (0..len).map(|_| random.between(-9, 9)).collect();
+                Self::of(&plain(data_type, dims), &encode(data_type, &values))
+            }
+            DataType::Bool8 => {
+                let values: Vec<i64> = (0..len).map(|_| random.between(0, 1)).collect();
+                Self::of(&plain(data_type, dims), &encode(data_type, &values))
+            }
+            _ => {
+                let of = random.fixed(data_type, dims);
+                let values = random.stored(data_type, len);
+                Self::of(&of, &encode(data_type, &values))
+            }
+        }
+    }
+
+    pub fn operand(&self) -> (&Type, &[u8], bool) {
+        (&self.of, &self.bytes, false)
+    }
+
+    pub fn constant(&self) -> (&Type, &[u8], bool) {
+        (&self.of, &self.bytes, true)
+    }
+}
+
+/// Whether bytes are the nearest that the type has to `expected`: half a step away at most, or at
+/// the end of the range.
+pub fn nearest(of: &Type, bytes: &[u8], expected: &[f64]) -> Result<(), String> {
+    let found = Data::of(of, bytes).reals;
+    assert_eq!(found.len(), expected.len());
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let fits = match of.quants.first() {
+            Some(quant) => {
+                let (scale, offset) = (f64::from(quant.scale), f64::from(quant.offset));
+                let (low, high) = reference::range(of.data_type);
+                let (low, high) = (low as f64 + offset, high as f64 + offset);
+                let exact = if expected.is_nan() { 0.0 } else { expected / scale };
+                (found / scale - exact.clamp(low, high)).abs() <= 0.5 + 1e-6
+            }
+            None if expected.is_nan() => found.is_nan(),
+            None if expected.abs() >= 65_520.0 => *found == expected.signum() * f64::INFINITY,
+            None => {
+                let whole = of.data_type.qnn() >> 8 != 2;
+                let reach = if whole { 0.0 } else { expected.abs() / 2047.9 + 2f64.powi(-25) };
+                (found - expected).abs() <= reach
+            }
+        };
+        if !fits {
+            return Err(format!("element {index}: {found}, not {expected}, of {of:?}"));
+        }
+    }
+    Ok(())
 }
 
 pub fn count(dims: &[u32]) -> usize {
@@ -365,6 +486,18 @@ pub mod reference {
             return None;
         }
         Some((acc * mult + (1 << (shift - 1))) >> shift)
+    }
+
+    /// The value of a float16.
+    pub fn from_half(bits: i64) -> f64 {
+        let (exponent, mantissa) = (bits >> 10 & 31, (bits & 1023) as f64);
+        let sign = if bits >> 15 & 1 == 1 { -1.0 } else { 1.0 };
+        sign * match exponent {
+            0 => mantissa * 2f64.powi(-24),
+            31 if mantissa == 0.0 => f64::INFINITY,
+            31 => f64::NAN,
+            _ => (1024.0 + mantissa) * 2f64.powi(exponent as i32 - 25),
+        }
     }
 
     /// To float16 and back, ties to even.

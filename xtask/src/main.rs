@@ -6,6 +6,7 @@ mod demo;
 mod examples;
 mod header;
 mod model;
+mod ort;
 mod process;
 mod programs;
 mod staticlib;
@@ -43,6 +44,8 @@ enum Command {
     Header(Check),
     /// Write the Rust declarations of the QNN ABI
     Abi(Check),
+    /// Run models through ONNX Runtime on this library, its CPU provider and the vendor's backend
+    Ort(ort::Options),
     /// Make the digit network's context binary from its description
     Model(Check),
     /// Check what the release static library needs from its surroundings
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Header(options) => header::run(options.check),
         Command::Abi(options) => abi::run(options.check),
+        Command::Ort(options) => ort::run(&options),
         Command::Model(options) => model::run(options.check),
         Command::Symbols => symbols::run(),
     };

@@ -9,13 +9,16 @@ use indicatif::ProgressBar;
 use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{abi, examples, header, model, symbols, tidy, trace};
+use crate::{abi, examples, header, model, ort, symbols, tidy, trace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Run these steps only
     #[arg(long, value_delimiter = ',')]
     only: Vec<Step>,
+    /// Also run models through ONNX Runtime (installs packages from PyPI under target/)
+    #[arg(long)]
+    ort: bool,
     /// Leave these steps out
     #[arg(long, value_delimiter = ',')]
     skip: Vec<Step>,
@@ -50,6 +53,8 @@ enum Step {
     Sanitizers,
     /// the examples in C and Rust; README.md shows what is compiled
     Examples,
+    /// models through ONNX Runtime; only with --ort
+    Ort,
 }
 
 impl Step {
@@ -68,6 +73,7 @@ impl Step {
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
             Step::Examples => "examples",
+            Step::Ort => "ONNX Runtime",
         }
     }
 
@@ -88,6 +94,7 @@ impl Step {
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
             Step::Examples => examples().into(),
+            Step::Ort => ort::check(),
         }
     }
 }
@@ -109,6 +116,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let mut steps = Steps::new();
     for step in Step::value_variants() {
         let left_out = options.skip.contains(step)
+            || (*step == Step::Ort && !options.ort)
             || (!options.only.is_empty() && !options.only.contains(step));
         if left_out {
             steps.skip(step.name());

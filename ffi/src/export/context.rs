@@ -180,16 +180,16 @@ fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<()
     Ok(())
 }
 
-/// Frees a context, stale or not, and waits until it has let go of its memory. Within a
-/// notification it does not wait: the context goes when the notifications of its requests were
-/// heard.
+/// Frees a context, stale or not, and waits until it has let go of its memory and the last of its
+/// notifications has returned, so that the client may free what they use. Within a notification it
+/// does not wait: the context goes when the notifications of its requests were heard.
 pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
     settled(instance, |machine, now| machine.context_free(now, id))
         .map_err(|error| handle_error(error, INVALID_HANDLE))?;
     instance.objects.lock().disown(id);
     if !instance.driver.on_completion_thread() {
         let gone = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
-            if machine.context_is_gone(id) {
+            if machine.context_is_gone(id) && !instance.driver.is_telling(id) {
                 Answer::Ready(())
             } else {
                 Answer::Pending

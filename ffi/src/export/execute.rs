@@ -301,6 +301,8 @@ fn stop(instance: &Instance, request: RequestId) -> Result<(), Code> {
             Err(WaitTimeout) => {}
         }
     }
+    // Without threads nothing ends it before the next poll: it must not hold its place for ever.
+    instance.driver.call(|machine, _| machine.abandon(request));
     Err(QNN_GRAPH_ERROR_TIMED_OUT)
 }
 

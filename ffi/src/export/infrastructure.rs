@@ -1,14 +1,17 @@
 //! `HTP/QnnHtpDevice.h` and `HTP/QnnHtpPerfInfrastructure.h`: power configurations.
 //!
-//! Ids can be made and destroyed; they outlive restarts (C-04). Votes are not offered yet: the
-//! setters say so.
+//! Ids outlive restarts, votes and the memory configuration do not (C-04): after one, clients set
+//! them again with the same id. What a list says is read in [`super::perf`].
+
+use runtime::error::HandleError;
+use runtime::handle::{Epoch, PowerConfigId};
+use runtime::power::PowerError;
 
 use crate::abi::*;
 use crate::client;
-use crate::convert::Code;
-use crate::export::answer;
+use crate::convert::{self, Code};
+use crate::export::{answer, living, perf, settled, MayRecover};
 use crate::instance;
-use crate::objects::PowerConfig;
 
 const BAD: Code = QNN_HTP_PERF_INFRASTRUCTURE_ERROR_INVALID_INPUT;
 
@@ -41,6 +44,34 @@ pub(crate) unsafe extern "C" fn QnnDevice_getInfrastructure(
     answer(c"QnnDevice_getInfrastructure", result)
 }
 
+impl MayRecover for PowerError {
+    fn is_recovering(&self) -> bool {
+        *self == PowerError::Handle(HandleError::Recovering)
+    }
+}
+
+fn power_error(error: PowerError) -> Code {
+    match error {
+        PowerError::Handle(error) => convert::handle_error(error, BAD),
+        PowerError::NotSupported => QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED,
+        PowerError::OutOfRange | PowerError::NeedsCoreVote | PowerError::NeedsPolling => BAD,
+    }
+}
+
+/// The number that clients know a power configuration by. Never 0: generations count from 1.
+fn to_client(id: PowerConfigId) -> u32 {
+    u32::from(id.generation()) << 16 | u32::from(id.index())
+}
+
+fn from_client(id: u32) -> PowerConfigId {
+    PowerConfigId::from_parts(id as u16, (id >> 16) as u16, Epoch::FIRST)
+}
+
+/// There is one device with one core.
+fn check_place(device: u32, core: u32) -> Result<(), Code> {
+    (device == 0 && core == 0).then_some(()).ok_or(BAD)
+}
+
 unsafe extern "C" fn create_power_config_id(
     device: u32,
     core: u32,
@@ -49,54 +80,47 @@ unsafe extern "C" fn create_power_config_id(
     // SAFETY: the caller's promise.
     let out = unsafe { client::out(id) }.ok_or(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_FAILED);
     let result = out.and_then(|out| {
-        if device != 0 || core != 0 {
-            return Err(BAD);
-        }
-        let mut objects = instance::get()?.objects.lock();
-        let id = objects.power_config_last.wrapping_add(1).max(1);
-        let free = objects.power_configs.iter_mut().find(|place| place.is_none());
-        *free.ok_or(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_MEM_ALLOC)? = Some(PowerConfig { id });
-        objects.power_config_last = id;
-        *out = id;
+        check_place(device, core)?;
+        let id = instance::get()?.driver.call(|machine, _| machine.power_config_create());
+        *out = to_client(id.map_err(|_| QNN_HTP_PERF_INFRASTRUCTURE_ERROR_MEM_ALLOC)?);
         Ok(())
     });
     answer(c"QnnHtpPerfInfrastructure_createPowerConfigId", result)
 }
 
 extern "C" fn destroy_power_config_id(id: u32) -> Qnn_ErrorHandle_t {
-    answer(c"QnnHtpPerfInfrastructure_destroyPowerConfigId", destroy(id))
+    let result = living(BAD).and_then(|instance| {
+        let destroyed =
+            instance.driver.call(|machine, _| machine.power_config_destroy(from_client(id)));
+        destroyed.map_err(|error| convert::handle_error(error, BAD))
+    });
+    answer(c"QnnHtpPerfInfrastructure_destroyPowerConfigId", result)
 }
 
-fn destroy(id: u32) -> Result<(), Code> {
-    let mut objects = instance::existing().ok_or(BAD)?.objects.lock();
-    let wanted = Some(PowerConfig { id });
-    let place = objects.power_configs.iter_mut().find(|place| **place == wanted);
-    *place.ok_or(BAD)? = None;
-    Ok(())
-}
-
-extern "C" fn set_power_config(
+unsafe extern "C" fn set_power_config(
     id: u32,
     configs: *mut *const QnnHtpPerfInfrastructure_PowerConfig_t,
 ) -> Qnn_ErrorHandle_t {
-    let known = instance::existing().is_some_and(|instance| {
-        instance.objects.lock().power_configs.contains(&Some(PowerConfig { id }))
+    let result = living(BAD).and_then(|instance| {
+        // SAFETY: the caller's promise.
+        let change = unsafe { perf::power_change(id, configs) }?;
+        let set =
+            settled(instance, |machine, _| machine.power_config_set(from_client(id), &change));
+        set.map_err(power_error)
     });
-    let result = match known && !configs.is_null() {
-        true => Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED),
-        false => Err(BAD),
-    };
     answer(c"QnnHtpPerfInfrastructure_setPowerConfig", result)
 }
 
-extern "C" fn set_memory_config(
-    _device: u32,
-    _core: u32,
+unsafe extern "C" fn set_memory_config(
+    device: u32,
+    core: u32,
     configs: *mut *const QnnHtpPerfInfrastructure_MemoryConfig_t,
 ) -> Qnn_ErrorHandle_t {
-    let result = match configs.is_null() {
-        true => Err(BAD),
-        false => Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED),
-    };
+    let result = check_place(device, core).and_then(|()| {
+        // SAFETY: the caller's promise.
+        let Some(config) = unsafe { perf::memory_config(configs) }? else { return Ok(()) };
+        let set = settled(instance::get()?, |machine, _| machine.memory_config_set(config));
+        set.map_err(|error| convert::handle_error(error, BAD))
+    });
     answer(c"QnnHtpPerfInfrastructure_setMemoryConfig", result)
 }

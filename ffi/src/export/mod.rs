@@ -26,6 +26,7 @@ pub(crate) mod log;
 pub(crate) mod mem;
 pub(crate) mod node;
 pub(crate) mod operand;
+pub(crate) mod perf;
 pub(crate) mod profile;
 pub(crate) mod property;
 pub(crate) mod signal;

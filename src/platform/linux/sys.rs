@@ -213,7 +213,9 @@ pub(super) fn spawn<T: Sync, M: ThreadMain<T>>(
         libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), detached);
         let argument = ptr::from_ref(argument).cast_mut().cast::<c_void>();
         let main = trampoline::<T, M>;
+        let former = block_signals();
         let result = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), main, argument);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &former, ptr::null_mut());
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
         if result != 0 {
             return Err(SpawnError);
@@ -221,6 +223,36 @@ pub(super) fn spawn<T: Sync, M: ThreadMain<T>>(
         let thread = thread.assume_init();
         libc::pthread_setname_np(thread, name.as_ptr());
         Ok(ThreadId(thread))
+    }
+}
+
+/// Blocks the signals that are sent to the process: their handlers belong on the client's threads, whose stacks and
+/// locks they were written for. Signals that a thread raises by its own doing stay. Gives the former mask, which a new
+/// thread does not inherit.
+fn block_signals() -> libc::sigset_t {
+    let own =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
+    let mut blocked = MaybeUninit::<libc::sigset_t>::zeroed();
+    let mut former = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: both sets are writable, and sets of zeros are sets; the numbers are signals.
+    unsafe {
+        libc::sigfillset(blocked.as_mut_ptr());
+        for signal in own {
+            libc::sigdelset(blocked.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, blocked.as_ptr(), former.as_mut_ptr());
+        former.assume_init()
+    }
+}
+
+/// Has `call` called in every process that this one forks, before anything else there. A fork takes along the locks as
+/// they are, and none of the threads that would release them.
+pub fn at_fork_in_child(call: extern "C" fn()) {
+    // SAFETY: the function lives for ever. Without memory for the note it is not called, which is all that can happen.
+    unsafe {
+        // The C library's type has an unsafe function.
+        let call: unsafe extern "C" fn() = call;
+        libc::pthread_atfork(None, None, Some(call));
     }
 }
 

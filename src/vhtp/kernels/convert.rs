@@ -55,14 +55,14 @@ pub(in crate::vhtp) fn dequantize(op: &Encoding, x: &[u8], out: &mut [u8]) -> Op
 
 /// A number on its way from one type to another.
 #[derive(Clone, Copy)]
-enum Number {
+pub(super) enum Number {
     Integer(i64),
-    Real(f32),
+    Real(f64),
 }
 
 impl Number {
     /// Integers as they are; reals truncated towards zero, saturating at 64 bits, NaN to 0.
-    fn integer(self) -> i64 {
+    pub(super) fn integer(self) -> i64 {
         match self {
             Number::Integer(value) => value,
             Number::Real(value) => value as i64,
@@ -72,7 +72,7 @@ impl Number {
     fn real(self) -> f32 {
         match self {
             Number::Integer(value) => value as f32,
-            Number::Real(value) => value,
+            Number::Real(value) => value as f32,
         }
     }
 
@@ -103,7 +103,7 @@ pub(in crate::vhtp) fn cast(from: DataType, to: DataType, x: &[u8], out: &mut [u
 }
 
 /// One element as a number.
-fn read(from: DataType, x: &[u8]) -> Option<Number> {
+pub(super) fn read(from: DataType, x: &[u8]) -> Option<Number> {
     Some(match from {
         DataType::Int8 | DataType::Sfixed8 => Number::Integer(one::<i8>(x)?.into()),
         DataType::Uint8 | DataType::Ufixed8 => Number::Integer(one::<u8>(x)?.into()),
@@ -114,8 +114,8 @@ fn read(from: DataType, x: &[u8]) -> Option<Number> {
         DataType::Uint32 | DataType::Ufixed32 => Number::Integer(one::<U32>(x)?.get().into()),
         DataType::Int64 => Number::Integer(one::<I64>(x)?.get()),
         DataType::Uint64 => Number::Integer(one::<U64>(x)?.get() as i64),
-        DataType::Float16 => Number::Real(one::<F16>(x)?.exact()),
-        DataType::Float32 => Number::Real(one::<F32>(x)?.get()),
+        DataType::Float16 => Number::Real(one::<F16>(x)?.exact().into()),
+        DataType::Float32 => Number::Real(one::<F32>(x)?.get().into()),
     })
 }
 
@@ -124,7 +124,7 @@ fn one<T: Element>(bytes: &[u8]) -> Option<T> {
 }
 
 /// A number as one element.
-fn write(to: DataType, number: Number, out: &mut [u8]) -> Option<()> {
+pub(super) fn write(to: DataType, number: Number, out: &mut [u8]) -> Option<()> {
     let integer = |min: i64, max: i64| number.narrow(min, max);
     match to {
         DataType::Int8 | DataType::Sfixed8 => {
@@ -149,7 +149,7 @@ fn write(to: DataType, number: Number, out: &mut [u8]) -> Option<()> {
         DataType::Float16 => put(out, F16::rounded(number.real())),
         DataType::Float32 => match number {
             Number::Integer(value) => put(out, F32::new(value as f32)),
-            Number::Real(value) => put(out, F32::rounded(value)),
+            Number::Real(value) => put(out, F32::rounded(value as f32)),
         },
     }
 }

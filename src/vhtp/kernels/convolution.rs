@@ -1,4 +1,5 @@
-//! Conv2d and DepthWiseConv2d over NHWC activations.
+//! Convolutions over activations whose channels lie innermost: Conv2d, Conv3d, DepthWiseConv2d,
+//! TransposeConv2d.
 
 use super::fixed::Channel;
 use super::scheme::{with_scheme, Numbers, Scheme};
@@ -21,14 +22,41 @@ pub(in crate::vhtp) struct Axis {
     pub(in crate::vhtp) pad_before: usize,
     /// Padding after the last element.
     pub(in crate::vhtp) pad_after: usize,
+    /// Whether input and output change roles: the stride lies between outputs of neighbouring
+    /// inputs, and the padding is cut off the output.
+    pub(in crate::vhtp) transposed: bool,
 }
 
 impl Axis {
+    /// An axis of one element.
+    pub(in crate::vhtp) const POINT: Axis = Axis {
+        input: 1,
+        output: 1,
+        window: 1,
+        stride: 1,
+        dilation: 1,
+        pad_before: 0,
+        pad_after: 0,
+        transposed: false,
+    };
+
     /// Input element under `tap` of window `output`; `None` in the padding.
     #[inline(always)]
     pub(in crate::vhtp) fn element(&self, output: usize, tap: usize) -> Option<usize> {
+        if self.transposed {
+            return self.transposed_element(output, tap);
+        }
         let padded = output.wrapping_mul(self.stride).wrapping_add(tap.wrapping_mul(self.dilation));
         padded.checked_sub(self.pad_before).filter(|&element| element < self.input)
+    }
+
+    #[inline(never)]
+    fn transposed_element(&self, output: usize, tap: usize) -> Option<usize> {
+        let padded = output.wrapping_add(self.pad_before);
+        let distance = padded.checked_sub(tap.wrapping_mul(self.dilation))?;
+        let element = distance.checked_div(self.stride)?;
+        let exact = element.wrapping_mul(self.stride) == distance;
+        (exact && element < self.input).then_some(element)
     }
 
     /// Whether `tap` of window `output` lies in the input or its padding (a rounded-up last window
@@ -46,6 +74,8 @@ impl Axis {
 pub(in crate::vhtp) struct Convolution {
     /// Number scheme.
     pub(in crate::vhtp) numbers: Numbers,
+    /// Depth; a point in two dimensions.
+    pub(in crate::vhtp) depth: Axis,
     /// Height.
     pub(in crate::vhtp) height: Axis,
     /// Width.
@@ -60,6 +90,17 @@ pub(in crate::vhtp) struct Convolution {
     pub(in crate::vhtp) group_outputs: usize,
     /// Whether each group is a single channel (DepthWiseConv2d).
     pub(in crate::vhtp) depthwise: bool,
+    /// How the weights of one tap lie.
+    pub(in crate::vhtp) weights: Weights,
+}
+
+/// How the weights of one tap lie: as rows of output channels, one for each input channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::vhtp) enum Weights {
+    /// `[inputs / groups, outputs]`: a group has a part of each row.
+    Columns,
+    /// `[inputs, outputs / groups]`: a group has rows of its own.
+    Rows,
 }
 
 /// Runs a convolution.
@@ -85,15 +126,17 @@ fn typed<S: Scheme>(
     let out = element::view_mut::<S::X>(out)?;
     let image = op.height.input.wrapping_mul(op.width.input).wrapping_mul(op.inputs);
     let mut pixels = rows_mut(out, op.outputs);
-    for x in rows(x, image) {
-        for oy in 0..op.height.output {
-            for ox in 0..op.width.output {
-                let pixel = pixels.next()?;
-                let place = Place { scheme, op, x, w, oy, ox };
-                match op.depthwise {
-                    true => place.depthwise(channels, pixel),
-                    false => place.groups(channels, pixel),
-                }?;
+    for x in rows(x, image.wrapping_mul(op.depth.input)) {
+        for oz in 0..op.depth.output {
+            for oy in 0..op.height.output {
+                for ox in 0..op.width.output {
+                    let pixel = pixels.next()?;
+                    let place = Place { scheme, op, x, w, oz, oy, ox };
+                    match op.depthwise {
+                        true => place.depthwise(channels, pixel),
+                        false => place.groups(channels, pixel),
+                    }?;
+                }
             }
         }
     }
@@ -107,6 +150,7 @@ struct Place<'a, S: Scheme> {
     op: &'a Convolution,
     x: &'a [S::X],
     w: &'a [S::W],
+    oz: usize,
     oy: usize,
     ox: usize,
 }
@@ -154,22 +198,36 @@ impl<S: Scheme> Place<'_, S> {
         let mut sums = [S::ZERO; N];
         sums.iter_mut().zip(channels).for_each(|(sum, channel)| *sum = S::start(channel));
         let mut activations = S::ZERO;
-        let tap_weights = op.group_inputs.wrapping_mul(op.outputs);
-        let mut taps = rows(self.w, tap_weights);
-        for ky in 0..op.height.window {
-            let iy = op.height.element(self.oy, ky);
-            for kx in 0..op.width.window {
-                let weights = taps.next()?;
-                let (Some(iy), Some(ix)) = (iy, op.width.element(self.ox, kx)) else { continue };
-                let position = iy.wrapping_mul(op.width.input).wrapping_add(ix);
-                let start = position.wrapping_mul(op.inputs).wrapping_add(first_input);
-                let x = run(self.x, start, op.group_inputs)?;
-                for (x, weights) in x.iter().zip(rows(weights, op.outputs)) {
-                    let x = self.scheme.activation(*x);
-                    activations = S::add(activations, x);
-                    let weights = weights.get(output..)?.first_chunk::<N>()?;
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum = S::multiply_add(*sum, x, S::weight(*weight));
+        // Weights of a tap, their rows, and where this group's begin.
+        let (rows_all, row, first_row, column) = match op.weights {
+            Weights::Columns => (op.group_inputs, op.outputs, 0, output),
+            Weights::Rows => {
+                let group = first_input.checked_div(op.group_inputs)?;
+                let before = group.wrapping_mul(op.group_outputs);
+                (op.inputs, op.group_outputs, first_input, output.wrapping_sub(before))
+            }
+        };
+        let mut taps = rows(self.w, rows_all.wrapping_mul(row));
+        for kz in 0..op.depth.window {
+            let iz = op.depth.element(self.oz, kz);
+            for ky in 0..op.height.window {
+                let iy = op.height.element(self.oy, ky);
+                for kx in 0..op.width.window {
+                    let weights = taps.next()?;
+                    let ix = op.width.element(self.ox, kx);
+                    let (Some(iz), Some(iy), Some(ix)) = (iz, iy, ix) else { continue };
+                    let line = iz.wrapping_mul(op.height.input).wrapping_add(iy);
+                    let position = line.wrapping_mul(op.width.input).wrapping_add(ix);
+                    let start = position.wrapping_mul(op.inputs).wrapping_add(first_input);
+                    let x = run(self.x, start, op.group_inputs)?;
+                    let weights = weights.get(first_row.wrapping_mul(row)..)?;
+                    for (x, weights) in x.iter().zip(rows(weights, row)) {
+                        let x = self.scheme.activation(*x);
+                        activations = S::add(activations, x);
+                        let weights = weights.get(column..)?.first_chunk::<N>()?;
+                        for (sum, weight) in sums.iter_mut().zip(weights) {
+                            *sum = S::multiply_add(*sum, x, S::weight(*weight));
+                        }
                     }
                 }
             }

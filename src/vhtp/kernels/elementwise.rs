@@ -7,18 +7,18 @@ use crate::graph::RANK_MAX;
 
 /// Walks an index space in row-major order and gives, for each of `N` operands, the offset of the
 /// place.
-pub(in crate::vhtp) struct Odometer<const N: usize> {
-    shape: [usize; RANK_MAX],
-    strides: [[usize; RANK_MAX]; N],
-    index: [usize; RANK_MAX],
+pub(in crate::vhtp) struct Odometer<const N: usize, const R: usize = RANK_MAX> {
+    shape: [usize; R],
+    strides: [[usize; R]; N],
+    index: [usize; R],
     offsets: [usize; N],
     done: bool,
 }
 
-impl<const N: usize> Odometer<N> {
+impl<const N: usize, const R: usize> Odometer<N, R> {
     /// Over `shape` (no extent is 0), with one stride per dimension and operand.
-    pub(in crate::vhtp) fn new(shape: [usize; RANK_MAX], strides: [[usize; RANK_MAX]; N]) -> Self {
-        Self { shape, strides, index: [0; RANK_MAX], offsets: [0; N], done: false }
+    pub(in crate::vhtp) fn new(shape: [usize; R], strides: [[usize; R]; N]) -> Self {
+        Self { shape, strides, index: [0; R], offsets: [0; N], done: false }
     }
 
     fn advance(&mut self, axis: usize) -> bool {
@@ -39,14 +39,14 @@ impl<const N: usize> Odometer<N> {
     }
 }
 
-impl<const N: usize> Iterator for Odometer<N> {
+impl<const N: usize, const R: usize> Iterator for Odometer<N, R> {
     type Item = [usize; N];
     fn next(&mut self) -> Option<[usize; N]> {
         if self.done {
             return None;
         }
         let here = self.offsets;
-        self.done = !(0..RANK_MAX).rev().any(|axis| self.advance(axis));
+        self.done = !(0..R).rev().any(|axis| self.advance(axis));
         Some(here)
     }
 }
@@ -170,7 +170,7 @@ pub(in crate::vhtp) fn binary(op: &Binary, a: &[u8], b: &[u8], out: &mut [u8]) -
         }
         Arithmetic::Product { element, offsets, multiplier, out_offset } => {
             with_fixed!(element, T => sum::<T>(op, (a, b), out, |x: T, y: T| {
-                // Offsets are at most 2^20 and stored values below 2^16: the product is below 2^43.
+                // Offsets are at most 2^24 and stored values below 2^16: the product is below 2^50.
                 let a = i64::from(x.stored()).wrapping_add(i64::from(offsets[0]));
                 let b = i64::from(y.stored()).wrapping_add(i64::from(offsets[1]));
                 let steps = multiplier.apply(a.wrapping_mul(b));

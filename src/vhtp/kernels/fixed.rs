@@ -65,14 +65,21 @@ pub(in crate::vhtp) struct Channel {
     pub(in crate::vhtp) multiplier: Multiplier,
     /// Offset of the weights.
     pub(in crate::vhtp) weight_offset: i32,
+    /// Scale of weights that float activations are multiplied with.
+    pub(in crate::vhtp) weight_scale: f32,
     /// Bias of float operations.
     pub(in crate::vhtp) bias_real: f32,
 }
 
 impl Channel {
     /// No bias, factor 1.
-    pub(in crate::vhtp) const NEUTRAL: Channel =
-        Channel { bias: 0, multiplier: Multiplier::ONE, weight_offset: 0, bias_real: 0.0 };
+    pub(in crate::vhtp) const NEUTRAL: Channel = Channel {
+        bias: 0,
+        multiplier: Multiplier::ONE,
+        weight_offset: 0,
+        weight_scale: 1.0,
+        bias_real: 0.0,
+    };
 }
 
 #[cfg(test)]

@@ -4,14 +4,21 @@
 //! were compiled for, which the memory plan excludes. Index arithmetic wraps: every product and sum
 //! of extents was checked at prepare.
 
+pub(super) mod codec;
 pub(super) mod convert;
 pub(super) mod convolution;
 pub(super) mod element;
 pub(super) mod elementwise;
 pub(super) mod fixed;
+pub(super) mod function;
+pub(super) mod gather;
 pub(super) mod matmul;
 pub(super) mod movement;
+pub(super) mod normalize;
+pub(super) mod pointwise;
 pub(super) mod pool;
+pub(super) mod reduce;
+pub(super) mod resize;
 pub(super) mod scheme;
 pub(super) mod softmax;
 

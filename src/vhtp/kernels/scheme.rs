@@ -219,6 +219,54 @@ impl<R: Real> Scheme for Float<R> {
     }
 }
 
+/// Float16 activations, 8-bit weights that are scaled behind the sum, float32 sums.
+#[derive(Clone, Copy)]
+pub(in crate::vhtp) struct Mixed<R> {
+    element: PhantomData<R>,
+}
+
+impl<R> Mixed<R> {
+    /// The only one.
+    pub(in crate::vhtp) const fn new() -> Self {
+        Self { element: PhantomData }
+    }
+}
+
+impl<R: Real> Scheme for Mixed<R> {
+    type X = R;
+    type W = i8;
+    type Operand = f32;
+    type Sum = f32;
+    const ZERO: f32 = 0.0;
+    const LONG_BLOCKS: bool = false;
+
+    #[inline(always)]
+    fn activation(self, x: R) -> f32 {
+        x.operand()
+    }
+    #[inline(always)]
+    fn weight(w: i8) -> f32 {
+        f32::from(w)
+    }
+    #[inline(always)]
+    fn start(_: &Channel) -> f32 {
+        0.0 // the bias is added to the scaled sum
+    }
+    #[inline(always)]
+    fn multiply_add(sum: f32, x: f32, w: f32) -> f32 {
+        sum + x * w
+    }
+    #[inline(always)]
+    fn add(sum: f32, x: f32) -> f32 {
+        sum + x
+    }
+    #[inline(always)]
+    fn finish(self, sum: f32, activations: f32, channel: &Channel) -> R {
+        let sum = sum + activations * channel.weight_offset as f32;
+        R::rounded(sum * channel.weight_scale + channel.bias_real)
+    }
+}
+
 /// A scheme as data, decided at prepare.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::vhtp) enum Numbers {
@@ -237,6 +285,8 @@ pub(in crate::vhtp) enum Numbers {
     },
     /// Float16 arithmetic.
     Float(RealType),
+    /// Float16 arithmetic with signed 8-bit weights.
+    Mixed(RealType),
 }
 
 /// Runs `$body` with `$scheme` bound to the scheme that `$numbers` describes; `None` for pairs
@@ -244,7 +294,7 @@ pub(in crate::vhtp) enum Numbers {
 macro_rules! with_scheme {
     ($numbers:expr, $scheme:ident => $body:expr) => {{
         use $crate::vhtp::kernels::element::{FixedType as T, RealType, F16};
-        use $crate::vhtp::kernels::scheme::{Float, Narrow, Numbers, Quantized, Wide};
+        use $crate::vhtp::kernels::scheme::{Float, Mixed, Narrow, Numbers, Quantized, Wide};
         use zerocopy::little_endian::{F32, I16, U16};
         match $numbers {
             Numbers::Quantized { x, w, narrow, in_offset: i, out_offset: o } => {
@@ -297,6 +347,18 @@ macro_rules! with_scheme {
                         let $scheme = Quantized::<U16, I16, Wide>::new(i, o);
                         $body
                     }
+                    (T::I16, T::U8, _) => {
+                        let $scheme = Quantized::<I16, u8, Wide>::new(i, o);
+                        $body
+                    }
+                    (T::I16, T::I8, _) => {
+                        let $scheme = Quantized::<I16, i8, Wide>::new(i, o);
+                        $body
+                    }
+                    (T::I16, T::I16, _) => {
+                        let $scheme = Quantized::<I16, I16, Wide>::new(i, o);
+                        $body
+                    }
                     _ => None,
                 }
             }
@@ -306,6 +368,14 @@ macro_rules! with_scheme {
             }
             Numbers::Float(RealType::F32) => {
                 let $scheme = Float::<F32>::new();
+                $body
+            }
+            Numbers::Mixed(RealType::F16) => {
+                let $scheme = Mixed::<F16>::new();
+                $body
+            }
+            Numbers::Mixed(RealType::F32) => {
+                let $scheme = Mixed::<F32>::new();
                 $body
             }
         }

@@ -1,10 +1,8 @@
-//! Softmax along one axis, in single precision.
+//! Softmax and its logarithm along one axis, in single precision.
 
-use zerocopy::little_endian::F32;
+use super::codec::Codec;
 
-use super::element::{self, with_fixed, with_real, Element, Fixed, FixedType, Real, RealType};
-
-/// A compiled Softmax.
+/// A compiled Softmax or LogSoftmax.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::vhtp) struct Softmax {
     /// Product of the dimensions before the axis.
@@ -15,74 +13,22 @@ pub(in crate::vhtp) struct Softmax {
     pub(in crate::vhtp) inner: usize,
     /// Factor of the exponents.
     pub(in crate::vhtp) beta: f32,
+    /// Whether the logarithm is wanted.
+    pub(in crate::vhtp) log: bool,
     /// Input.
-    pub(in crate::vhtp) from: Side,
+    pub(in crate::vhtp) from: Codec,
     /// Output.
-    pub(in crate::vhtp) to: Side,
+    pub(in crate::vhtp) to: Codec,
 }
 
-/// Type of one side of a [`Softmax`].
-#[derive(Debug, Clone, Copy)]
-pub(in crate::vhtp) enum Side {
-    /// Quantized.
-    Fixed {
-        /// Type.
-        element: FixedType,
-        /// Scale.
-        scale: f32,
-        /// Offset.
-        offset: i32,
-    },
-    /// Float.
-    Real(RealType),
-}
-
-/// Runs a Softmax.
+/// Runs a Softmax. Exponentials are computed twice instead of being kept: an execution has no
+/// memory of its own.
 pub(in crate::vhtp) fn softmax(op: &Softmax, x: &[u8], out: &mut [u8]) -> Option<()> {
-    match op.from {
-        Side::Fixed { element, scale, offset } => with_fixed!(element, X => {
-            store::<X>(op, x, out, |x: X| x.stored().wrapping_add(offset) as f32 * scale)
-        }),
-        Side::Real(element) => with_real!(element, X => store::<X>(op, x, out, X::operand)),
-    }
-}
-
-fn store<X: Element>(
-    op: &Softmax,
-    x: &[u8],
-    out: &mut [u8],
-    load: impl Fn(X) -> f32,
-) -> Option<()> {
-    let x = element::view::<X>(x)?;
-    match op.to {
-        Side::Fixed { element, scale, offset } => with_fixed!(element, Y => {
-            lines(op, x, element::view_mut::<Y>(out)?, load, |p: f32| {
-                let steps = libm::floorf(p / scale + 0.5);
-                Y::clamped((steps as i64).saturating_sub(i64::from(offset)))
-            })
-        }),
-        Side::Real(RealType::F16) => {
-            lines(op, x, element::view_mut::<element::F16>(out)?, load, Real::rounded)
-        }
-        Side::Real(RealType::F32) => {
-            lines(op, x, element::view_mut::<F32>(out)?, load, Real::rounded)
-        }
-    }
-}
-
-/// Exponentials are computed twice instead of being kept: an execution has no memory of its own.
-fn lines<X: Copy, Y>(
-    op: &Softmax,
-    x: &[X],
-    out: &mut [Y],
-    load: impl Fn(X) -> f32,
-    make: impl Fn(f32) -> Y,
-) -> Option<()> {
-    let block = op.axis.wrapping_mul(op.inner);
-    for (x, out) in super::rows(x, block).zip(super::rows_mut(out, block)).take(op.outer) {
+    for outer in 0..op.outer {
         for lane in 0..op.inner {
-            let place = |index: usize| index.wrapping_mul(op.inner).wrapping_add(lane);
-            let value = |index: usize| x.get(place(index)).map(|x| load(*x));
+            let first = outer.wrapping_mul(op.axis).wrapping_mul(op.inner).wrapping_add(lane);
+            let place = |index: usize| first.wrapping_add(index.wrapping_mul(op.inner));
+            let value = |index: usize| op.from.load(x, place(index)).map(|x| x as f32);
             let mut largest = f32::NEG_INFINITY;
             for index in 0..op.axis {
                 largest = largest.max(value(index)?);
@@ -92,8 +38,14 @@ fn lines<X: Copy, Y>(
             for index in 0..op.axis {
                 sum += power(value(index)?);
             }
+            let log_sum = if op.log { libm::logf(sum) } else { 0.0 };
             for index in 0..op.axis {
-                *out.get_mut(place(index))? = make(power(value(index)?) / sum);
+                let x = value(index)?;
+                let result = match op.log {
+                    true => op.beta * (x - largest) - log_sum,
+                    false => power(x) / sum,
+                };
+                op.to.store(result.into(), out, place(index))?;
             }
         }
     }

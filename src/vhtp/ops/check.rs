@@ -1,11 +1,12 @@
 //! Checks that all ops share: operands, quantization, parameters.
 
 use super::Refusal;
-use crate::graph::{DataType, Op, Tensor, TensorKind, RANK_MAX};
+use crate::graph::{DataType, Op, ScaleOffset, Tensor, TensorKind, RANK_MAX};
+use crate::vhtp::kernels::codec::Codec;
 use crate::vhtp::kernels::element::{FixedType, RealType};
 
 /// Largest offset in either direction; far beyond what any encoding of a 16-bit type needs.
-const OFFSET_MAX: u32 = 1 << 20;
+const OFFSET_MAX: u32 = 1 << 24;
 /// Largest extent, padding, stride or dilation, so that index arithmetic cannot overflow on 32-bit
 /// targets.
 const EXTENT_MAX: usize = 1 << 24;
@@ -33,7 +34,12 @@ pub(super) fn optional_input<'a>(op: &Op<'a>, index: usize) -> Option<Tensor<'a>
 /// The one output; more are refused.
 pub(super) fn output<'a>(op: &Op<'a>) -> Result<Tensor<'a>, Refusal> {
     ensure(op.outputs().len() == 1)?;
-    op.outputs().at(0).ok_or(Refusal::Invalid)
+    output_at(op, 0)
+}
+
+/// Output `index`.
+pub(super) fn output_at<'a>(op: &Op<'a>, index: usize) -> Result<Tensor<'a>, Refusal> {
+    op.outputs().at(index).ok_or(Refusal::Invalid)
 }
 
 /// One input, one output.
@@ -54,6 +60,18 @@ pub(super) enum Format {
     Fixed(Fixed),
     /// Float.
     Real(RealType),
+}
+
+impl Format {
+    /// The same for the kernels that compute with real numbers.
+    pub(super) fn codec(self) -> Codec {
+        match self {
+            Format::Fixed(Fixed { element, scale, offset }) => {
+                Codec::Fixed { element, scale, offset }
+            }
+            Format::Real(real) => Codec::Real(real),
+        }
+    }
 }
 
 /// A quantization of a whole tensor.
@@ -102,6 +120,48 @@ pub(super) fn offset_fits(offset: i32) -> bool {
     offset.unsigned_abs() <= OFFSET_MAX
 }
 
+/// How a tensor's elements stand for numbers: quantized per tensor, float, integer or boolean.
+pub(super) fn codec(tensor: &Tensor<'_>) -> Result<Codec, Refusal> {
+    let data_type = tensor.data_type();
+    match (data_type, format(tensor)) {
+        (_, Ok(format)) => Ok(format.codec()),
+        (DataType::Sfixed32, _) => {
+            ensure(tensor.quant_count() == 1)?;
+            let ScaleOffset { scale, offset } = tensor.quant(0).ok_or(Refusal::Invalid)?;
+            Ok(Codec::Wide { scale, offset })
+        }
+        (DataType::Ufixed32, _) => Err(Refusal::Unsupported),
+        (_, Err(Refusal::Unsupported)) => Ok(Codec::Whole(data_type)),
+        (_, Err(refusal)) => Err(refusal),
+    }
+}
+
+/// [`codec`], refusing integers.
+pub(super) fn real_codec(tensor: &Tensor<'_>) -> Result<Codec, Refusal> {
+    match codec(tensor)? {
+        Codec::Whole(_) => Err(Refusal::Unsupported),
+        codec => Ok(codec),
+    }
+}
+
+/// Codecs of an op's input and output, whose types must be the same (quantizations may differ);
+/// integers only if `whole`.
+pub(super) fn codecs(
+    x: &Tensor<'_>,
+    out: &Tensor<'_>,
+    whole: bool,
+) -> Result<(Codec, Codec), Refusal> {
+    let (from, to) = (codec(x)?, codec(out)?);
+    let same = x.data_type() == out.data_type();
+    let fixed = |codec: Codec| matches!(codec, Codec::Fixed { .. });
+    let supported = match from {
+        Codec::Whole(data_type) => same && whole && data_type != DataType::Bool8,
+        Codec::Wide { .. } => false,
+        _ => same || fixed(from) && fixed(to),
+    };
+    supported.then_some((from, to)).ok_or(Refusal::Unsupported)
+}
+
 /// Format of an activation: quantized per tensor, or float.
 pub(super) fn format(tensor: &Tensor<'_>) -> Result<Format, Refusal> {
     if let Some(real) = real_type(tensor.data_type()) {
@@ -117,6 +177,45 @@ pub(super) fn format(tensor: &Tensor<'_>) -> Result<Format, Refusal> {
 /// An unsigned scalar parameter, or `default`.
 pub(super) fn scalar(op: &Op<'_>, name: &str, default: u32) -> Result<u32, Refusal> {
     op.param(name).map_or(Ok(default), |param| param.as_u32().ok_or(Refusal::Invalid))
+}
+
+/// A float parameter, or `default`; must be finite.
+pub(super) fn real(op: &Op<'_>, name: &str, default: f32) -> Result<f32, Refusal> {
+    let value = op.param(name).map_or(Some(default), |param| param.as_f32());
+    value.filter(|value| value.is_finite()).ok_or(Refusal::Invalid)
+}
+
+/// A scalar that must be an axis of a tensor of rank `rank`; `None` if it is absent.
+pub(super) fn axis(op: &Op<'_>, name: &str, rank: usize) -> Result<Option<usize>, Refusal> {
+    let Some(param) = op.param(name) else { return Ok(None) };
+    let axis = param.as_u32().and_then(|axis| usize::try_from(axis).ok());
+    axis.filter(|&axis| axis < rank).map(Some).ok_or(Refusal::Invalid)
+}
+
+/// Axes of a tensor of rank `rank` as bits, from a tensor parameter; each at most once.
+pub(super) fn axes(op: &Op<'_>, name: &str, rank: usize) -> Result<u32, Refusal> {
+    let param = op.param(name).ok_or(Refusal::Invalid)?;
+    let listed = param.tensor().ok_or(Refusal::Invalid)?;
+    let mut bits = 0u32;
+    for index in 0..listed.element_count() {
+        let axis = param.word(index).ok_or(Refusal::Invalid)?;
+        let bit = 1u32.checked_shl(axis).ok_or(Refusal::Invalid)?;
+        ensure(usize::try_from(axis).is_ok_and(|axis| axis < rank) && bits & bit == 0)?;
+        bits |= bit;
+    }
+    Ok(bits)
+}
+
+/// Extents before, of and behind an axis.
+pub(super) fn split_at(tensor: &Tensor<'_>, axis: usize) -> Result<[usize; 3], Refusal> {
+    let shape = shape(tensor)?;
+    let product = |extents: &[usize]| {
+        extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
+    };
+    let (before, behind) = shape.split_at_checked(axis).ok_or(Refusal::Invalid)?;
+    let (&extent, behind) = behind.split_first().ok_or(Refusal::Invalid)?;
+    let outer = product(before).ok_or(Refusal::Invalid)?;
+    Ok([outer, extent, product(behind).ok_or(Refusal::Invalid)?])
 }
 
 /// A boolean parameter; absent means false.

@@ -1,59 +1,139 @@
-//! Conv2d and DepthWiseConv2d; the channels of all multiply-accumulate ops.
-
-use zerocopy::little_endian::I32;
+//! Convolutions; the channels of all multiply-accumulate ops.
 
 use super::check::{self, ensure, Fixed, Format};
-use super::{Channels, Compiled, Refusal};
+use super::{Compiled, Extras, Refusal};
 use crate::graph::{DataType, Op, Tensor, TensorKind};
-use crate::vhtp::kernels::convolution::{Axis, Convolution};
-use crate::vhtp::kernels::element::{self, with_real, FixedType, Real, RealType};
+use crate::vhtp::kernels::codec::Codec;
+use crate::vhtp::kernels::convolution::{Axis, Convolution, Weights};
+use crate::vhtp::kernels::element::{FixedType, RealType};
 use crate::vhtp::kernels::fixed::{Channel, Multiplier};
 use crate::vhtp::kernels::scheme::Numbers;
 
-const PARAMS: [&str; 5] = ["stride", "pad_amount", "dilation", "group", "reuse_sparse_indices"];
+/// Which convolution.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Depthwise,
+    Transposed,
+}
 
-pub(super) fn compile(
-    op: &Op<'_>,
-    channels: &mut Channels<'_>,
-    depthwise: bool,
-) -> Result<Compiled, Refusal> {
-    check::only_params(
-        op,
-        if depthwise { &["stride", "pad_amount", "dilation"] } else { &PARAMS },
-    )?;
-    ensure((2..=3).contains(&op.inputs().len()) && !check::flag(op, "reuse_sparse_indices")?)?;
+pub(super) fn conv_2d(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
+    check::only_params(op, &["stride", "pad_amount", "dilation", "group", "reuse_sparse_indices"])?;
+    ensure(!check::flag(op, "reuse_sparse_indices")?)?;
+    two_dimensions(op, extras, Kind::Plain)
+}
+
+pub(super) fn depthwise_2d(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
+    check::only_params(op, &["stride", "pad_amount", "dilation"])?;
+    two_dimensions(op, extras, Kind::Depthwise)
+}
+
+pub(super) fn transpose_2d(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
+    check::only_params(op, &["stride", "pad_amount", "group", "output_padding"])?;
+    two_dimensions(op, extras, Kind::Transposed)
+}
+
+fn two_dimensions(op: &Op<'_>, extras: &mut Extras<'_>, kind: Kind) -> Result<Compiled, Refusal> {
     let (x, w, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let [batch, in_height, in_width, inputs] = check::shape_4d(&x)?;
-    let [filter_height, filter_width, filter_inputs, outputs] = check::shape_4d(&w)?;
-    let [out_batch, out_height, out_width, out_channels] = check::shape_4d(&out)?;
-    ensure(batch == out_batch && outputs == out_channels)?;
-
-    let groups = match depthwise {
-        true => inputs,
-        false => usize::try_from(check::scalar(op, "group", 1)?).map_err(|_| Refusal::Invalid)?,
-    };
-    let group_inputs = divide_exactly(inputs, groups)?;
-    let group_outputs = divide_exactly(outputs, groups)?;
-    ensure(filter_inputs == group_inputs)?;
-
+    let [filter_height, filter_width, ..] = check::shape_4d(&w)?;
+    let [out_batch, out_height, out_width, outputs] = check::shape_4d(&out)?;
+    ensure(batch == out_batch)?;
     let [stride_y, stride_x] = check::extents(op, "stride", None)?;
     let [top, bottom, left, right] = check::extents(op, "pad_amount", None)?;
     let [dilation_y, dilation_x] = check::extents(op, "dilation", Some([1, 1]))?;
-    let height = axis(in_height, out_height, filter_height, stride_y, dilation_y, [top, bottom])?;
-    let width = axis(in_width, out_width, filter_width, stride_x, dilation_x, [left, right])?;
+    let [more_y, more_x] = check::extents(op, "output_padding", Some([0, 0]))?;
+    let axis = |[input, output, window]: [usize; 3], stride, dilation, pads, more| {
+        axis(
+            input,
+            output,
+            window,
+            stride,
+            dilation,
+            pads,
+            (kind == Kind::Transposed).then_some(more),
+        )
+    };
+    let height =
+        axis([in_height, out_height, filter_height], stride_y, dilation_y, [top, bottom], more_y)?;
+    let width =
+        axis([in_width, out_width, filter_width], stride_x, dilation_x, [left, right], more_x)?;
+    compile(op, extras, kind, [Axis::POINT, height, width], [inputs, outputs])
+}
 
-    let taps = filter_height.checked_mul(filter_width).and_then(|n| n.checked_mul(group_inputs));
-    let sums = Sums { length: taps.ok_or(Refusal::Invalid)?, outputs, weight_axis: 3 };
-    let numbers = sums.compile(&x, &w, check::optional_input(op, 2), &out, channels)?;
+pub(super) fn conv_3d(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
+    // The last name is spelled as the interface spells it.
+    let names = ["stride", "pad_amount", "dilation", "group", "reuse_sparse_indicies"];
+    check::only_params(op, &names)?;
+    ensure(!check::flag(op, "reuse_sparse_indicies")?)?;
+    let (x, w, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
+    ensure(x.rank() == 5 && w.rank() == 5 && out.rank() == 5)?;
+    let [batch, in_depth, in_height, in_width, inputs, _] = check::shape(&x)?;
+    let [filter_depth, filter_height, filter_width, ..] = check::shape(&w)?;
+    let [out_batch, out_depth, out_height, out_width, outputs, _] = check::shape(&out)?;
+    ensure(batch == out_batch)?;
+    let strides: [usize; 3] = check::extents(op, "stride", None)?;
+    let [front, back, top, bottom, left, right] = check::extents(op, "pad_amount", None)?;
+    let dilations = check::extents(op, "dilation", Some([1; 3]))?;
+    let axes = [
+        axis(in_depth, out_depth, filter_depth, strides[0], dilations[0], [front, back], None)?,
+        axis(in_height, out_height, filter_height, strides[1], dilations[1], [top, bottom], None)?,
+        axis(in_width, out_width, filter_width, strides[2], dilations[2], [left, right], None)?,
+    ];
+    compile(op, extras, Kind::Plain, axes, [inputs, outputs])
+}
+
+/// Channels, groups and numbers. The last two dimensions of the weights are input and output
+/// channels.
+fn compile(
+    op: &Op<'_>,
+    extras: &mut Extras<'_>,
+    kind: Kind,
+    [depth, height, width]: [Axis; 3],
+    [inputs, outputs]: [usize; 2],
+) -> Result<Compiled, Refusal> {
+    ensure((2..=3).contains(&op.inputs().len()))?;
+    let (x, w, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
+    let groups = match kind {
+        Kind::Depthwise => inputs,
+        _ => usize::try_from(check::scalar(op, "group", 1)?).map_err(|_| Refusal::Invalid)?,
+    };
+    let group_inputs = divide_exactly(inputs, groups)?;
+    let group_outputs = divide_exactly(outputs, groups)?;
+    let weight_axis = w.rank().checked_sub(1).ok_or(Refusal::Invalid)?;
+    let [_, filter_inputs, weight_outputs] = check::split_at(&w, weight_axis.saturating_sub(1))?;
+    let weights = match kind {
+        Kind::Transposed => Weights::Rows,
+        _ => Weights::Columns,
+    };
+    ensure(
+        [filter_inputs, weight_outputs]
+            == match weights {
+                Weights::Columns => [group_inputs, outputs],
+                Weights::Rows => [inputs, group_outputs],
+            },
+    )?;
+    let taps = [depth, height, width]
+        .iter()
+        .try_fold(group_inputs, |taps, axis| taps.checked_mul(axis.window));
+    // Groups with rows of their own share the scales of one group's columns.
+    let shared = weights == Weights::Rows && groups > 1;
+    if shared && w.quant_count() > 1 {
+        return Err(Refusal::Unsupported);
+    }
+    let sums = Sums { length: taps.ok_or(Refusal::Invalid)?, outputs, weight_axis };
+    let numbers = sums.compile(&x, &w, check::optional_input(op, 2), &out, extras)?;
     Ok(Compiled::Convolution(Convolution {
         numbers,
+        depth,
         height,
         width,
         inputs,
         outputs,
         group_inputs,
         group_outputs,
-        depthwise,
+        depthwise: kind == Kind::Depthwise,
+        weights,
     }))
 }
 
@@ -63,7 +143,7 @@ fn divide_exactly(count: usize, by: usize) -> Result<usize, Refusal> {
 }
 
 /// A window axis whose output extent is what window, stride, dilation and padding give, rounded
-/// down.
+/// down. With `more`, transposed, and so many elements longer.
 fn axis(
     input: usize,
     output: usize,
@@ -71,10 +151,25 @@ fn axis(
     stride: usize,
     dilation: usize,
     [pad_before, pad_after]: [usize; 2],
+    more: Option<usize>,
 ) -> Result<Axis, Refusal> {
-    let axis = Axis { input, output, window, stride, dilation, pad_before, pad_after };
-    ensure(window_steps(&axis, false) == Some(output))?;
+    let transposed = more.is_some();
+    let axis = Axis { input, output, window, stride, dilation, pad_before, pad_after, transposed };
+    let expected = match more {
+        Some(more) => spread(&axis, more),
+        None => window_steps(&axis, false),
+    };
+    ensure(expected == Some(output))?;
     Ok(axis)
+}
+
+/// Output extent of a transposed axis.
+fn spread(axis: &Axis, more: usize) -> Option<usize> {
+    (axis.stride > 0 && (more == 0 || more < axis.stride)).then_some(())?;
+    let between = axis.input.checked_sub(1)?.checked_mul(axis.stride)?;
+    let taps = axis.window.checked_sub(1)?.checked_mul(axis.dilation)?.checked_add(1)?;
+    let full = between.checked_add(taps)?.checked_add(more)?;
+    full.checked_sub(axis.pad_before)?.checked_sub(axis.pad_after)
 }
 
 /// Windows along an axis; `None` if not even one fits. `round_up` admits a last window that is cut
@@ -109,15 +204,15 @@ impl Sums {
         w: &Tensor<'_>,
         bias: Option<Tensor<'_>>,
         out: &Tensor<'_>,
-        channels: &mut Channels<'_>,
+        extras: &mut Extras<'_>,
     ) -> Result<Numbers, Refusal> {
         if let Some(bias) = &bias {
             ensure(bias.kind() == TensorKind::Static && bias.element_count() == self.outputs)?;
         }
         match (check::format(x)?, check::format(out)?) {
-            (Format::Fixed(x), Format::Fixed(out)) => self.quantized(&x, w, bias, &out, channels),
+            (Format::Fixed(x), Format::Fixed(out)) => self.quantized(&x, w, bias, &out, extras),
             (Format::Real(real), Format::Real(out)) if real == out => {
-                self.float(real, w, bias, channels)
+                self.float(real, w, bias, extras)
             }
             _ => Err(Refusal::Unsupported),
         }
@@ -128,21 +223,29 @@ impl Sums {
         real: RealType,
         w: &Tensor<'_>,
         bias: Option<Tensor<'_>>,
-        channels: &mut Channels<'_>,
+        extras: &mut Extras<'_>,
     ) -> Result<Numbers, Refusal> {
         let same = |tensor: &Tensor<'_>| check::real_type(tensor.data_type()) == Some(real);
-        if !same(w) || bias.as_ref().is_some_and(|bias| !same(bias)) {
+        let mixed = w.data_type() == DataType::Sfixed8;
+        if !(same(w) || mixed) || bias.as_ref().is_some_and(|bias| !same(bias)) {
             return Err(Refusal::Unsupported);
         }
-        with_real!(real, R => {
-            let biases = bias.map_or(Some(&[][..]), |bias| element::view::<R>(bias.data()));
-            let biases = biases.ok_or(Refusal::Invalid)?;
-            for index in 0..self.outputs {
-                let bias_real = biases.get(index).map_or(0.0, |bias| bias.operand());
-                channels.push(Channel { bias_real, ..Channel::NEUTRAL })?;
+        ensure(!mixed || per_channel(w, self.weight_axis, self.outputs))?;
+        let codec = Codec::Real(real);
+        for index in 0..self.outputs {
+            let bias_real = match &bias {
+                Some(bias) => codec.load(bias.data(), index).ok_or(Refusal::Invalid)? as f32,
+                None => 0.0,
+            };
+            let mut channel = Channel { bias_real, ..Channel::NEUTRAL };
+            if mixed {
+                let quant = w.quant(index).ok_or(Refusal::Invalid)?;
+                ensure(check::offset_fits(quant.offset))?;
+                (channel.weight_scale, channel.weight_offset) = (quant.scale, quant.offset);
             }
-        });
-        Ok(Numbers::Float(real))
+            extras.push(channel)?;
+        }
+        Ok(if mixed { Numbers::Mixed(real) } else { Numbers::Float(real) })
     }
 
     fn quantized(
@@ -151,16 +254,17 @@ impl Sums {
         w: &Tensor<'_>,
         bias: Option<Tensor<'_>>,
         out: &Fixed,
-        channels: &mut Channels<'_>,
+        extras: &mut Extras<'_>,
     ) -> Result<Numbers, Refusal> {
         let weights = check::fixed_type(w.data_type()).ok_or(Refusal::Unsupported)?;
         let pair_supported = match x.element {
             FixedType::U8 | FixedType::I8 => weights.bits() == 8,
             FixedType::U16 => true,
-            FixedType::I16 => false,
+            FixedType::I16 => weights != FixedType::U16,
         };
-        let bias_supported =
-            bias.as_ref().is_none_or(|bias| bias.data_type() == DataType::Sfixed32);
+        let bias_supported = bias.as_ref().is_none_or(|bias| {
+            bias.data_type() == DataType::Sfixed32 || check::fixed_type(bias.data_type()).is_some()
+        });
         if !pair_supported || !bias_supported || x.element != out.element {
             return Err(Refusal::Unsupported);
         }
@@ -183,7 +287,7 @@ impl Sums {
             ensure(products.saturating_add(bias.unsigned_abs()) < 1 << 62)?;
             largest_sum = largest_sum.max(products);
             let weight_offset = quant.offset;
-            channels.push(Channel { bias, multiplier, weight_offset, bias_real: 0.0 })?;
+            extras.push(Channel { bias, multiplier, weight_offset, ..Channel::NEUTRAL })?;
         }
         let narrow = weights.bits() == 8
             && largest_sum < 1 << 31
@@ -205,10 +309,9 @@ fn per_channel(tensor: &Tensor<'_>, axis: usize, count: usize) -> bool {
 /// Bias of channel `index` in units of the sum. A bias in other units is brought to them, rounded
 /// half up.
 fn scaled_bias(bias: &Tensor<'_>, index: usize, unit: f64) -> Result<i64, Refusal> {
-    let stored = element::view::<I32>(bias.data()).ok_or(Refusal::Invalid)?;
-    let stored = stored.get(index).ok_or(Refusal::Invalid)?.get();
+    let stored = Codec::Whole(bias.data_type()).load_whole(bias.data(), index);
     let quant = bias.quant(index).ok_or(Refusal::Invalid)?;
-    let steps = i64::from(stored).saturating_add(i64::from(quant.offset));
+    let steps = stored.ok_or(Refusal::Invalid)?.saturating_add(i64::from(quant.offset));
     if quant.scale == unit as f32 {
         return Ok(steps);
     }

@@ -1,58 +1,52 @@
 //! Ops that look at one place at a time, and Softmax.
 
 use super::check::{self, ensure, Fixed, Format};
-use super::{Compiled, Refusal};
-use crate::graph::{DataType, Op};
+use super::{pointwise, Compiled, Extras, Refusal};
+use crate::graph::{DataType, Op, Tensor, RANK_MAX};
+use crate::vhtp::kernels::codec::Codec;
 use crate::vhtp::kernels::convert::Encoding;
 use crate::vhtp::kernels::elementwise::{
     Arithmetic, Binary, Broadcast, Clamp, FloatBinary, SUM_BITS,
 };
 use crate::vhtp::kernels::fixed::Multiplier;
-use crate::vhtp::kernels::softmax::{Side, Softmax};
+use crate::vhtp::kernels::function::{Binary as Function, Unary};
+use crate::vhtp::kernels::pointwise::Map;
+use crate::vhtp::kernels::softmax::Softmax;
 
-/// Binary operations.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Add,
-    Subtract,
-    Multiply,
-}
-
-pub(super) fn binary(op: &Op<'_>, kind: Kind) -> Result<Compiled, Refusal> {
-    check::only_params(op, &[])?;
-    ensure(op.inputs().len() == 2)?;
-    let (a, b, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
-    let (a_shape, b_shape) = (check::aligned_shape(&a)?, check::aligned_shape(&b)?);
-    let shape = check::aligned_shape(&out)?;
-    ensure(out.rank() == a.rank().max(b.rank()))?;
-    for ((&a, &b), &out) in a_shape.iter().zip(&b_shape).zip(&shape) {
-        ensure(out == if a == 1 { b } else { a })?;
-    }
-    let a_strides = check::broadcast_strides(&a_shape, &shape)?;
-    let b_strides = check::broadcast_strides(&b_shape, &shape)?;
-    let arithmetic = match (check::format(&a)?, check::format(&b)?, check::format(&out)?) {
+/// Add, Subtract and Multiply without a detour over real numbers, where there is such a way.
+/// Otherwise a refusal.
+pub(super) fn binary(
+    a: &Tensor<'_>,
+    b: &Tensor<'_>,
+    out: &Tensor<'_>,
+    function: Function,
+    (shape, strides): ([usize; RANK_MAX], [[usize; RANK_MAX]; 2]),
+) -> Result<Compiled, Refusal> {
+    let arithmetic = match (check::format(a)?, check::format(b)?, check::format(out)?) {
         (Format::Fixed(a), Format::Fixed(b), Format::Fixed(out))
             if a.element == b.element && a.element == out.element =>
         {
-            match kind {
-                Kind::Multiply => product(&a, &b, &out)?,
-                Kind::Add | Kind::Subtract => sum(&a, &b, &out, kind == Kind::Subtract)?,
+            match function {
+                Function::Multiply => product(&a, &b, &out)?,
+                Function::Add => sum(&a, &b, &out, false)?,
+                Function::Subtract => sum(&a, &b, &out, true)?,
+                _ => return Err(Refusal::Unsupported),
             }
         }
         (Format::Real(a), Format::Real(b), Format::Real(out)) if a == b && a == out => {
             Arithmetic::Float(
                 a,
-                match kind {
-                    Kind::Add => FloatBinary::Add,
-                    Kind::Subtract => FloatBinary::Subtract,
-                    Kind::Multiply => FloatBinary::Multiply,
+                match function {
+                    Function::Add => FloatBinary::Add,
+                    Function::Subtract => FloatBinary::Subtract,
+                    Function::Multiply => FloatBinary::Multiply,
+                    _ => return Err(Refusal::Unsupported),
                 },
             )
         }
         _ => return Err(Refusal::Unsupported),
     };
-    let broadcast = Broadcast { shape, strides: [a_strides, b_strides] };
-    Ok(Compiled::Binary(Binary { broadcast, arithmetic }))
+    Ok(Compiled::Binary(Binary { broadcast: Broadcast { shape, strides }, arithmetic }))
 }
 
 fn product(a: &Fixed, b: &Fixed, out: &Fixed) -> Result<Arithmetic, Refusal> {
@@ -86,35 +80,51 @@ fn sum(a: &Fixed, b: &Fixed, out: &Fixed, subtract: bool) -> Result<Arithmetic, 
     })
 }
 
-pub(super) fn relu(op: &Op<'_>) -> Result<Compiled, Refusal> {
+pub(super) fn relu(
+    op: &Op<'_>,
+    extras: &mut Extras<'_>,
+    low: f32,
+    high: f32,
+) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
-    clamped(op, 0.0, f32::INFINITY)
+    clamped(op, extras, low, high)
 }
 
-pub(super) fn relu_min_max(op: &Op<'_>) -> Result<Compiled, Refusal> {
+pub(super) fn relu_min_max(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["min_value", "max_value"])?;
+    bounded(op, extras)
+}
+
+/// Between the bounds that parameters say.
+pub(super) fn bounded(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     let bound = |name| op.param(name).and_then(|param| param.as_f32()).ok_or(Refusal::Invalid);
     let (low, high) = (bound("min_value")?, bound("max_value")?);
     ensure(low <= high)?;
-    clamped(op, low, high)
+    clamped(op, extras, low, high)
 }
 
 /// Bounds become input steps, rounded half up.
-fn clamped(op: &Op<'_>, low: f32, high: f32) -> Result<Compiled, Refusal> {
+pub(super) fn clamped(
+    op: &Op<'_>,
+    extras: &mut Extras<'_>,
+    low: f32,
+    high: f32,
+) -> Result<Compiled, Refusal> {
     let (x, out) = check::unary(op)?;
     ensure(check::same_shape(&x, &out))?;
-    match (check::format(&x)?, check::format(&out)?) {
-        (Format::Fixed(x), Format::Fixed(out)) if x.element == out.element => {
+    let fast = match (check::format(&x), check::format(&out)) {
+        (Ok(Format::Fixed(x)), Ok(Format::Fixed(out))) if x.element == out.element => {
             // The conversion to an integer saturates, which leaves infinite bounds without effect.
             let steps =
                 |bound: f32| libm::floor(f64::from(bound) / f64::from(x.scale) + 0.5) as i64;
             requantize(&x, &out, steps(low), steps(high))
         }
-        (Format::Real(from), Format::Real(to)) if from == to => {
+        (Ok(Format::Real(from)), Ok(Format::Real(to))) if from == to => {
             Ok(Compiled::Clamp(Clamp::Float { from, to, low, high }))
         }
         _ => Err(Refusal::Unsupported),
-    }
+    };
+    fast.or_else(|_| pointwise::map(op, extras, Unary::Clamp(low.into(), high.into())))
 }
 
 fn requantize(x: &Fixed, out: &Fixed, low: i64, high: i64) -> Result<Compiled, Refusal> {
@@ -130,46 +140,71 @@ fn requantize(x: &Fixed, out: &Fixed, low: i64, high: i64) -> Result<Compiled, R
     }))
 }
 
-pub(super) fn quantize(op: &Op<'_>) -> Result<Compiled, Refusal> {
+pub(super) fn quantize(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
-    match convert_between(op)? {
-        quantize @ Compiled::Quantize(_) => Ok(quantize),
+    let (x, out) = check::unary(op)?;
+    match (check::codec(&x)?, check::codec(&out)?) {
+        (Codec::Real(_), Codec::Fixed { .. } | Codec::Wide { .. }) => convert_between(op, extras),
         _ => Err(Refusal::Unsupported),
     }
 }
 
-pub(super) fn dequantize(op: &Op<'_>) -> Result<Compiled, Refusal> {
+pub(super) fn dequantize(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
-    match convert_between(op)? {
-        dequantize @ Compiled::Dequantize(_) => Ok(dequantize),
+    let (x, out) = check::unary(op)?;
+    match (check::codec(&x)?, check::codec(&out)?) {
+        (Codec::Fixed { .. } | Codec::Wide { .. }, Codec::Real(_)) => convert_between(op, extras),
         _ => Err(Refusal::Unsupported),
     }
 }
 
-pub(super) fn convert(op: &Op<'_>) -> Result<Compiled, Refusal> {
+pub(super) fn convert(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["dynamic_input_data", "dynamic_output_data"])?;
     if check::flag(op, "dynamic_input_data")? || check::flag(op, "dynamic_output_data")? {
         return Err(Refusal::Unsupported);
     }
-    convert_between(op)
+    convert_between(op, extras)
 }
 
-fn convert_between(op: &Op<'_>) -> Result<Compiled, Refusal> {
+fn convert_between(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     let (x, out) = check::unary(op)?;
     ensure(check::same_shape(&x, &out))?;
     let encoding = |fixed: Fixed, real| {
         let Fixed { element, scale, offset } = fixed;
         Encoding { fixed: element, real, scale, offset }
     };
-    match (check::format(&x)?, check::format(&out)?) {
-        (Format::Fixed(x), Format::Fixed(out)) => requantize(&x, &out, i64::MIN, i64::MAX),
-        (Format::Real(real), Format::Fixed(out)) => Ok(Compiled::Quantize(encoding(out, real))),
-        (Format::Fixed(x), Format::Real(real)) => Ok(Compiled::Dequantize(encoding(x, real))),
-        (Format::Real(from), Format::Real(to)) => {
+    let fast = match (check::format(&x), check::format(&out)) {
+        (Ok(Format::Fixed(x)), Ok(Format::Fixed(out))) => requantize(&x, &out, i64::MIN, i64::MAX),
+        (Ok(Format::Real(real)), Ok(Format::Fixed(out))) => {
+            Ok(Compiled::Quantize(encoding(out, real)))
+        }
+        (Ok(Format::Fixed(x)), Ok(Format::Real(real))) => {
+            Ok(Compiled::Dequantize(encoding(x, real)))
+        }
+        (Ok(Format::Real(from)), Ok(Format::Real(to))) => {
             let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
             Ok(Compiled::Clamp(Clamp::Float { from, to, low, high }))
         }
-    }
+        _ => Err(Refusal::Unsupported),
+    };
+    fast.or_else(|_| through_real_numbers(&x, &out, extras))
+}
+
+/// 32-bit quantizations, and bytes and truth values as the numbers 0 to 255.
+fn through_real_numbers(
+    x: &Tensor<'_>,
+    out: &Tensor<'_>,
+    extras: &mut Extras<'_>,
+) -> Result<Compiled, Refusal> {
+    let (from, to) = (check::codec(x)?, check::codec(out)?);
+    let supported = match (from, to) {
+        (Codec::Whole(DataType::Uint8 | DataType::Bool8), Codec::Fixed { .. }) => true,
+        (Codec::Fixed { .. }, Codec::Whole(data_type)) => data_type == DataType::Bool8,
+        (Codec::Whole(_), _) | (_, Codec::Whole(_)) => false,
+        _ => true,
+    };
+    supported.then_some(()).ok_or(Refusal::Unsupported)?;
+    pointwise::between(x, out, Map { function: Unary::Identity, from, to }, extras)
 }
 
 /// By value; a quantized element counts as the integer it stores. Between quantized and float there
@@ -190,21 +225,14 @@ pub(super) fn cast(op: &Op<'_>) -> Result<Compiled, Refusal> {
     Ok(Compiled::Cast(from, to))
 }
 
-pub(super) fn softmax(op: &Op<'_>) -> Result<Compiled, Refusal> {
+pub(super) fn softmax(op: &Op<'_>, log: bool) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis", "beta"])?;
     let (x, out) = check::unary(op)?;
     ensure(check::same_shape(&x, &out))?;
-    let shape = check::shape(&x)?;
-    let last = u32::try_from(x.rank()).ok().and_then(|rank| rank.checked_sub(1));
-    let axis = check::scalar(op, "axis", last.ok_or(Refusal::Invalid)?)?;
-    let axis = usize::try_from(axis).map_err(|_| Refusal::Invalid)?;
-    ensure(axis < x.rank())?;
-    let beta = op.param("beta").map_or(Some(1.0), |param| param.as_f32());
-    let beta = beta.filter(|beta| *beta > 0.0 && beta.is_finite()).ok_or(Refusal::Invalid)?;
-    let side = |format| match format {
-        Format::Fixed(Fixed { element, scale, offset }) => Side::Fixed { element, scale, offset },
-        Format::Real(real) => Side::Real(real),
-    };
+    let last = x.rank().checked_sub(1).ok_or(Refusal::Invalid)?;
+    let axis = check::axis(op, "axis", x.rank())?.unwrap_or(last);
+    let beta = check::real(op, "beta", 1.0)?;
+    ensure(beta > 0.0)?;
     let (from, to) = (check::format(&x)?, check::format(&out)?);
     match (&from, &to) {
         (Format::Fixed(a), Format::Fixed(b)) if a.element == b.element => {}
@@ -212,15 +240,7 @@ pub(super) fn softmax(op: &Op<'_>) -> Result<Compiled, Refusal> {
         (Format::Real(a), Format::Real(b)) if a == b => {}
         _ => return Err(Refusal::Unsupported),
     }
-    Ok(Compiled::Softmax(Softmax {
-        outer: shape.iter().take(axis).fold(1, |product, &extent| product.saturating_mul(extent)),
-        axis: shape.get(axis).copied().unwrap_or(1),
-        inner: shape
-            .iter()
-            .skip(axis.saturating_add(1))
-            .fold(1, |product, &extent| product.saturating_mul(extent)),
-        beta,
-        from: side(from),
-        to: side(to),
-    }))
+    let [outer, axis, inner] = check::split_at(&x, axis)?;
+    let (from, to) = (from.codec(), to.codec());
+    Ok(Compiled::Softmax(Softmax { outer, axis, inner, beta, log, from, to }))
 }

@@ -2,15 +2,12 @@
 
 use super::check::{self, ensure};
 use super::convolution::Sums;
-use super::{Channels, Compiled, Refusal};
+use super::{Compiled, Extras, Refusal};
 use crate::graph::{Op, RANK_MAX};
 use crate::vhtp::kernels::matmul::Matmul;
 
 /// `[batch, k] x [n, k]`, with all dimensions of the input flattened to two.
-pub(super) fn fully_connected(
-    op: &Op<'_>,
-    channels: &mut Channels<'_>,
-) -> Result<Compiled, Refusal> {
+pub(super) fn fully_connected(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["keep_dims"])?;
     ensure((2..=3).contains(&op.inputs().len()))?;
     let (x, w, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
@@ -27,7 +24,7 @@ pub(super) fn fully_connected(
         ensure(x.dims().take(before(x.rank())?).eq(out.dims().take(before(out.rank())?)))?;
     }
     let sums = Sums { length: k, outputs: n, weight_axis: 0 };
-    let numbers = sums.compile(&x, &w, check::optional_input(op, 2), &out, channels)?;
+    let numbers = sums.compile(&x, &w, check::optional_input(op, 2), &out, extras)?;
     let single = [1; RANK_MAX];
     Ok(Compiled::Matmul(Matmul {
         numbers,
@@ -43,7 +40,7 @@ pub(super) fn fully_connected(
 }
 
 /// Matrices of the last two dimensions; dimensions before are batches and broadcast.
-pub(super) fn matmul(op: &Op<'_>, channels: &mut Channels<'_>) -> Result<Compiled, Refusal> {
+pub(super) fn matmul(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["transpose_in0", "transpose_in1"])?;
     ensure((2..=3).contains(&op.inputs().len()))?;
     let (a, b, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
@@ -64,7 +61,7 @@ pub(super) fn matmul(op: &Op<'_>, channels: &mut Channels<'_>) -> Result<Compile
     }
     let columns = b.rank().saturating_sub(if transpose_1 { 2 } else { 1 });
     let sums = Sums { length: k, outputs: n, weight_axis: columns };
-    let numbers = sums.compile(&a, &b, check::optional_input(op, 2), &out, channels)?;
+    let numbers = sums.compile(&a, &b, check::optional_input(op, 2), &out, extras)?;
     Ok(Compiled::Matmul(Matmul {
         numbers,
         m,

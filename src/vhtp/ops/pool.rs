@@ -81,7 +81,7 @@ fn axis(
     [pad_before, pad_after]: [usize; 2],
     round_up: bool,
 ) -> Result<Axis, Refusal> {
-    let axis = Axis { input, output, window, stride, dilation: 1, pad_before, pad_after };
+    let axis = Axis { input, output, window, stride, pad_before, pad_after, ..Axis::POINT };
     ensure(window_steps(&axis, round_up) == Some(output) && pad_before < window)?;
     let last = output.checked_sub(1).and_then(|steps| steps.checked_mul(stride));
     ensure(last.ok_or(Refusal::Invalid)? < input.saturating_add(pad_before))?;

@@ -117,8 +117,9 @@ class ConvRelu {
  public:
   static constexpr std::size_t bytes = 16;
 
-  explicit ConvRelu(Qnn_ContextHandle_t context, const char* name = "net") {
-    error = qnn().graphCreate(context, name, nullptr, &graph);
+  explicit ConvRelu(Qnn_ContextHandle_t context, const char* name = "net",
+                    const QnnGraph_Config_t** config = nullptr) {
+    error = qnn().graphCreate(context, name, config, &graph);
   }
 
   /** Tensors and operations, not finalized. The first error stays. */

@@ -1,0 +1,149 @@
+//! `HTP/QnnHtpPerfInfrastructure.h`: what lists of power and memory settings say.
+//!
+//! A list is read as a whole before anything is set. An option that the QNN API names but this
+//! library does not offer is answered with `..._ERROR_UNSUPPORTED`, an unknown one with
+//! `..._ERROR_UNSUPPORTED_CONFIG`, a value without meaning with `..._ERROR_INVALID_INPUT`.
+
+use runtime::power::{
+    Corner, Corners, Dcvs, HmxChoice, HmxCorner, HmxVote, MemoryConfig, PowerChange, PowerMode,
+};
+
+use crate::abi::*;
+use crate::client::Configs;
+use crate::convert::Code;
+
+use QnnHtpPerfInfrastructure_PowerConfig_t as PowerConfig;
+
+const BAD: Code = QNN_HTP_PERF_INFRASTRUCTURE_ERROR_INVALID_INPUT;
+
+/// Reads a list of power settings for the configuration `id`. If it names an option twice, the
+/// later one counts.
+///
+/// # Safety
+/// As [`Configs::read`].
+pub(crate) unsafe fn power_change(
+    id: u32,
+    list: *mut *const PowerConfig,
+) -> Result<PowerChange, Code> {
+    if list.is_null() {
+        return Err(BAD);
+    }
+    // SAFETY: the caller's promise.
+    let list = unsafe { Configs::read(list) }.map_err(|_| BAD)?;
+    let mut change = PowerChange::default();
+    for config in list.iter() {
+        read_option(config, id, &mut change)?;
+    }
+    Ok(change)
+}
+
+fn read_option(config: &PowerConfig, id: u32, change: &mut PowerChange) -> Result<(), Code> {
+    let setting = match config.option {
+        QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_DCVS_V3 => {
+            // SAFETY: the option says which member the client set; all bits are valid.
+            return dcvs(unsafe { &config.u.dcvsV3Config }, id, change);
+        }
+        QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_HMX_V2 => {
+            // SAFETY: as above.
+            change.hmx = Some(hmx(unsafe { &config.u.hmxV2Config }).ok_or(BAD)?);
+            return Ok(());
+        }
+        QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_RPC_CONTROL_LATENCY => {
+            &mut change.rpc_latency_us
+        }
+        QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_RPC_POLLING_TIME => {
+            &mut change.rpc_polling_us
+        }
+        QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_ADAPTIVE_POLLING_TIME => {
+            &mut change.adaptive_polling_us
+        }
+        QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_HMX_TIMEOUT_INTERVAL_US => {
+            &mut change.hmx_timeout_us
+        }
+        QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_DDR_PERF_MODE
+        | QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_CENG
+        | QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_DCVS_V3_EXP
+        | QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_CENG_EXP => {
+            return Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED);
+        }
+        _ => return Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED_CONFIG),
+    };
+    // SAFETY: as above; the four members that come here are one number of microseconds each.
+    *setting = Some(unsafe { config.u.rpcControlLatencyConfig });
+    Ok(())
+}
+
+/// Reads a DCVS vote. Its members count where their `set` flag is not 0 (PERF-005 to PERF-011).
+fn dcvs(
+    vote: &QnnHtpPerfInfrastructure_DcvsV3_t,
+    id: u32,
+    change: &mut PowerChange,
+) -> Result<(), Code> {
+    if vote.contextId != id {
+        return Err(BAD);
+    }
+    if vote.setDcvsEnable != 0 {
+        let mode = || PowerMode::from_number(vote.powerMode).ok_or(BAD);
+        change.dcvs = Some(if vote.dcvsEnable == 0 { Dcvs::Off } else { Dcvs::On(mode()?) });
+    }
+    if vote.setSleepLatency != 0 {
+        change.sleep_latency_us = Some(vote.sleepLatency);
+    }
+    if vote.setSleepDisable != 0 {
+        change.sleep_disabled = Some(vote.sleepDisable != 0);
+    }
+    if vote.setBusParams != 0 {
+        let (min, max) = (vote.busVoltageCornerMin, vote.busVoltageCornerMax);
+        change.bus = Some(corners([min, vote.busVoltageCornerTarget, max]).ok_or(BAD)?);
+    }
+    if vote.setCoreParams != 0 {
+        let (min, max) = (vote.coreVoltageCornerMin, vote.coreVoltageCornerMax);
+        change.core = Some(corners([min, vote.coreVoltageCornerTarget, max]).ok_or(BAD)?);
+    }
+    Ok(())
+}
+
+fn corners(numbers: [u32; 3]) -> Option<Corners<Corner>> {
+    let [min, target, max] = numbers.map(Corner::from_number);
+    Corners::new(min?, target?, max?)
+}
+
+fn hmx(vote: &QnnHtpPerfInfrastructure_HmxV2_t) -> Option<HmxChoice> {
+    if vote.hmxPickDefault != 0 {
+        return Some(HmxChoice::Default);
+    }
+    let clock = u8::try_from(vote.hmxPerfMode).ok()?;
+    let known =
+        QNN_HTP_PERF_INFRASTRUCTURE_CLK_PERF_HIGH..=QNN_HTP_PERF_INFRASTRUCTURE_CLK_PERF_HIGH_D15;
+    if !known.contains(&vote.hmxPerfMode)
+        && vote.hmxPerfMode != QNN_HTP_PERF_INFRASTRUCTURE_CLK_PERF_MAX
+    {
+        return None;
+    }
+    let numbers = [vote.hmxVoltageCornerMin, vote.hmxVoltageCornerTarget, vote.hmxVoltageCornerMax];
+    let [min, target, max] = numbers.map(HmxCorner::from_number);
+    Some(HmxChoice::Vote(HmxVote { corners: Corners::new(min?, target?, max?)?, clock }))
+}
+
+/// Reads a list of memory settings; `None` if it is empty.
+///
+/// # Safety
+/// As [`Configs::read`].
+pub(crate) unsafe fn memory_config(
+    list: *mut *const QnnHtpPerfInfrastructure_MemoryConfig_t,
+) -> Result<Option<MemoryConfig>, Code> {
+    if list.is_null() {
+        return Err(BAD);
+    }
+    // SAFETY: the caller's promise.
+    let list = unsafe { Configs::read(list) }.map_err(|_| BAD)?;
+    let mut wanted = None;
+    for config in list.iter() {
+        if config.option != QNN_HTP_PERF_INFRASTRUCTURE_MEMORY_CONFIGOPTION_GROW_SIZE {
+            return Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED_CONFIG);
+        }
+        // SAFETY: the option says which member the client set; all bits are valid.
+        wanted = Some(MemoryConfig { grow_bytes: unsafe { config.u.memGrowSizeConfig } });
+    }
+    Ok(wanted)
+}
