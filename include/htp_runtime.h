@@ -205,7 +205,8 @@ typedef struct {
    */
   size_t memory_bytes;
   /**
-   * Memory of the virtual device, handed over likewise. NULL: as above.
+   * Memory of the virtual device, handed over likewise, for its tables and for constants and
+   * scratch of each graph: 1 MiB is ample for small networks. NULL: as above.
    */
   void *device_memory;
   /**
@@ -442,7 +443,7 @@ typedef struct {
    */
   uint32_t platform;
   /**
-   * Hexagon architecture: 68, 69, 73, 75, 79.
+   * Hexagon architecture: 68, 69, 73, 75, 79, 81.
    */
   uint32_t arch;
   /**
@@ -477,7 +478,8 @@ typedef struct {
    */
   uint64_t at_us;
   /**
-   * Depends on `kind`.
+   * Depends on `kind`: of an execution the HMX thread priority in the upper 32 bits, of a
+   * preparation or mapping the bytes, of an answer 0 in the lower 16 bits if it went well.
    */
   uint64_t arg;
   /**
