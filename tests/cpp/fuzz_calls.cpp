@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
 // flags: -pthread
-// Random calls from four threads and from callbacks, with every count, version, enumeration and handle possibly wrong,
-// while the device crashes and hangs. Whatever happens: no crash, every accepted execution is heard exactly once, no
-// refused one is, and when all is freed the runtime's memory is as it was. HTP_FUZZ_SEED chooses other calls,
+// Random calls from four threads and from callbacks, with every count, version, enumeration and
+// handle possibly wrong, while the device crashes and hangs. Whatever happens: no crash, every
+// accepted execution is heard exactly once, no refused one is, and when all is freed the runtime's
+// memory is as it was. HTP_FUZZ_SEED chooses other calls,
 // HTP_FUZZ_MINUTES goes on with further seeds for that long.
 
 #include <sys/mman.h>
@@ -104,7 +105,9 @@ class Caller : private Values {
   }
 
   /** Often one that can be executed. */
-  Qnn_GraphHandle_t graph() { return numbers_.chance(60) ? shared_round()->last_loaded.load() : pick(graphs); }
+  Qnn_GraphHandle_t graph() {
+    return numbers_.chance(60) ? shared_round()->last_loaded.load() : pick(graphs);
+  }
   Request& offer() { return shared_round()->requests.add(numbers_.next()); }
   static void conclude(Request& request, Qnn_ErrorHandle_t code) {
     if (code == QNN_SUCCESS) {
@@ -146,8 +149,8 @@ class Caller : private Values {
     Request& request = offer();
     Lists lent = lists(request);
     conclude(request, qnn().graphExecuteAsync(graph(), lent.inputs.get(), lent.num_inputs,
-                                              lent.outputs.get(), lent.num_outputs, seldom(profiles),
-                                              seldom(signals),
+                                              lent.outputs.get(), lent.num_outputs,
+                                              seldom(profiles), seldom(signals),
                                               numbers_.chance(99) ? &on_notify : nullptr, &request));
   }
   void execute() {
@@ -159,7 +162,8 @@ class Caller : private Values {
   void cancel() {
     htp_rt_request_t request = {shared_round()->last_request};
     if (numbers_.chance(30)) {
-      request.id = numbers_.chance(50) ? numbers_.next() : request.id ^ (1ULL << numbers_.below(64));
+      request.id = numbers_.chance(50) ? numbers_.next()
+                                       : request.id ^ (1ULL << numbers_.below(64));
     }
     htp_rt_request_cancel(request);
   }
@@ -522,7 +526,8 @@ void clean_up(Round& round) {
 }
 
 /** Gives the number of accepted executions. */
-std::size_t play(std::uint64_t seed, unsigned int callers, const htp_rt_stats_t& before, bool polled) {
+std::size_t play(std::uint64_t seed, unsigned int callers, const htp_rt_stats_t& before,
+                 bool polled) {
   auto round = std::make_unique<Round>();
   shared_round() = round.get();
   round->polled = polled;
@@ -574,7 +579,7 @@ std::size_t play(std::uint64_t seed, unsigned int callers, const htp_rt_stats_t&
 
 /** Initialises with little memory, so that it also runs out. */
 htp_rt_stats_t init(std::uint32_t flags) {
-  // Plain arrays: the library's threads use them until the process has ended, after all destructors.
+  // Plain arrays: the library's threads use them even after all destructors.
   static std::array<std::uint64_t, memory_bytes / 8> memory;
   static std::array<std::uint64_t, memory_bytes / 8> device_memory;
   htp_rt_config_t config = {};
