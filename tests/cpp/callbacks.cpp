@@ -107,8 +107,8 @@ TEST(freeing_a_context_does_not_wait_for_the_notification_of_another) {
   CHECK(guarded.returned);
 }
 
-// The place of a request that is being heard is free: a caller that waits for room gets it although the function that
-// hears it does not return before.
+// The place of a request that is being heard is free: a caller that waits for room gets it although
+// the function that hears it does not return before.
 // REQ: ASYNC-001
 TEST(a_notification_may_wait_for_a_caller_that_waits_for_room) {
   Client client;
@@ -137,7 +137,7 @@ TEST(a_notification_may_wait_for_a_caller_that_waits_for_room) {
   CHECK_EQ(client.api->contextFree(session.context, nullptr), QNN_SUCCESS);
 }
 
-// A request that times out in the queue is heard at once, not after the execution that is under way.
+// A request that times out in the queue is heard at once, not after the execution under way.
 // REQ: ASYNC-001
 TEST(a_timed_out_request_does_not_wait_for_the_one_before_it) {
   Client client;

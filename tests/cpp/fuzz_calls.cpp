@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
 // flags: -pthread
-// Random calls from four threads and from callbacks, with every count, version, enumeration and handle possibly wrong,
-// while the device crashes and hangs. Whatever happens: no crash, every accepted execution is heard exactly once, no
-// refused one is, and when all is freed the runtime's memory is as it was. HTP_FUZZ_SEED chooses other calls,
+// Random calls from four threads and from callbacks, with every count, version, enumeration and
+// handle possibly wrong, while the device crashes and hangs. Whatever happens: no crash, every
+// accepted execution is heard exactly once, no refused one is, and when all is freed the runtime's
+// memory is as it was. HTP_FUZZ_SEED chooses other calls,
 // HTP_FUZZ_MINUTES goes on with further seeds for that long.
 
 #include <sys/mman.h>
@@ -13,14 +14,8 @@
 #include <cstdarg>
 #include <thread>
 
-#include "HTP/QnnHtpContext.h"
-#include "HTP/QnnHtpDevice.h"
-#include "HTP/QnnHtpGraph.h"
-#include "HTP/QnnHtpMem.h"
 #include "support/check.hpp"
-#include "support/composed.hpp"
-#include "support/digits.hpp"
-#include "support/fuzz.hpp"
+#include "support/fuzz_values.hpp"
 
 namespace {
 
@@ -33,20 +28,6 @@ std::uint64_t variable(const char* name, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
 }
 
-/** What all threads share in one round. */
-struct Round {
-  Digits digits;
-  Handles handles;
-  Requests requests;
-  std::array<int, 3> files{{-1, -1, -1}};
-  std::array<std::atomic<std::uint32_t>, 3> ids{};    // the digit network's tensors
-  std::atomic<std::uint64_t> calls{0};
-  std::atomic<std::uint64_t> last_request{0};
-  std::atomic<Qnn_GraphHandle_t> last_loaded{nullptr};
-  bool polled = false;
-};
-
-Round* shared = nullptr;
 std::atomic<std::uint64_t> phases_heard{0};
 
 void on_log(const char*, QnnLog_Level_t, std::uint64_t, va_list) {}
@@ -54,9 +35,9 @@ void on_restart(void*, const htp_rt_ssr_event_t*) { ++phases_heard; }
 bool on_text(void*, const std::uint8_t*, std::size_t) { return true; }
 
 /** One caller: a thread, or a callback. */
-class Caller {
+class Caller : private Values {
  public:
-  explicit Caller(std::uint64_t seed) : numbers_(seed) {}
+  explicit Caller(std::uint64_t seed) : Values(seed) {}
 
   void call() {
     using Action = void (Caller::*)();
@@ -73,19 +54,11 @@ class Caller {
         &Caller::memory,          &Caller::ask,             &Caller::ask,
         &Caller::not_offered,     &Caller::trouble,
     }};
-    ++shared->calls;
+    ++shared_round()->calls;
     (this->*numbers_.one_of(actions))();
   }
 
  private:
-  void* pick(Kind kind) { return shared->handles.pick(numbers_, kind); }
-  void* seldom(Kind kind) { return numbers_.chance(15) ? pick(kind) : nullptr; }
-  void keep(Kind kind, Qnn_ErrorHandle_t code, void* const& handle) {
-    if (code == QNN_SUCCESS) {
-      CHECK(handle != nullptr);
-      shared->handles.add(kind, handle);
-    }
-  }
 
   // --- executions ---
 
@@ -107,23 +80,6 @@ class Caller {
     }
     return tensor;
   }
-  /** Makes one field wrong; memory that is pointed to stays readable. */
-  void spoil(Qnn_Tensor_t& tensor) {
-    switch (numbers_.below(9)) {
-      case 0: tensor.version = numbers_.any_of<Qnn_TensorVersion_t>(); break;
-      case 1: tensor.v1.id = numbers_.number(); break;
-      case 2: tensor.v1.rank = numbers_.number(); break;
-      case 3: tensor.v1.dimensions = dims_.data(); tensor.v1.rank = numbers_.below(9); break;
-      case 4: tensor.v1.type = numbers_.any_of<Qnn_TensorType_t>(); break;
-      case 5: tensor.v1.dataType = numbers_.any_of<Qnn_DataType_t>(); break;
-      case 6: tensor.v1.clientBuf.dataSize = numbers_.below(10); break;
-      case 7:
-        tensor.v1.memType = QNN_TENSORMEMTYPE_MEMHANDLE;
-        tensor.v1.memHandle = pick(memories);
-        break;
-      default: tensor.v1.clientBuf.data = nullptr; break;
-    }
-  }
 
   struct Lists {
     std::unique_ptr<Qnn_Tensor_t[]> inputs{new Qnn_Tensor_t[1]};
@@ -133,9 +89,9 @@ class Caller {
   };
   Lists lists(Request& request) {
     Lists made;
-    made.inputs[0] = described(shared->ids[0], request.image.get(), Request::image_bytes);
+    made.inputs[0] = described(shared_round()->ids[0], request.image.get(), Request::image_bytes);
     for (std::size_t which = 0; which < 2; ++which) {
-      made.outputs[which] = described(shared->ids[which + 1], request.results[which].get(),
+      made.outputs[which] = described(shared_round()->ids[which + 1], request.results[which].get(),
                                       Request::result_bytes);
     }
     if (numbers_.chance(3)) {
@@ -149,8 +105,10 @@ class Caller {
   }
 
   /** Often one that can be executed. */
-  Qnn_GraphHandle_t graph() { return numbers_.chance(60) ? shared->last_loaded.load() : pick(graphs); }
-  Request& offer() { return shared->requests.add(numbers_.next()); }
+  Qnn_GraphHandle_t graph() {
+    return numbers_.chance(60) ? shared_round()->last_loaded.load() : pick(graphs);
+  }
+  Request& offer() { return shared_round()->requests.add(numbers_.next()); }
   static void conclude(Request& request, Qnn_ErrorHandle_t code) {
     if (code == QNN_SUCCESS) {
       request.accepted = true;
@@ -184,15 +142,15 @@ class Caller {
         &request, &accepted);
     conclude(request, code);
     if (code == QNN_SUCCESS) {
-      shared->last_request = accepted.id;
+      shared_round()->last_request = accepted.id;
     }
   }
   void execute_async() {
     Request& request = offer();
     Lists lent = lists(request);
     conclude(request, qnn().graphExecuteAsync(graph(), lent.inputs.get(), lent.num_inputs,
-                                              lent.outputs.get(), lent.num_outputs, seldom(profiles),
-                                              seldom(signals),
+                                              lent.outputs.get(), lent.num_outputs,
+                                              seldom(profiles), seldom(signals),
                                               numbers_.chance(99) ? &on_notify : nullptr, &request));
   }
   void execute() {
@@ -202,54 +160,16 @@ class Caller {
                        lent.num_outputs, seldom(profiles), seldom(signals));
   }
   void cancel() {
-    htp_rt_request_t request = {shared->last_request};
+    htp_rt_request_t request = {shared_round()->last_request};
     if (numbers_.chance(30)) {
-      request.id = numbers_.chance(50) ? numbers_.next() : request.id ^ (1ULL << numbers_.below(64));
+      request.id = numbers_.chance(50) ? numbers_.next()
+                                       : request.id ^ (1ULL << numbers_.below(64));
     }
     htp_rt_request_cancel(request);
   }
 
   // --- contexts ---
 
-  void* custom() {
-    custom_.fill(0);
-    const std::uint32_t option = numbers_.number();
-    std::memcpy(custom_.data(), &option, sizeof option);
-    custom_[1] = numbers_.below(3);
-    return numbers_.chance(95) ? custom_.data() : nullptr;
-  }
-  /** A list of none to three entries, or none at all. `make` fills one in. */
-  template <typename Config, typename Make>
-  const Config** list_of(std::array<Config, 3>& storage, std::array<const Config*, 4>& pointers,
-                         Make make) {
-    if (numbers_.chance(60)) {
-      return nullptr;
-    }
-    const std::uint32_t count = numbers_.below(4);
-    pointers.fill(nullptr);
-    for (std::uint32_t index = 0; index < count; ++index) {
-      storage[index] = make();
-      pointers[index] = &storage[index];
-    }
-    return pointers.data();
-  }
-  const QnnContext_Config_t** context_list() {
-    return list_of(context_storage_, context_pointers_, [this] {
-      QnnContext_Config_t config;
-      std::memset(&config, 0, sizeof config);
-      config.option = numbers_.any_of<QnnContext_ConfigOption_t>();
-      if (config.option == QNN_CONTEXT_CONFIG_OPTION_CUSTOM) {
-        config.customConfig = custom();
-      } else if (numbers_.chance(60)) {
-        config = depth_config(numbers_.chance(80) ? numbers_.below(12) : numbers_.below(400));
-      } else if (numbers_.chance(60)) {
-        config = priority_config(numbers_.one_of(priorities));
-      } else if (config.option != QNN_CONTEXT_CONFIG_PERSISTENT_BINARY) {
-        config.memoryLimitHint = 0;
-      }
-      return config;
-    });
-  }
   void create_context() {
     Qnn_ContextHandle_t context = nullptr;
     keep(contexts,
@@ -274,20 +194,20 @@ class Caller {
     if (code == QNN_SUCCESS) {
       keep(graphs, qnn().graphRetrieve(context, "digits", &graph), graph);
       learn(graph);
-      shared->last_loaded = graph;
+      shared_round()->last_loaded = graph;
     }
   }
   static void learn(Qnn_GraphHandle_t graph) {
     for (std::uint32_t index = 0; index < 3; ++index) {
       htp_rt_tensor_info_t info = {};
       if (htp_rt_graph_tensor(graph, index, &info) == QNN_SUCCESS) {
-        shared->ids[index] = info.id;
+        shared_round()->ids[index] = info.id;
       }
     }
   }
-  void load() { load_bytes(shared->digits.network); }
+  void load() { load_bytes(shared_round()->digits.network); }
   void load_broken() {
-    std::vector<std::uint8_t> bytes = shared->digits.network;
+    std::vector<std::uint8_t> bytes = shared_round()->digits.network;
     if (numbers_.chance(50)) {
       bytes.resize(numbers_.below(static_cast<std::uint32_t>(bytes.size())) + 1);
     }
@@ -333,47 +253,9 @@ class Caller {
     }
     ConvRelu net(context, numbers_.chance(50) ? "net" : "other");
     if (net.graph != nullptr) {
-      shared->handles.add(graphs, net.graph);
+      shared_round()->handles.add(graphs, net.graph);
     }
     net.finalize();
-  }
-  const QnnGraph_Config_t** graph_list() {
-    return list_of(graph_storage_, graph_pointers_, [this] {
-      QnnGraph_Config_t config;
-      std::memset(&config, 0, sizeof config);
-      config.option = numbers_.any_of<QnnGraph_ConfigOption_t>();
-      if (config.option == QNN_GRAPH_CONFIG_OPTION_CUSTOM) {
-        config.customConfig = custom();
-      } else {
-        config.option = numbers_.chance(80) ? QNN_GRAPH_CONFIG_OPTION_PRIORITY : config.option;
-        config.priority = numbers_.one_of(priorities);
-      }
-      return config;
-    });
-  }
-  Qnn_Tensor_t any_tensor() {
-    Qnn_Tensor_t tensor = u8_tensor(numbers_.chance(90) ? "t" : nullptr,
-                                    numbers_.any_of<Qnn_TensorType_t>(), dims_.data(),
-                                    numbers_.chance(90) ? numbers_.below(7) : numbers_.number());
-    tensor.v1.id = numbers_.number();
-    tensor.v1.clientBuf = {data_.data(), numbers_.below(257)};
-    Qnn_QuantizeParams_t& quantization = tensor.v1.quantizeParams;
-    if (numbers_.chance(20)) {
-      quantization.quantizationEncoding = QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET;
-      quantization.axisScaleOffsetEncoding.axis = static_cast<std::int32_t>(numbers_.below(6)) - 1;
-      quantization.axisScaleOffsetEncoding.numScaleOffsets = numbers_.below(9);
-      quantization.axisScaleOffsetEncoding.scaleOffset = scales_.data();
-    } else if (numbers_.chance(10)) {
-      quantization.scaleOffsetEncoding.scale = 0.0F;
-    }
-    for (std::uint32_t& dim : dims_) {
-      dim = numbers_.chance(98) ? numbers_.below(5) : static_cast<std::uint32_t>(numbers_.next());
-    }
-    if (numbers_.chance(30)) {
-      spoil(tensor);
-      tensor.v1.dimensions = dims_.data();
-    }
-    return tensor;
   }
   void add_tensor() {
     Qnn_Tensor_t tensor = any_tensor();
@@ -407,25 +289,6 @@ class Caller {
       qnn().graphAddNode(pick(graphs), op);
     }
   }
-  Qnn_Param_t any_param() {
-    static const std::array<const char*, 9> names{
-        {"stride", "pad_amount", "axis", "group", "min_value", "max_value", "filter_size", "perm",
-         nullptr}};
-    Qnn_Param_t param = QNN_PARAM_INIT;
-    param.name = numbers_.one_of(names);
-    param.paramType = numbers_.chance(95) ? QNN_PARAMTYPE_SCALAR : numbers_.any_of<Qnn_ParamType_t>();
-    if (numbers_.chance(40)) {
-      param.paramType = QNN_PARAMTYPE_TENSOR;
-      param.tensorParam = any_tensor();
-      param.tensorParam.v1.type = QNN_TENSOR_TYPE_STATIC;
-      param.tensorParam.v1.dataType = QNN_DATATYPE_UINT_32;
-    } else {
-      param.scalarParam.dataType = numbers_.chance(50) ? QNN_DATATYPE_UINT_32
-                                                       : numbers_.any_of<Qnn_DataType_t>();
-      param.scalarParam.uint64Value = numbers_.next() >> numbers_.below(64);
-    }
-    return param;
-  }
   void finalize() { qnn().graphFinalize(pick(graphs), seldom(profiles), seldom(signals)); }
   void configure() {
     switch (numbers_.below(4)) {
@@ -438,14 +301,6 @@ class Caller {
 
   // --- objects of the host ---
 
-  const QnnSignal_Config_t** signal_list() {
-    return list_of(signal_storage_, signal_pointers_, [this] {
-      QnnSignal_Config_t config = QNN_SIGNAL_CONFIG_INIT;
-      config.option = numbers_.any_of<QnnSignal_ConfigOption_t>();
-      config.timeoutDurationUs = numbers_.below(5000);
-      return config;
-    });
-  }
   void host_objects() {
     void* made = nullptr;
     switch (numbers_.below(7)) {
@@ -471,17 +326,6 @@ class Caller {
         break;
       }
     }
-  }
-  const QnnDevice_Config_t** device_list() {
-    return list_of(device_storage_, device_pointers_, [this] {
-      QnnDevice_Config_t config;
-      std::memset(&config, 0, sizeof config);
-      config.option = numbers_.any_of<QnnDevice_ConfigOption_t>();
-      if (config.option == QNN_DEVICE_CONFIG_OPTION_CUSTOM) {
-        config.customConfig = custom();
-      }
-      return config;
-    });
   }
   void free_object() {
     switch (numbers_.below(12)) {
@@ -516,14 +360,14 @@ class Caller {
       if (one.memType == QNN_MEM_TYPE_CUSTOM) {
         one.customInfo = custom();
       } else {
-        one.ionInfo.fd = numbers_.chance(95) ? numbers_.one_of(shared->files) : -1;
+        one.ionInfo.fd = numbers_.chance(95) ? numbers_.one_of(shared_round()->files) : -1;
       }
     }
     std::array<Qnn_MemHandle_t, 2> made{};
     const std::uint32_t count = numbers_.below(3);
     const auto code = qnn().memRegister(pick(contexts), wanted.data(), count, made.data());
     for (std::uint32_t index = 0; code == QNN_SUCCESS && index < count; ++index) {
-      shared->handles.add(memories, made[index]);
+      shared_round()->handles.add(memories, made[index]);
     }
   }
 
@@ -613,7 +457,7 @@ class Caller {
         break;
       }
       default:
-        if (shared->polled) {
+        if (shared_round()->polled) {
           htp_rt_poll(clock_us += 50 * numbers_.below(100), nullptr);
         }
         break;
@@ -624,26 +468,10 @@ class Caller {
   static std::uint64_t clock_us;
 
  private:
-  static constexpr std::array<Qnn_Priority_t, 6> priorities{
-      {QNN_PRIORITY_LOW, QNN_PRIORITY_NORMAL, QNN_PRIORITY_NORMAL_HIGH, QNN_PRIORITY_HIGH,
-       QNN_PRIORITY_UNDEFINED, static_cast<Qnn_Priority_t>(77)}};
   static constexpr std::array<const char*, 10> types{
       {QNN_OP_CONV_2D, QNN_OP_RELU, QNN_OP_RESHAPE, QNN_OP_CONCAT, QNN_OP_MAT_MUL,
        QNN_OP_FULLY_CONNECTED, QNN_OP_POOL_MAX_2D, QNN_OP_TRANSPOSE, QNN_OP_SOFTMAX, "None"}};
 
-  Numbers numbers_;
-  std::array<std::uint32_t, 8> dims_{};
-  std::array<std::uint8_t, 256> data_{};
-  std::array<Qnn_ScaleOffset_t, 8> scales_{};
-  std::array<std::uint64_t, 32> custom_{};
-  std::array<QnnContext_Config_t, 3> context_storage_;
-  std::array<const QnnContext_Config_t*, 4> context_pointers_{};
-  std::array<QnnGraph_Config_t, 3> graph_storage_;
-  std::array<const QnnGraph_Config_t*, 4> graph_pointers_{};
-  std::array<QnnSignal_Config_t, 3> signal_storage_;
-  std::array<const QnnSignal_Config_t*, 4> signal_pointers_{};
-  std::array<QnnDevice_Config_t, 3> device_storage_;
-  std::array<const QnnDevice_Config_t*, 4> device_pointers_{};
 };
 
 std::uint64_t Caller::clock_us = 1;
@@ -698,9 +526,10 @@ void clean_up(Round& round) {
 }
 
 /** Gives the number of accepted executions. */
-std::size_t play(std::uint64_t seed, unsigned int callers, const htp_rt_stats_t& before, bool polled) {
+std::size_t play(std::uint64_t seed, unsigned int callers, const htp_rt_stats_t& before,
+                 bool polled) {
   auto round = std::make_unique<Round>();
-  shared = round.get();
+  shared_round() = round.get();
   round->polled = polled;
   for (int& file : round->files) {
     file = memfd_create("buffer", 0);
@@ -750,7 +579,7 @@ std::size_t play(std::uint64_t seed, unsigned int callers, const htp_rt_stats_t&
 
 /** Initialises with little memory, so that it also runs out. */
 htp_rt_stats_t init(std::uint32_t flags) {
-  // Plain arrays: the library's threads use them until the process has ended, after all destructors.
+  // Plain arrays: the library's threads use them even after all destructors.
   static std::array<std::uint64_t, memory_bytes / 8> memory;
   static std::array<std::uint64_t, memory_bytes / 8> device_memory;
   htp_rt_config_t config = {};

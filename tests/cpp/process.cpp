@@ -41,7 +41,8 @@ struct Late {
 
 }  // namespace
 
-// Stands before the C library's: the library's threads are started by it, and the one whose turn it is cannot be.
+// Stands before the C library's, so that the library's threads are started by it; the one whose turn
+// it is cannot be started.
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                               void* (*routine)(void*), void* argument) noexcept {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
@@ -74,7 +75,8 @@ TEST(a_process_ends_while_requests_wait_and_run) {
   client.api = nullptr;
 }
 
-// The locks of a forked process may be held by threads that it does not have, so nothing waits for them there.
+// The locks of a forked process may be held by threads that it does not have, so nothing waits for
+// them there.
 TEST(a_forked_process_is_told_that_the_runtime_is_not_there) {
   Client client;
   REQUIRE(client.open());

@@ -67,7 +67,8 @@ impl<T> Mutex<T> {
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         // SAFETY: as in `lock`.
         let free = unsafe { libc::pthread_mutex_trylock(self.raw.get()) } == 0;
-        free.then_some(Guard { mutex: self })
+        // Lazily: a guard that is made is dropped, and so unlocks.
+        free.then(|| Guard { mutex: self })
     }
 }
 
