@@ -6,7 +6,8 @@ use std::thread;
 
 use htp_runtime::platform::os::Mutex;
 
-/// Trying is no unlocking. Without `init` the lock is a plain one, of which the system does not know the owner.
+/// Trying is no unlocking. Without `init` the lock is a plain one, of which the system does not
+/// know the owner.
 #[test]
 fn a_lock_that_is_tried_in_vain_stays_locked() {
     static LOCK: Mutex<u32> = Mutex::new(7);
