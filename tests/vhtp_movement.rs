@@ -121,8 +121,9 @@ proptest! {
             let bit = |mask: u32| mask >> axis & 1 == 1;
             let (low, high) = if step > 0 { (0, extent) } else { (-1, extent - 1) };
             let (first, past) = if step > 0 { (low, high) } else { (high, low) };
-            let begin = if bit(begin_mask) { first } else { from_end(begins[axis]).clamp(low, high) };
-            let end = if bit(end_mask) { past } else { from_end(ends[axis]).clamp(low, high) };
+            let clamped = |bound: i32| from_end(bound).clamp(low, high);
+            let begin = if bit(begin_mask) { first } else { clamped(begins[axis]) };
+            let end = if bit(end_mask) { past } else { clamped(ends[axis]) };
             let mut places = vec![];
             let mut at = begin;
             while if step > 0 { at < end } else { at > end } {
@@ -253,13 +254,16 @@ proptest! {
     }
 
     #[test]
-    fn gathered(seed: u64, kind in 0usize..4, dims in shapes(3), axis in 0usize..3, at in shapes(2)) {
+    fn gathered(
+        seed: u64, kind in 0usize..4, dims in shapes(3), axis in 0usize..3, at in shapes(2),
+    ) {
         let mut random = Random(seed);
         let (of, values, bytes) = numbered(kind, &dims);
         let extent = i64::from(dims[axis]);
         let mut out_dims = dims.clone();
         out_dims.splice(axis..=axis, at.iter().copied());
-        let picks: Vec<i64> = (0..count(&at)).map(|_| random.between(-extent, extent - 1)).collect();
+        let picks: Vec<i64> =
+            (0..count(&at)).map(|_| random.between(-extent, extent - 1)).collect();
         let expected = each(&out_dims, |place| {
             let pick = picks[flat(&at, &place[axis..axis + 2])].rem_euclid(extent) as usize;
             let mut from = place.to_vec();
@@ -283,7 +287,8 @@ proptest! {
             dims.iter().map(|&dim| random.between(1, dim.into()) as u32).collect();
         at[axis] = random.between(1, 5) as u32;
         let extent = i64::from(dims[axis]);
-        let picks: Vec<i64> = (0..count(&at)).map(|_| random.between(-extent, extent - 1)).collect();
+        let picks: Vec<i64> =
+            (0..count(&at)).map(|_| random.between(-extent, extent - 1)).collect();
         let place = |position: usize| {
             let mut place = coordinates(&at, position);
             place[axis] = picks[position].rem_euclid(extent) as usize;

@@ -44,6 +44,7 @@ kinds! {
     handle::kind::Graph => 6,
     objects::kind::Mapping => 7,
     handle::kind::Profile => 8,
+    objects::kind::SystemContext => 10,
 }
 
 const KIND_SHIFT: u32 = 60;

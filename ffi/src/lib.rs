@@ -3,7 +3,8 @@
 //! ```text
 //! export: one file per QNN header ─┐
 //! ext*: htp_rt_*                   ├─► instance: driver + runtime + device, made on first use
-//! client: reads what clients point to, convert: handles and codes, objects: what lives on the host
+//! client: reads what clients point to, convert: handles and codes, objects: what lives on the host,
+//! binary_info: descriptions of context binaries
 //! ```
 //!
 //! No call panics, allocates from a heap, or follows a handle: handles are numbers that tables
@@ -16,6 +17,7 @@ compile_error!(
 );
 
 pub mod abi;
+mod binary_info;
 mod client;
 mod convert;
 mod export;

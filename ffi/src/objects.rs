@@ -9,6 +9,7 @@ use runtime::region::{OutOfMemory, Region, RegionSlice};
 use runtime::slots::{CapacityExceeded, Slots};
 
 use crate::abi::*;
+use crate::binary_info::Descriptions;
 
 /// Kind markers, never made.
 pub(crate) mod kind {
@@ -17,6 +18,7 @@ pub(crate) mod kind {
     pub(crate) enum Log {}
     pub(crate) enum Signal {}
     pub(crate) enum Mapping {}
+    pub(crate) enum SystemContext {}
 }
 
 pub(crate) type BackendId = Handle<kind::Backend>;
@@ -24,6 +26,7 @@ pub(crate) type DeviceId = Handle<kind::Device>;
 pub(crate) type LogId = Handle<kind::Log>;
 pub(crate) type SignalId = Handle<kind::Signal>;
 pub(crate) type MappingId = Handle<kind::Mapping>;
+pub(crate) type SystemContextId = Handle<kind::SystemContext>;
 
 /// Backends at once.
 const BACKENDS_MAX: u16 = 16;
@@ -39,6 +42,8 @@ const MAPPINGS_MAX: u16 = 1024;
 const CONTEXTS_MAX: usize = 256;
 /// Profile objects at once. Larger capacities at init do not give more.
 const PROFILES_MAX: usize = 256;
+/// System contexts at once.
+const SYSTEM_CONTEXTS_MAX: u16 = 16;
 
 /// A backend.
 pub(crate) struct Backend;
@@ -132,6 +137,8 @@ pub(crate) struct Objects {
     pub(crate) logs: Slots<'static, kind::Log, Log>,
     pub(crate) signals: Slots<'static, kind::Signal, Signal>,
     pub(crate) mappings: Slots<'static, kind::Mapping, Mapping>,
+    /// A system context is the descriptions that it has given out.
+    pub(crate) system_contexts: Slots<'static, kind::SystemContext, Descriptions>,
     owners: RegionSlice<'static, Option<Owner>>,
     profiles: RegionSlice<'static, ProfileNotes>,
 }
@@ -147,9 +154,10 @@ impl Objects {
             + Slots::<'static, kind::Log, Log>::bytes(LOGS_MAX)
             + Slots::<'static, kind::Signal, Signal>::bytes(SIGNALS_MAX)
             + Slots::<'static, kind::Mapping, Mapping>::bytes(MAPPINGS_MAX)
+            + Slots::<'static, kind::SystemContext, Descriptions>::bytes(SYSTEM_CONTEXTS_MAX)
             + size_of::<Option<Owner>>() * CONTEXTS_MAX
             + size_of::<ProfileNotes>() * PROFILES_MAX
-            + 7 * BLOCK_OVERHEAD
+            + 8 * BLOCK_OVERHEAD
     };
 
     /// Sets up all tables in `region`.
@@ -160,6 +168,7 @@ impl Objects {
             logs: Slots::new(region, LOGS_MAX)?,
             signals: Slots::new(region, SIGNALS_MAX)?,
             mappings: Slots::new(region, MAPPINGS_MAX)?,
+            system_contexts: Slots::new(region, SYSTEM_CONTEXTS_MAX)?,
             owners: region.alloc(CONTEXTS_MAX, None)?,
             profiles: region.alloc(PROFILES_MAX, NO_NOTES)?,
         })

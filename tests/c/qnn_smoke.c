@@ -11,20 +11,7 @@
 #include "QnnInterface.h"
 #include "QnnOpDef.h"
 #include "System/QnnSystemInterface.h"
-
-static int passed;
-static int failed;
-
-static void check(int holds, const char* what, int line) {
-  if (holds) {
-    ++passed;
-  } else {
-    ++failed;
-    printf("line %d: %s\n", line, what);
-  }
-}
-
-#define CHECK(condition) check((condition) ? 1 : 0, #condition, __LINE__)
+#include "support/check.h"
 
 static const QNN_INTERFACE_VER_TYPE* qnn;
 
@@ -166,6 +153,5 @@ int main(void) {
   test_log();
   test_messages();
   test_add();
-  printf("%d passed, %d failed\n", passed, failed);
-  return failed == 0 ? 0 : 1;
+  return check_report();
 }

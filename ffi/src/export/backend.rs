@@ -61,7 +61,7 @@ static NAMES: Names = {
 };
 
 /// Name and version of the build.
-const BUILD_ID: &CStr = match CStr::from_bytes_with_nul(
+pub(crate) const BUILD_ID: &CStr = match CStr::from_bytes_with_nul(
     concat!("htp-runtime-", env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
 ) {
     Ok(id) => id,

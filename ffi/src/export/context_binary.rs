@@ -206,7 +206,7 @@ unsafe fn create(
 /// # Safety
 /// It is null or points to that many bytes, which stay as they are for the life of the context or
 /// of the call.
-unsafe fn bytes(
+pub(crate) unsafe fn bytes(
     (address, size): (*const c_void, Qnn_ContextBinarySize_t),
 ) -> Result<&'static [u8], Code> {
     let size = usize::try_from(size).map_err(|_| BAD)?;

@@ -30,6 +30,7 @@ pub(crate) mod perf;
 pub(crate) mod profile;
 pub(crate) mod property;
 pub(crate) mod signal;
+pub(crate) mod system_context;
 pub(crate) mod system_interface;
 pub(crate) mod tensor;
 

@@ -1,8 +1,10 @@
-//! `System/QnnSystemInterface.h`: a table whose entries are there, and none of which is offered.
+//! `System/QnnSystemInterface.h`: the system provider and its table. Only system contexts are offered;
+//! every other entry is there and says so.
 
 use crate::abi::provider::{SystemProviderStorage, RESERVED_ENTRIES};
 use crate::abi::*;
 use crate::client;
+use crate::export::system_context;
 
 /// Entries of the system table.
 const ENTRIES: usize = 89;
@@ -16,8 +18,16 @@ extern "C" fn not_offered() -> Qnn_ErrorHandle_t {
 // SAFETY: both are tables of that many nullable function pointers. Every entry is called with
 // arguments that `not_offered` never looks at; in the C calling conventions of all targets the
 // caller removes them, and all entries answer with the same type.
-const TABLE: QnnSystemInterface_ImplementationV1_14_t = unsafe {
+const NOT_OFFERED: QnnSystemInterface_ImplementationV1_14_t = unsafe {
     core::mem::transmute([Some(not_offered as unsafe extern "C" fn() -> _) as Entry; ENTRIES])
+};
+
+const TABLE: QnnSystemInterface_ImplementationV1_14_t = QnnSystemInterface_ImplementationV1_14_t {
+    systemContextCreate: Some(system_context::QnnSystemContext_create),
+    systemContextGetBinaryInfo: Some(system_context::QnnSystemContext_getBinaryInfo),
+    systemContextGetMetaData: Some(system_context::QnnSystemContext_getMetadata),
+    systemContextFree: Some(system_context::QnnSystemContext_free),
+    ..NOT_OFFERED
 };
 
 static PROVIDER: SystemProviderStorage = SystemProviderStorage {

@@ -85,7 +85,8 @@ impl Codec {
         })
     }
 
-    /// Writes element `index`: the nearest value that the type has, halves up where it is quantized.
+    /// Writes element `index`: the nearest value that the type has, halves up where it is
+    /// quantized.
     #[inline]
     pub(in crate::vhtp) fn store(&self, value: f64, bytes: &mut [u8], index: usize) -> Option<()> {
         match *self {

@@ -44,14 +44,19 @@ impl Axis {
     #[inline(always)]
     pub(in crate::vhtp) fn element(&self, output: usize, tap: usize) -> Option<usize> {
         if self.transposed {
-            let padded = output.wrapping_add(self.pad_before);
-            let distance = padded.checked_sub(tap.wrapping_mul(self.dilation))?;
-            let element = distance.checked_div(self.stride)?;
-            let exact = element.wrapping_mul(self.stride) == distance;
-            return (exact && element < self.input).then_some(element);
+            return self.transposed_element(output, tap);
         }
         let padded = output.wrapping_mul(self.stride).wrapping_add(tap.wrapping_mul(self.dilation));
         padded.checked_sub(self.pad_before).filter(|&element| element < self.input)
+    }
+
+    #[inline(never)]
+    fn transposed_element(&self, output: usize, tap: usize) -> Option<usize> {
+        let padded = output.wrapping_add(self.pad_before);
+        let distance = padded.checked_sub(tap.wrapping_mul(self.dilation))?;
+        let element = distance.checked_div(self.stride)?;
+        let exact = element.wrapping_mul(self.stride) == distance;
+        (exact && element < self.input).then_some(element)
     }
 
     /// Whether `tap` of window `output` lies in the input or its padding (a rounded-up last window

@@ -70,6 +70,22 @@ fn between(x: f64, low: f64, high: f64) -> f64 {
     }
 }
 
+/// What is left of `a` after whole multiples of `b`, exactly, with the sign of `a`. (That of libm
+/// can panic.) Takes at most one step for each exponent between the two.
+pub(in crate::vhtp) fn remainder(a: f64, b: f64) -> f64 {
+    if !a.is_finite() || b == 0.0 || b.is_nan() {
+        return f64::NAN;
+    }
+    let (mut left, b) = (libm::fabs(a), libm::fabs(b));
+    while left >= b && b.is_finite() {
+        let exponents = libm::frexp(left).1.saturating_sub(libm::frexp(b).1);
+        let multiple = libm::scalbn(b, exponents);
+        // Between half of `left` and all of it: the difference is exact.
+        left -= if multiple > left { multiple / 2.0 } else { multiple };
+    }
+    libm::copysign(left, a)
+}
+
 fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
@@ -201,7 +217,7 @@ impl Binary {
             Binary::Divide => a / b,
             Binary::Equal => truth(a == b),
             Binary::FloorDiv => libm::floor(a / b),
-            Binary::Fmod => libm::fmod(a, b),
+            Binary::Fmod => remainder(a, b),
             Binary::Greater => truth(a > b),
             Binary::GreaterEqual => truth(a >= b),
             Binary::Less => truth(a < b),
@@ -221,7 +237,7 @@ impl Binary {
                 }
             }
             Binary::Mod => {
-                let rest = libm::fmod(a, b);
+                let rest = remainder(a, b);
                 if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
                     rest + b
                 } else {
@@ -245,8 +261,8 @@ impl Binary {
         }
     }
 
-    /// The function on integers, modulo 2^64; division is rounded towards zero, and by zero it gives
-    /// 0.
+    /// The function on integers, modulo 2^64; division is rounded towards zero, and by zero it
+    /// gives 0.
     pub(in crate::vhtp) fn apply_whole(self, a: i64, b: i64) -> i64 {
         match self {
             Binary::Add => a.wrapping_add(b),
@@ -329,6 +345,42 @@ impl Ternary {
                 } else {
                     c
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remainders_are_exact() {
+        let numbers = [
+            0.0,
+            1.0,
+            -1.0,
+            2.5,
+            -7.25,
+            1e-300,
+            5e-324,
+            3e-310,
+            0.1,
+            1e17,
+            f64::MAX,
+            f64::MIN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+            1.0 / 3.0,
+        ];
+        for a in numbers {
+            for b in numbers {
+                let (found, expected) = (remainder(a, b), a % b);
+                assert!(
+                    found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
+                    "{a} % {b}: {found}, not {expected}"
+                );
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Resizing of NHWC images by nearest, linear or cubic interpolation.
 
 use super::codec::Codec;
+use super::function::remainder;
 
 /// Where an output element lies in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,7 +266,7 @@ impl GridSample {
         if span <= 0.0 {
             return 0.0;
         }
-        let far = libm::fabs(libm::fmod(place - low, 2.0 * span));
+        let far = libm::fabs(remainder(place - low, 2.0 * span));
         let inside = low + if far > span { 2.0 * span - far } else { far };
         inside.max(0.0).min(size - 1.0)
     }

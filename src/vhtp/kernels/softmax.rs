@@ -21,8 +21,8 @@ pub(in crate::vhtp) struct Softmax {
     pub(in crate::vhtp) to: Codec,
 }
 
-/// Runs a Softmax. Exponentials are computed twice instead of being kept: an execution has no memory
-/// of its own.
+/// Runs a Softmax. Exponentials are computed twice instead of being kept: an execution has no
+/// memory of its own.
 pub(in crate::vhtp) fn softmax(op: &Softmax, x: &[u8], out: &mut [u8]) -> Option<()> {
     for outer in 0..op.outer {
         for lane in 0..op.inner {
