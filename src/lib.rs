@@ -8,8 +8,8 @@
 //!   [`region`] [`memory`] (memory);
 //! - networks: [`graph`] (position-independent tables), [`binary`] (context binaries, used in
 //!   place);
-//! - order: [`queue`] (requests), [`sched`] (who runs next), [`ssr`] (restarts), [`profile`]
-//!   (measurements);
+//! - order: [`queue`] (requests), [`sched`] (who runs next), [`ssr`] (restarts), [`power`] (votes),
+//!   [`profile`] (measurements);
 //! - composition: [`runtime`], the machine: calls and events in, commands and notices out;
 //! - below: [`device`] [`capability`] (what executes graphs, and where), [`vhtp`] (built in);
 //! - around: `platform` (feature `os`), locks, threads and the one loop that drives the machine.
@@ -32,8 +32,8 @@
 //! - Every entry point does bounded work, constant in queue depth and object counts unless its
 //!   documentation says so.
 //! - Nothing is allocated on the way from submit to completion, nor by a restart.
-//! - A restart makes every context, graph and buffer stale in constant time; late answers are
-//!   dropped and counted.
+//! - A restart makes every context, graph and buffer stale, and drops every power vote, in constant
+//!   time; late answers are dropped and counted.
 //! - Same inputs, same trace, on every machine.
 //! - No reachable panic, and no `unsafe` outside [`region`], [`memory`] and the `sys` modules of
 //!   the platforms.
