@@ -205,7 +205,8 @@ typedef struct {
    */
   size_t memory_bytes;
   /**
-   * Memory of the virtual device, handed over likewise. NULL: as above.
+   * Memory of the virtual device, handed over likewise, for its tables and for constants and
+   * scratch of each graph: 1 MiB is ample for small networks. NULL: as above.
    */
   void *device_memory;
   /**
@@ -442,7 +443,7 @@ typedef struct {
    */
   uint32_t platform;
   /**
-   * Hexagon architecture: 68, 69, 73, 75, 79.
+   * Hexagon architecture: 68, 69, 73, 75, 79, 81.
    */
   uint32_t arch;
   /**
@@ -477,7 +478,8 @@ typedef struct {
    */
   uint64_t at_us;
   /**
-   * Depends on `kind`.
+   * Depends on `kind`: of an execution the HMX thread priority in the upper 32 bits, of a
+   * preparation or mapping the bytes, of an answer 0 in the lower 16 bits if it went well.
    */
   uint64_t arg;
   /**
@@ -486,10 +488,12 @@ typedef struct {
   uint32_t epoch;
   /**
    * What: 0 connect, 1 context create, 2 context release, 3 graph prepare, 4 graph release, 5
-   * buffer map, 6 buffer unmap, 7 execute, 8 abort, 9 probe; 20 fault armed, 21 hold, 22
-   * resume; 40 connected, 41 connect failed, 42 context created, 43 context released, 44
-   * graph prepared, 45 graph released, 46 buffer mapped, 47 buffer unmapped, 48 executed,
-   * 49 alive, 50 crashed.
+   * buffer map, 6 buffer unmap, 7 execute, 8 abort, 9 probe, 10 power vote (`arg`: from the
+   * lowest byte min, target and max corner of the core, then those of the bus, 0 for no vote;
+   * the clock in MHz in the upper 16 bits), 11 memory configuration (`arg`: bytes by which the
+   * heap grows); 20 fault armed, 21 hold, 22 resume; 40 connected, 41 connect failed, 42
+   * context created, 43 context released, 44 graph prepared, 45 graph released, 46 buffer
+   * mapped, 47 buffer unmapped, 48 executed, 49 alive, 50 crashed.
    */
   uint32_t kind;
   /**

@@ -184,6 +184,25 @@ fn async_is_refused_where_the_platform_has_none_and_blocking_works() {
     }
 }
 
+// REQ: ASYNC-020, ASYNC-021
+#[test]
+fn async_needs_remote_calls_and_can_be_enabled_elsewhere() {
+    for platform in (0..).map_while(PlatformKind::from_number) {
+        for arch in [68, 69, 73, 75, 79, 81] {
+            let offered = platform.capabilities(arch);
+            let needed = Capabilities::REMOTE;
+            let asynchronous = offered.contains(Capabilities::ASYNC_EXECUTION);
+            assert!(!asynchronous || offered.contains(needed), "{platform:?} {arch}");
+        }
+    }
+    let enabled = PlatformKind::LinuxArm.capabilities(75) | Capabilities::ASYNC_EXECUTION;
+    let mut world = World::with(enabled, CAPACITIES);
+    let (_, graph) = world.context_and_graph(1);
+    let request = world.submit_n(graph, 1)[0];
+    world.finish(request);
+    assert_eq!(world.outcome(request), Some(Outcome::Completed));
+}
+
 // REQ: ASYNC-038
 #[test]
 fn a_graph_is_not_executed_blocking_and_asynchronously_at_once() {

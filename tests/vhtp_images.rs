@@ -252,7 +252,7 @@ proptest! {
         ];
         let out = output(&mut random, data_type, &[batch, height, width, outputs], &expected);
         let found = run_op("TransposeConv2d", &params, &[x.operand(), w.constant()], &out).unwrap();
-        prop_assert_eq!(close(&out, &found, &expected), Ok(()));
+        prop_assert_eq!(close(&out, &found, &expected, 0.0), Ok(()));
     }
 
     #[test]
@@ -305,13 +305,13 @@ proptest! {
         ];
         let out = output(&mut random, data_type, &dims, &expected);
         let found = run_op("Conv3d", &params, &[x.operand(), w.constant()], &out).unwrap();
-        prop_assert_eq!(close(&out, &found, &expected), Ok(()));
+        prop_assert_eq!(close(&out, &found, &expected, 0.0), Ok(()));
     }
 
     #[test]
     fn products_of_other_types(
         seed: u64, m in 1u32..4, k in 1u32..9, n in prop::sample::select(vec![1u32, 3, 8, 20]),
-        pairing in 0usize..6, per_channel: bool,
+        pairing in 0usize..5, per_channel: bool,
     ) {
         use DataType::*;
         let (x_type, w_type, bias_type) = [
@@ -319,7 +319,6 @@ proptest! {
             (Float16, Sfixed8, Float16),
             (Sfixed16, Sfixed8, Sfixed32),
             (Sfixed16, Sfixed16, Sfixed32),
-            (Sfixed16, Ufixed8, Sfixed32),
             (Ufixed8, Ufixed8, Ufixed8),
         ][pairing];
         let mut random = Random(seed);
@@ -354,28 +353,27 @@ proptest! {
         let out = output(&mut random, x_type, &[m, n], &expected);
         let operands = [x.operand(), w.constant(), bias.constant()];
         let found = run_op("FullyConnected", &[], &operands, &out).unwrap();
-        prop_assert_eq!(close(&out, &found, &expected), Ok(()));
+        let scale = |of: &Type| {
+            of.quants.iter().fold(0.0, |scale: f64, quant| scale.max(quant.scale.into()))
+        };
+        let half_unit = scale(&x.of) * scale(&w.of) / 2.0;
+        prop_assert_eq!(close(&out, &found, &expected, half_unit), Ok(()));
     }
 }
 
-/// Sums of products: biases that are brought to units of the sum move a result by up to half such a
-/// unit, a few hundredths of a step here; float32 sums leave 2^-17 of the largest behind.
-fn close(of: &Type, bytes: &[u8], expected: &[f64]) -> Result<(), String> {
+/// Sums of products: a bias is brought to units of the sum, which moves a result by up to `slack`;
+/// float32 sums leave 2^-17 of the largest behind.
+fn close(of: &Type, bytes: &[u8], expected: &[f64], slack: f64) -> Result<(), String> {
     let largest = expected.iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
     for (found, expected) in Data::of(of, bytes).reals.iter().zip(expected) {
-        let reach = match of.quants.first() {
+        let (expected, reach) = match of.quants.first() {
             Some(quant) => {
                 let (low, high) = reference::range(of.data_type);
-                let end = |stored: i128| {
-                    (stored as f64 + f64::from(quant.offset)) * f64::from(quant.scale)
-                };
-                let missed = (found - expected.clamp(end(low), end(high))).abs();
-                if missed <= 0.56 * f64::from(quant.scale) {
-                    continue;
-                }
-                0.0
+                let scale = f64::from(quant.scale);
+                let end = |stored: i128| (stored as f64 + f64::from(quant.offset)) * scale;
+                (expected.clamp(end(low), end(high)), 0.502 * scale + slack)
             }
-            None => expected.abs() / 2047.0 + largest * 1e-5,
+            None => (*expected, expected.abs() / 2047.0 + largest * 1e-5),
         };
         if (found - expected).abs() > reach {
             return Err(format!("{found}, not {expected}, of {of:?}"));

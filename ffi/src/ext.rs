@@ -67,7 +67,8 @@ pub struct htp_rt_config_t {
     pub memory: *mut c_void,
     /// Bytes at `memory`.
     pub memory_bytes: usize,
-    /// Memory of the virtual device, handed over likewise. NULL: as above.
+    /// Memory of the virtual device, handed over likewise, for its tables and for constants and
+    /// scratch of each graph: 1 MiB is ample for small networks. NULL: as above.
     pub device_memory: *mut c_void,
     /// Bytes at `device_memory`.
     pub device_memory_bytes: usize,

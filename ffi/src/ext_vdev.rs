@@ -45,7 +45,7 @@ pub struct htp_rt_vdev_config_t {
     pub struct_size: u32,
     /// One of `htp_rt_platform_t`.
     pub platform: u32,
-    /// Hexagon architecture: 68, 69, 73, 75, 79.
+    /// Hexagon architecture: 68, 69, 73, 75, 79, 81.
     pub arch: u32,
     /// QNN SoC model number; gives the defaults of the three fields around it.
     pub soc: u32,
@@ -155,7 +155,8 @@ pub extern "C" fn htp_rt_vdev_reconnect_fails(times: u32) -> Qnn_ErrorHandle_t {
 pub struct htp_rt_vdev_journal_entry_t {
     /// When, in microseconds of `htp_rt_now_us`.
     pub at_us: u64,
-    /// Depends on `kind`.
+    /// Depends on `kind`: of an execution the HMX thread priority in the upper 32 bits, of a
+    /// preparation or mapping the bytes, of an answer 0 in the lower 16 bits if it went well.
     pub arg: u64,
     /// Life of the DSP.
     pub epoch: u32,

@@ -63,8 +63,8 @@ unsafe impl Sync for Place {}
 
 const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
-/// There is none and never will be: its threads could not be started, or it stayed in the process that this one was
-/// forked from.
+/// There is none and never will be: its threads could not be started, or it stayed in the process
+/// that this one was forked from.
 const NEVER: u8 = 2;
 
 static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));

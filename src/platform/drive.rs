@@ -350,8 +350,9 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             Notice::Restart(_) => EVERYBODY,
         };
         let outer = self.telling.swap(of, Ordering::AcqRel);
-        // Hearing a completion freed a slot and may have let a closing context go. Whoever waits for
-        // that must not have to wait for the client's function, which may itself wait for them.
+        // Hearing a completion freed a slot and may have let a closing context go. Whoever waits
+        // for that must not have to wait for the client's function, which may itself wait
+        // for them.
         self.hand_over(&runtime);
         drop(runtime);
         self.sink.deliver(notice);

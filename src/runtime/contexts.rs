@@ -132,19 +132,20 @@ impl<'m> Runtime<'m> {
         arch: u32,
         config: &ContextConfig,
     ) -> Result<ContextId, CreateError> {
-        let created = match ContextBinary::parse(&binary) {
-            Ok(parsed) => parsed.check_arch(arch).map_err(CreateError::from),
-            Err(error) => Err(error.into()),
-        };
-        let created = created.and_then(|()| self.context_create(config));
-        let id = match created {
-            Ok(id) => id,
+        let parsed = ContextBinary::parse(&binary)
+            .and_then(|parsed| parsed.check_arch(arch).map(|()| parsed))
+            .map_err(CreateError::from);
+        let loaded = parsed.and_then(|parsed| {
+            let id = self.context_create(config)?;
+            Ok((id, self.load_graphs(id, &binary, &parsed)))
+        });
+        let (id, result) = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
                 self.give_back(binary);
                 return Err(error);
             }
         };
-        let result = self.load_graphs(id, &binary);
         if let Ok(context) = self.contexts.get_mut(id) {
             context.binary = Some(binary);
         }
@@ -157,8 +158,12 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    fn load_graphs(&mut self, id: ContextId, binary: &SharedBytes<'m>) -> Result<(), CreateError> {
-        let parsed = ContextBinary::parse(binary)?;
+    fn load_graphs(
+        &mut self,
+        id: ContextId,
+        binary: &SharedBytes<'m>,
+        parsed: &ContextBinary<'_>,
+    ) -> Result<(), CreateError> {
         for index in 0..parsed.graph_count() {
             let entry = parsed.graph(index).ok_or(CreateError::Config)?;
             let table = binary.part(entry.range).ok_or(CreateError::Config)?;

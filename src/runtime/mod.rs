@@ -205,7 +205,8 @@ impl<'m> Runtime<'m> {
             && !self.buffers.iter().any(|(_, buffer)| mapping(buffer))
     }
 
-    /// The next command for the device. Call until `None` after every call and event.
+    /// The next command for the device. Call until `None` after every call, event and notice.
+    /// Constant time, amortised: each command about an object that vanished is skipped once.
     pub fn poll_command(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
         while let Some(control) = self.outbox.pop() {
             // Objects that vanished since are skipped; each skip consumes an entry, so the loop
@@ -218,6 +219,8 @@ impl<'m> Runtime<'m> {
     }
 
     /// Takes in what happened on the device. Answers of another epoch are dropped and counted.
+    /// Constant time; a crash takes time linear in the number of requests it catches, the end of a
+    /// restart in the number of contexts.
     pub fn handle_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Connected { epoch } => self.on_connected(now, epoch),
@@ -248,8 +251,10 @@ impl<'m> Runtime<'m> {
     }
 
     /// Does what is due by `now`: time-outs, connection attempts, the watch over a silent device.
-    /// At most [`crate::limits::DEADLINES_PER_CALL`] time-outs per call; call again while
-    /// `poll_timeout` is not after `now`.
+    /// At most [`crate::limits::DEADLINES_PER_CALL`] time-outs per call, each in time logarithmic
+    /// in the number of deadlines; call again while `poll_timeout` is not after `now`. A device
+    /// found silent costs what a crash does in [`Runtime::handle_event`]. Too early a call does
+    /// nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.expire_deadlines(now);
         self.drive_restart(now);

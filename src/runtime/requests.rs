@@ -156,8 +156,9 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Nobody will ask for the outcome of this request in blocking mode any more: it goes on as an asynchronous one
-    /// whose completion has the words 0. Its memory stays lent until then. Constant time.
+    /// Nobody will ask for the outcome of this request in blocking mode any more: it goes on as an
+    /// asynchronous one whose completion has the words 0. Its memory stays lent until then.
+    /// Constant time.
     pub fn abandon(&mut self, id: RequestId) {
         let Some(place) = self.find(id) else { return };
         let Some(request) = self.contexts.node_mut(place) else { return };

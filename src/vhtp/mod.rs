@@ -30,7 +30,7 @@ mod timing;
 pub use faults::Fault;
 pub use journal::{JournalEntry, JournalKind};
 pub use model::{Pacing, Soc, VhtpConfig, SOCS};
-pub use ops::supported_ops;
+pub use ops::SUPPORTED_OPS;
 pub use plan::Placement;
 
 use crate::capability::Capabilities;

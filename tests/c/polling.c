@@ -11,6 +11,7 @@
 
 #include "QnnInterface.h"
 #include "htp_runtime.h"
+#include "support/check.h"
 
 #define DEPTH 8
 #define IMAGE_BYTES 64
@@ -22,20 +23,6 @@ static uint8_t device_memory[2u << 20];
 static uint8_t network[1u << 20];
 static uint8_t images[DEPTH * IMAGE_BYTES];
 static uint8_t answers[DEPTH * CLASSES];
-
-static int passed;
-static int failed;
-
-static void check(int holds, const char* what, int line) {
-  if (holds) {
-    ++passed;
-  } else {
-    ++failed;
-    fprintf(stderr, "polling.c:%d: %s\n", line, what);
-  }
-}
-
-#define CHECK(condition) check((condition) ? 1 : 0, #condition, __LINE__)
 
 // The system's clock: it stands still unless it is turned.
 static uint64_t clock_us = 1000;
@@ -301,6 +288,5 @@ int main(int argc, char** argv) {
   CHECK(trace != NULL && again != NULL && memcmp(trace, again, length) == 0);
   free(trace);
   free(again);
-  printf("%d passed, %d failed\n", passed, failed);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return check_report();
 }

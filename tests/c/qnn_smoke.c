@@ -11,20 +11,7 @@
 #include "QnnInterface.h"
 #include "QnnOpDef.h"
 #include "System/QnnSystemInterface.h"
-
-static int passed;
-static int failed;
-
-static void check(int holds, const char* what, int line) {
-  if (holds) {
-    ++passed;
-  } else {
-    ++failed;
-    printf("line %d: %s\n", line, what);
-  }
-}
-
-#define CHECK(condition) check((condition) ? 1 : 0, #condition, __LINE__)
+#include "support/check.h"
 
 static const QNN_INTERFACE_VER_TYPE* qnn;
 
@@ -52,8 +39,12 @@ static void test_system_provider(void) {
   CHECK(QnnSystemInterface_getProviders(NULL, &count) == QNN_COMMON_ERROR_INVALID_ARGUMENT);
   CHECK(QnnSystemInterface_getProviders(&providers, &count) == QNN_SUCCESS && count == 1);
   QnnSystemContext_Handle_t handle = NULL;
-  CHECK(providers[0]->QNN_SYSTEM_INTERFACE_VER_NAME.systemContextCreate(&handle) ==
-        QNN_COMMON_ERROR_NOT_SUPPORTED);
+  const QNN_SYSTEM_INTERFACE_VER_TYPE* system = &providers[0]->QNN_SYSTEM_INTERFACE_VER_NAME;
+  CHECK(system->systemContextCreate(&handle) == QNN_SUCCESS && handle != NULL);
+  CHECK(system->systemContextFree(handle) == QNN_SUCCESS);
+  CHECK(system->systemContextFree(handle) == QNN_SYSTEM_CONTEXT_ERROR_INVALID_HANDLE);
+  Qnn_LogHandle_t log = NULL;
+  CHECK(system->systemLogCreate(NULL, QNN_LOG_LEVEL_ERROR, &log) == QNN_COMMON_ERROR_NOT_SUPPORTED);
 }
 
 static char last_message[256];
@@ -166,6 +157,5 @@ int main(void) {
   test_log();
   test_messages();
   test_add();
-  printf("%d passed, %d failed\n", passed, failed);
-  return failed == 0 ? 0 : 1;
+  return check_report();
 }

@@ -11,7 +11,6 @@
 
 namespace {
 
-constexpr std::uint32_t crashing_op = 3;
 constexpr std::size_t per_context = 8;
 
 /** Requests queued on a context while the device is held. */

@@ -10,8 +10,6 @@
 
 namespace {
 
-constexpr std::uint32_t crashing_op = 3;
-
 struct Steps {
   std::mutex mutex;
   std::vector<htp_rt_ssr_event_t> events;
@@ -22,15 +20,6 @@ struct Steps {
     self->events.push_back(*event);
   }
 };
-
-Qnn_ErrorHandle_t crash(const Client& client, const Session& session) {
-  Execution execution;
-  execution.bind(client, session, 1);
-  if (const Qnn_ErrorHandle_t code = htp_rt_vdev_crash(crashing_op)) {
-    return code;
-  }
-  return execution.run(client, session);
-}
 
 /** After a crash without return: every call of the device fails alike, teardown works. */
 void stays_lost(const Client& client, const Session& session, Qnn_ErrorHandle_t code) {

@@ -162,6 +162,8 @@ struct Job {
     flags: Vec<String>,
     compiler: PathBuf,
     library: PathBuf,
+    /// The release shared library, for programs that load it: `HTP_RUNTIME_SHARED_LIBRARY`.
+    shared: PathBuf,
     mode: Mode,
 }
 
@@ -196,13 +198,15 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
         }
     }
     ensure!(!chosen.is_empty(), "lacking: tests/c/*.c and tests/cpp/*.cpp (there is no program)");
+    let release = staticlib::release()?;
+    let shared = release.with_extension("so");
     let library = match mode {
-        Mode::Plain => staticlib::release()?,
+        Mode::Plain => release,
         Mode::Sanitized => staticlib::address_sanitized()?,
     };
     let job = |(source, standard, flags, compiler)| {
-        let library = library.clone();
-        Job { source, standard, flags, compiler, library, mode }
+        let (library, shared) = (library.clone(), shared.clone());
+        Job { source, standard, flags, compiler, library, shared, mode }
     };
     Ok(chosen.into_iter().map(job).collect())
 }
@@ -254,7 +258,7 @@ impl Job {
         }
 
         let mut run = Command::new(&program);
-        run.current_dir(workspace::root());
+        run.current_dir(workspace::root()).env("HTP_RUNTIME_SHARED_LIBRARY", &self.shared);
         let finished = process::capture(&mut run, process::PROGRAM_LIMIT)
             .map_err(|error| Failed::whole(format!("{error:#}")))?;
         judge(finished.success, &finished.output)

@@ -18,27 +18,7 @@ const INVALID_HANDLE: Code = QNN_BACKEND_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_BACKEND_ERROR_INVALID_ARGUMENT;
 
 /// The operations that the virtual device executes.
-pub(crate) const OPERATIONS: [&CStr; 19] = [
-    QNN_OP_CAST,
-    QNN_OP_CONCAT,
-    QNN_OP_CONV_2D,
-    QNN_OP_CONVERT,
-    QNN_OP_DEPTH_WISE_CONV_2D,
-    QNN_OP_DEQUANTIZE,
-    QNN_OP_ELEMENT_WISE_ADD,
-    QNN_OP_ELEMENT_WISE_MULTIPLY,
-    QNN_OP_ELEMENT_WISE_SUBTRACT,
-    QNN_OP_FULLY_CONNECTED,
-    QNN_OP_MAT_MUL,
-    QNN_OP_POOL_AVG_2D,
-    QNN_OP_POOL_MAX_2D,
-    QNN_OP_QUANTIZE,
-    QNN_OP_RELU,
-    QNN_OP_RELU_MIN_MAX,
-    QNN_OP_RESHAPE,
-    QNN_OP_SOFTMAX,
-    QNN_OP_TRANSPOSE,
-];
+pub(crate) const OPERATIONS: &[&CStr] = runtime::vhtp::SUPPORTED_OPS;
 
 struct Names([QnnBackend_OperationName_t; OPERATIONS.len()]);
 

@@ -3,7 +3,9 @@
 
 mod sys;
 
-pub use sys::{at_fork_in_child, map_memory, Condvar, Guard, Mutex, SpawnError, ThreadId, ThreadMain};
+pub use sys::{
+    at_fork_in_child, map_memory, Condvar, Guard, Mutex, SpawnError, ThreadId, ThreadMain,
+};
 
 use crate::time::Instant;
 

@@ -226,9 +226,9 @@ pub(super) fn spawn<T: Sync, M: ThreadMain<T>>(
     }
 }
 
-/// Blocks the signals that are sent to the process: their handlers belong on the client's threads, whose stacks and
-/// locks they were written for. Signals that a thread raises by its own doing stay. Gives the former mask, which a new
-/// thread does not inherit.
+/// Blocks the signals that are sent to the process: their handlers belong on the client's threads,
+/// whose stacks and locks they were written for. Signals that a thread raises by its own doing
+/// stay. Gives the former mask, which a new thread does not inherit.
 fn block_signals() -> libc::sigset_t {
     let own =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
@@ -245,10 +245,11 @@ fn block_signals() -> libc::sigset_t {
     }
 }
 
-/// Has `call` called in every process that this one forks, before anything else there. A fork takes along the locks as
-/// they are, and none of the threads that would release them.
+/// Has `call` called in every process that this one forks, before anything else there. A fork takes
+/// along the locks as they are, and none of the threads that would release them.
 pub fn at_fork_in_child(call: extern "C" fn()) {
-    // SAFETY: the function lives for ever. Without memory for the note it is not called, which is all that can happen.
+    // SAFETY: the function lives for ever. Without memory for the note it is not called, which is
+    // all that can happen.
     unsafe {
         // The C library's type has an unsafe function.
         let call: unsafe extern "C" fn() = call;

@@ -103,6 +103,45 @@ pub(in crate::vhtp) enum Weights {
     Rows,
 }
 
+/// The taps of one window that lie in the input, in order.
+struct Window<'a> {
+    op: &'a Convolution,
+    output: [usize; 3],
+    tap: [usize; 3],
+    index: usize,
+}
+
+impl<'a> Window<'a> {
+    fn new(op: &'a Convolution, output: [usize; 3]) -> Self {
+        Self { op, output, tap: [0; 3], index: 0 }
+    }
+
+    /// The next tap: which one it is, and the position under it. Not inlined, because it is the
+    /// same for all schemes.
+    #[inline(never)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let Convolution { depth, height, width, .. } = self.op;
+        while self.tap[0] < depth.window {
+            let ([oz, oy, ox], [kz, ky, kx], index) = (self.output, self.tap, self.index);
+            self.index = index.wrapping_add(1);
+            self.tap[2] = kx.wrapping_add(1);
+            if self.tap[2] >= width.window {
+                (self.tap[1], self.tap[2]) = (ky.wrapping_add(1), 0);
+            }
+            if self.tap[1] >= height.window {
+                (self.tap[0], self.tap[1]) = (kz.wrapping_add(1), 0);
+            }
+            let (iz, iy, ix) =
+                (depth.element(oz, kz), height.element(oy, ky), width.element(ox, kx));
+            if let (Some(iz), Some(iy), Some(ix)) = (iz, iy, ix) {
+                let line = iz.wrapping_mul(height.input).wrapping_add(iy);
+                return Some((index, line.wrapping_mul(width.input).wrapping_add(ix)));
+            }
+        }
+        None
+    }
+}
+
 /// Runs a convolution.
 pub(in crate::vhtp) fn convolution(
     op: &Convolution,
@@ -207,28 +246,20 @@ impl<S: Scheme> Place<'_, S> {
                 (op.inputs, op.group_outputs, first_input, output.wrapping_sub(before))
             }
         };
-        let mut taps = rows(self.w, rows_all.wrapping_mul(row));
-        for kz in 0..op.depth.window {
-            let iz = op.depth.element(self.oz, kz);
-            for ky in 0..op.height.window {
-                let iy = op.height.element(self.oy, ky);
-                for kx in 0..op.width.window {
-                    let weights = taps.next()?;
-                    let ix = op.width.element(self.ox, kx);
-                    let (Some(iz), Some(iy), Some(ix)) = (iz, iy, ix) else { continue };
-                    let line = iz.wrapping_mul(op.height.input).wrapping_add(iy);
-                    let position = line.wrapping_mul(op.width.input).wrapping_add(ix);
-                    let start = position.wrapping_mul(op.inputs).wrapping_add(first_input);
-                    let x = run(self.x, start, op.group_inputs)?;
-                    let weights = weights.get(first_row.wrapping_mul(row)..)?;
-                    for (x, weights) in x.iter().zip(rows(weights, row)) {
-                        let x = self.scheme.activation(*x);
-                        activations = S::add(activations, x);
-                        let weights = weights.get(column..)?.first_chunk::<N>()?;
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum = S::multiply_add(*sum, x, S::weight(*weight));
-                        }
-                    }
+        let tap_weights = rows_all.wrapping_mul(row);
+        let skipped = first_row.wrapping_mul(row);
+        let mut window = Window::new(op, [self.oz, self.oy, self.ox]);
+        while let Some((tap, position)) = window.next() {
+            let weights =
+                run(self.w, tap.wrapping_mul(tap_weights), tap_weights)?.get(skipped..)?;
+            let start = position.wrapping_mul(op.inputs).wrapping_add(first_input);
+            let x = run(self.x, start, op.group_inputs)?;
+            for (x, weights) in x.iter().zip(rows(weights, row)) {
+                let x = self.scheme.activation(*x);
+                activations = S::add(activations, x);
+                let weights = weights.get(column..)?.first_chunk::<N>()?;
+                for (sum, weight) in sums.iter_mut().zip(weights) {
+                    *sum = S::multiply_add(*sum, x, S::weight(*weight));
                 }
             }
         }

@@ -70,8 +70,8 @@ fn between(x: f64, low: f64, high: f64) -> f64 {
     }
 }
 
-/// What is left of `a` after whole multiples of `b`, exactly, with the sign of `a`. (That of libm can
-/// panic.) Takes at most one step for each exponent between the two.
+/// What is left of `a` after whole multiples of `b`, exactly, with the sign of `a`. (That of libm
+/// can panic.) Takes at most one step for each exponent between the two.
 pub(in crate::vhtp) fn remainder(a: f64, b: f64) -> f64 {
     if !a.is_finite() || b == 0.0 || b.is_nan() {
         return f64::NAN;

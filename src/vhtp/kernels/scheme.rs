@@ -347,10 +347,6 @@ macro_rules! with_scheme {
                         let $scheme = Quantized::<U16, I16, Wide>::new(i, o);
                         $body
                     }
-                    (T::I16, T::U8, _) => {
-                        let $scheme = Quantized::<I16, u8, Wide>::new(i, o);
-                        $body
-                    }
                     (T::I16, T::I8, _) => {
                         let $scheme = Quantized::<I16, i8, Wide>::new(i, o);
                         $body

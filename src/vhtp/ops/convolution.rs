@@ -260,7 +260,7 @@ impl Sums {
         let pair_supported = match x.element {
             FixedType::U8 | FixedType::I8 => weights.bits() == 8,
             FixedType::U16 => true,
-            FixedType::I16 => weights != FixedType::U16,
+            FixedType::I16 => matches!(weights, FixedType::I8 | FixedType::I16),
         };
         let bias_supported = bias.as_ref().is_none_or(|bias| {
             bias.data_type() == DataType::Sfixed32 || check::fixed_type(bias.data_type()).is_some()

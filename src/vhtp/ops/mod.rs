@@ -16,6 +16,8 @@ mod pool;
 mod reduce;
 mod resize;
 
+use core::ffi::CStr;
+
 use super::kernels::fixed::Channel;
 use super::kernels::function::{Binary, Unary};
 use super::kernels::normalize::Norm;
@@ -115,17 +117,23 @@ pub(super) fn compile(
     compiler(op.type_name()).ok_or(Refusal::Unsupported)?(op, extras)
 }
 
+/// A name that ends in a zero, as C reads it.
+const fn c_name(name: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => c"",
+    }
+}
+
 /// How one kind of op is compiled.
 type Compiler = fn(&Op<'_>, &mut Extras<'_>) -> Result<Compiled, Refusal>;
 
 /// Makes, of one list, the names of the ops and the choice of their compilers.
 macro_rules! ops {
     ($($name:literal => $compiler:expr,)*) => {
-        /// Names of the ops of the package that exist, in alphabetical order. An op of these may
-        /// still be refused for its data types or parameters.
-        pub fn supported_ops() -> &'static [&'static str] {
-            &[$($name),*]
-        }
+        /// Names of the ops of the package that exist, in alphabetical order, as C reads them. An op
+        /// of these may still be refused for its data types or parameters.
+        pub const SUPPORTED_OPS: &[&CStr] = &[$(c_name(concat!($name, "\0"))),*];
 
         fn compiler(name: &str) -> Option<Compiler> {
             Some(match name {
@@ -250,6 +258,6 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted_without_repetition() {
-        assert!(supported_ops().windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(SUPPORTED_OPS.windows(2).all(|pair| pair[0] < pair[1]));
     }
 }

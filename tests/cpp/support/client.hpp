@@ -118,3 +118,16 @@ struct Execution {
     return tensor;
   }
 };
+
+/** An operation in the middle of which tests crash the device. */
+constexpr std::uint32_t crashing_op = 3;
+
+/** Crashes the device under a blocking execution; its code. */
+inline Qnn_ErrorHandle_t crash(const Client& client, const Session& session) {
+  Execution execution;
+  execution.bind(client, session, 1);
+  if (const Qnn_ErrorHandle_t code = htp_rt_vdev_crash(crashing_op)) {
+    return code;
+  }
+  return execution.run(client, session);
+}

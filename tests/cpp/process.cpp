@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// std: c++17
+// flags: -pthread
+// The library in the life of a process: its threads, signals, forks, the end, and unloading.
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+
+#include "support/check.hpp"
+#include "support/client.hpp"
+
+namespace {
+
+std::atomic<int> threads_refused{0};
+
+bool answers(const Client& client, const Session& session) {
+  Execution execution;
+  execution.bind(client, session, 5);
+  return execution.run(client, session) == QNN_SUCCESS && execution.right(client);
+}
+
+/** Frees its context when static objects are destroyed, after main. */
+struct Late {
+  Client client;
+  Session session;
+  bool opened = false;
+
+  ~Late() {
+    const bool freed = opened && answers(client, session) &&
+                       client.api->contextFree(session.context, nullptr) == QNN_SUCCESS &&
+                       client.api->backendFree(client.backend) == QNN_SUCCESS;
+    if (!freed) {
+      _exit(EXIT_FAILURE);
+    }
+  }
+};
+
+}  // namespace
+
+// Stands before the C library's: the library's threads are started by it, and the one whose turn it is cannot be.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*routine)(void*), void* argument) noexcept {
+  using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  static const Create create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+  if (threads_refused > 0 && --threads_refused == 0) {
+    return EAGAIN;
+  }
+  return create(thread, attributes, routine, argument);
+}
+
+TEST(a_static_object_frees_its_context_after_main) {
+  static Late late;
+  REQUIRE(late.client.open());
+  late.opened = late.session.open(late.client) == QNN_SUCCESS;
+  CHECK(late.opened);
+}
+
+// Plain arrays have no destructor: the memory lent is there until the end.
+TEST(a_process_ends_while_requests_wait_and_run) {
+  static Client& client = *new Client;
+  REQUIRE(client.open());
+  static Session session;
+  REQUIRE(session.open(client) == QNN_SUCCESS);
+  static std::array<Execution, 8> executions;
+  static Mailbox& mailbox = *new Mailbox;
+  for (Execution& execution : executions) {
+    execution.bind(client, session, 1);
+    REQUIRE(execution.queue(client, session, mailbox) == QNN_SUCCESS);
+  }
+  client.api = nullptr;
+}
+
+// The locks of a forked process may be held by threads that it does not have, so nothing waits for them there.
+TEST(a_forked_process_is_told_that_the_runtime_is_not_there) {
+  Client client;
+  REQUIRE(client.open());
+  Session session;
+  REQUIRE(session.open(client) == QNN_SUCCESS);
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop) {
+      CHECK(answers(client, session));
+    }
+  });
+  for (int time = 0; time < 50; ++time) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(5);
+      Execution execution;
+      execution.bind(client, session, 5);
+      Qnn_BackendHandle_t backend = nullptr;
+      htp_rt_stats_t stats = {};
+      const bool told =
+          execution.run(client, session) == QNN_GRAPH_ERROR_INVALID_HANDLE &&
+          client.api->contextFree(session.context, nullptr) == QNN_CONTEXT_ERROR_INVALID_HANDLE &&
+          client.api->backendCreate(nullptr, nullptr, &backend) == QNN_COMMON_ERROR_SYSTEM &&
+          htp_rt_init(nullptr) == QNN_COMMON_ERROR_SYSTEM && htp_rt_vdev_hold() != QNN_SUCCESS &&
+          htp_rt_stats(&stats) != QNN_SUCCESS;
+      _exit(told ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    int status = 0;
+    REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+  }
+  stop = true;
+  busy.join();
+  CHECK(answers(client, session));
+  CHECK_EQ(client.api->contextFree(session.context, nullptr), QNN_SUCCESS);
+}
+
+// Handlers were written for the client's threads.
+TEST(signals_of_the_process_are_not_handled_on_threads_of_the_library) {
+  Client client;
+  REQUIRE(client.open());    // starts the threads
+  struct sigaction action = {};
+  action.sa_handler = [](int) { _exit(EXIT_FAILURE); };
+  REQUIRE(sigaction(SIGUSR1, &action, nullptr) == 0);
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGUSR1);
+  REQUIRE(pthread_sigmask(SIG_BLOCK, &wanted, nullptr) == 0);
+  REQUIRE(kill(getpid(), SIGUSR1) == 0);
+  Session session;
+  REQUIRE(session.open(client) == QNN_SUCCESS);
+  CHECK(answers(client, session));
+  int signal_taken = 0;
+  CHECK(sigwait(&wanted, &signal_taken) == 0 && signal_taken == SIGUSR1);
+  // The caller's own mask is as it was.
+  sigset_t now;
+  REQUIRE(pthread_sigmask(SIG_BLOCK, nullptr, &now) == 0);
+  CHECK(sigismember(&now, SIGUSR2) == 0);
+}
+
+TEST(without_its_first_thread_the_library_says_so_every_time) {
+  threads_refused = 1;
+  CHECK_EQ(htp_rt_init(nullptr), QNN_COMMON_ERROR_SYSTEM);
+  CHECK_EQ(htp_rt_init(nullptr), QNN_COMMON_ERROR_SYSTEM);
+}
+
+// The other thread runs already, on what a second attempt would write over.
+TEST(without_its_second_thread_the_library_says_so_every_time) {
+  threads_refused = 2;
+  Client client;
+  CHECK(!client.open());
+  CHECK(!client.open());
+  CHECK_EQ(htp_rt_init(nullptr), QNN_COMMON_ERROR_SYSTEM);
+  htp_rt_stats_t stats = {};
+  CHECK(htp_rt_stats(&stats) != QNN_SUCCESS);
+}
+
+// The threads run until the process ends, so their code stays.
+TEST(the_shared_library_can_be_closed_while_its_threads_run) {
+  const char* const path = std::getenv("HTP_RUNTIME_SHARED_LIBRARY");
+  REQUIRE(path != nullptr);
+  for (int time = 0; time < 3; ++time) {
+    void* const library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    REQUIRE(library != nullptr);
+    using Init = Qnn_ErrorHandle_t (*)(const htp_rt_config_t*);
+    using Crash = Qnn_ErrorHandle_t (*)(std::uint32_t);
+    const Init init = reinterpret_cast<Init>(dlsym(library, "htp_rt_init"));
+    const Crash crash = reinterpret_cast<Crash>(dlsym(library, "htp_rt_vdev_crash"));
+    REQUIRE(init != nullptr && crash != nullptr);
+    CHECK_EQ(init(nullptr), time == 0 ? QNN_SUCCESS : QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+    CHECK_EQ(crash(HTP_RT_VDEV_CRASH_NOW), QNN_SUCCESS);    // gives the threads something to do
+    CHECK_EQ(dlclose(library), 0);
+    for (int turn = 0; turn < 1000; ++turn) {
+      std::this_thread::yield();
+    }
+  }
+}
