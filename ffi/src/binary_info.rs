@@ -1,7 +1,7 @@
 //! What a context binary says about itself, in the structs of `System/QnnSystemContext.h`.
 //!
-//! A description holds copies of all it tells: names with an end, aligned numbers. The binary can go
-//! once it is described.
+//! A description holds copies of all it tells: names with an end, aligned numbers. The binary can
+//! go once it is described.
 
 #![allow(non_snake_case, reason = "names of the QNN API")]
 

@@ -44,6 +44,7 @@ kinds! {
     handle::kind::Graph => 6,
     objects::kind::Mapping => 7,
     handle::kind::Profile => 8,
+    // 9 marks profile events, which are no handles.
     objects::kind::SystemContext => 10,
 }
 

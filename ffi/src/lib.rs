@@ -3,8 +3,8 @@
 //! ```text
 //! export: one file per QNN header ─┐
 //! ext*: htp_rt_*                   ├─► instance: driver + runtime + device, made on first use
-//! client: reads what clients point to, convert: handles and codes, objects: what lives on the host,
-//! binary_info: descriptions of context binaries
+//! client: reads what clients point to, convert: handles and codes, objects: what lives on the
+//! host, binary_info: descriptions of context binaries
 //! ```
 //!
 //! No call panics, allocates from a heap, or follows a handle: handles are numbers that tables

@@ -18,6 +18,9 @@ use crate::{client, instance, messages};
 /// The highest level that any log wants; 0 while there is none. Spares the look at the logs.
 static LEVEL_MAX: AtomicU32 = AtomicU32::new(0);
 
+/// Longest text that is put together, in bytes with its end.
+const TEXT_BYTES: usize = 256;
+
 /// Recomputes what the logs want together. After every change of the logs, under their lock.
 pub(crate) fn logs_changed(objects: &Objects) {
     let level = objects.logs.iter().map(|(_, log)| log.level_max).max().unwrap_or(0);
@@ -30,8 +33,25 @@ pub(crate) fn error(call: &'static CStr, code: Code) {
     emit(QNN_LOG_LEVEL_ERROR, call, text);
 }
 
+/// Tells the logs something put together from parts; what is too long is cut. The caller holds no
+/// lock, as for [`emit`].
+pub(crate) fn emit_parts(level: QnnLog_Level_t, call: &'static CStr, parts: &[&str]) {
+    if level > LEVEL_MAX.load(Ordering::Acquire) {
+        return;
+    }
+    let mut text = [0; TEXT_BYTES];
+    let bytes = parts.iter().flat_map(|part| part.bytes());
+    // The last byte stays the end.
+    for (to, byte) in text.iter_mut().take(TEXT_BYTES - 1).zip(bytes) {
+        *to = byte;
+    }
+    if let Ok(text) = CStr::from_bytes_until_nul(&text) {
+        emit(level, call, text);
+    }
+}
+
 /// Tells the logs something. The caller holds no lock: callbacks may call the library.
-pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &'static CStr) {
+pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &CStr) {
     if level > LEVEL_MAX.load(Ordering::Acquire) {
         return;
     }
@@ -46,7 +66,7 @@ pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &'static CS
     }
     let now_us = instance.driver.now().as_us();
     for callback in callbacks.into_iter().flatten() {
-        call_with(callback, level, now_us, [client::address(call), client::address(text)]);
+        call_with(callback, level, now_us, [client::address(call), text.as_ptr().cast()]);
     }
 }
 

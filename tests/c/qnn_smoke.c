@@ -39,8 +39,12 @@ static void test_system_provider(void) {
   CHECK(QnnSystemInterface_getProviders(NULL, &count) == QNN_COMMON_ERROR_INVALID_ARGUMENT);
   CHECK(QnnSystemInterface_getProviders(&providers, &count) == QNN_SUCCESS && count == 1);
   QnnSystemContext_Handle_t handle = NULL;
-  CHECK(providers[0]->QNN_SYSTEM_INTERFACE_VER_NAME.systemContextCreate(&handle) ==
-        QNN_COMMON_ERROR_NOT_SUPPORTED);
+  const QNN_SYSTEM_INTERFACE_VER_TYPE* system = &providers[0]->QNN_SYSTEM_INTERFACE_VER_NAME;
+  CHECK(system->systemContextCreate(&handle) == QNN_SUCCESS && handle != NULL);
+  CHECK(system->systemContextFree(handle) == QNN_SUCCESS);
+  CHECK(system->systemContextFree(handle) == QNN_SYSTEM_CONTEXT_ERROR_INVALID_HANDLE);
+  Qnn_LogHandle_t log = NULL;
+  CHECK(system->systemLogCreate(NULL, QNN_LOG_LEVEL_ERROR, &log) == QNN_COMMON_ERROR_NOT_SUPPORTED);
 }
 
 static char last_message[256];

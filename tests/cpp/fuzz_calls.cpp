@@ -148,10 +148,10 @@ class Caller : private Values {
   void execute_async() {
     Request& request = offer();
     Lists lent = lists(request);
+    const Qnn_NotifyFn_t notify = numbers_.chance(99) ? &on_notify : nullptr;
     conclude(request, qnn().graphExecuteAsync(graph(), lent.inputs.get(), lent.num_inputs,
                                               lent.outputs.get(), lent.num_outputs,
-                                              seldom(profiles), seldom(signals),
-                                              numbers_.chance(99) ? &on_notify : nullptr, &request));
+                                              seldom(profiles), seldom(signals), notify, &request));
   }
   void execute() {
     Request request;

@@ -1,5 +1,7 @@
 //! Operations: `QnnGraph_addNode`, and `QnnBackend_validateOpConfig`, which asks about one alone.
 
+use core::ffi::CStr;
+
 use heapless::Vec;
 use runtime::error::CreateError;
 use runtime::graph::{
@@ -15,6 +17,7 @@ use crate::export::operand::{data_type, Fields, Operand};
 use crate::export::{answer, backend, living, settled, Machine};
 use crate::instance::Device;
 use crate::objects::BackendId;
+use crate::{log, messages};
 
 /// Most inputs, and most outputs, of one operation.
 const OPERANDS_MAX: usize = 128;
@@ -159,13 +162,53 @@ fn scalar(scalar: &Qnn_Scalar_t) -> Result<ParamValue, CreateError> {
     Ok(ParamValue::Scalar(data_type, bits))
 }
 
+const VALIDATE: &CStr = c"QnnBackend_validateOpConfig";
+
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnBackend_validateOpConfig(
     backend: Qnn_BackendHandle_t,
     opConfig: Qnn_OpConfig_t,
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
-    answer(c"QnnBackend_validateOpConfig", unsafe { validate(backend, &opConfig) })
+    answer(VALIDATE, unsafe { validate(backend, &opConfig) })
+}
+
+/// Why an operation is refused: the code, and a sentence for the logs.
+struct Refusal {
+    code: Code,
+    reason: &'static CStr,
+}
+
+const REFUSED: Code = QNN_OP_PACKAGE_ERROR_VALIDATION_FAILURE;
+
+impl Refusal {
+    const UNKNOWN_PACKAGE: Refusal = Refusal {
+        code: QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND,
+        reason: c"there is no such package; the only one is qti.aisw",
+    };
+    const UNKNOWN_OPERATION: Refusal = Refusal {
+        code: QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND,
+        reason: c"the device has no such operation",
+    };
+    const TOO_MANY: Refusal =
+        Refusal { code: REFUSED, reason: c"it has too many operands or parameters" };
+    const UNFIT: Refusal = Refusal {
+        code: REFUSED,
+        reason: c"the device does not run it with these types, shapes, scales or parameters",
+    };
+
+    /// An operand or a parameter that the calls of a graph would refuse with `code`.
+    fn because(code: Code) -> Self {
+        let reason = messages::text(code).unwrap_or(c"it is described wrongly");
+        let code = if code == QNN_COMMON_ERROR_MEM_ALLOC { code } else { REFUSED };
+        Self { code, reason }
+    }
+}
+
+impl From<BuildError> for Refusal {
+    fn from(error: BuildError) -> Self {
+        Refusal::because(Family::GRAPH.create_error(error.into()))
+    }
 }
 
 /// # Safety
@@ -176,18 +219,34 @@ unsafe fn validate(backend: Qnn_BackendHandle_t, op: &Qnn_OpConfig_t) -> Result<
     backend::check(instance, backend)?;
     // SAFETY: the caller's promise.
     let node = unsafe { Node::read(op) }.map_err(|_| QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND)?;
-    let known = backend::OPERATIONS.iter().any(|name| name.to_bytes() == node.type_name.as_bytes());
-    if node.package != PACKAGE || !known {
-        return Err(QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND);
-    }
-    instance.driver.call(|machine, _| {
-        let region = machine.region_mut();
-        let mut builder = GraphBuilder::new(region, "").map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
-        // SAFETY: the caller's promise.
-        let verdict = unsafe { validate_in(&mut builder, region, &node) };
-        builder.release(region);
-        verdict
+    let verdict = check_known(&node).and_then(|()| {
+        instance.driver.call(|machine, _| {
+            let region = machine.region_mut();
+            let mut builder = GraphBuilder::new(region, "")
+                .map_err(|_| Refusal::because(QNN_COMMON_ERROR_MEM_ALLOC))?;
+            // SAFETY: the caller's promise.
+            let verdict = unsafe { validate_in(&mut builder, region, &node) };
+            builder.release(region);
+            verdict
+        })
+    });
+    verdict.map_err(|refusal| {
+        let reason = refusal.reason.to_str().unwrap_or("");
+        let parts = [node.type_name, " (", node.name, "): ", reason];
+        log::emit_parts(QNN_LOG_LEVEL_ERROR, VALIDATE, &parts);
+        refusal.code
     })
+}
+
+fn check_known(node: &Node<'_>) -> Result<(), Refusal> {
+    if node.package != PACKAGE {
+        return Err(Refusal::UNKNOWN_PACKAGE);
+    }
+    let mut known = backend::OPERATIONS.iter();
+    match known.any(|name| name.to_bytes() == node.type_name.as_bytes()) {
+        true => Ok(()),
+        false => Err(Refusal::UNKNOWN_OPERATION),
+    }
 }
 
 /// Builds a graph of the one operation and has the device look at it.
@@ -198,7 +257,7 @@ unsafe fn validate_in(
     builder: &mut GraphBuilder<'static>,
     region: &mut Region<'static>,
     node: &Node<'_>,
-) -> Result<(), Code> {
+) -> Result<(), Refusal> {
     let mut inputs = Vec::<u32, OPERANDS_MAX>::new();
     let mut outputs = Vec::<u32, OPERANDS_MAX>::new();
     let mut params = Vec::<ParamSpec<'_>, PARAMS_MAX>::new();
@@ -208,8 +267,9 @@ unsafe fn validate_in(
     ] {
         for tensor in tensors {
             // SAFETY: the caller's promise.
-            let index = unsafe { add_operand(builder, region, tensor, kind) }?;
-            indices.push(index).map_err(|_| REFUSED)?;
+            let index = unsafe { add_operand(builder, region, tensor, kind) };
+            let index = index.map_err(Refusal::because)?;
+            indices.push(index).map_err(|_| Refusal::TOO_MANY)?;
         }
     }
     for param in node.params {
@@ -218,25 +278,24 @@ unsafe fn validate_in(
             unsafe { add_operand(builder, region, tensor, TensorKind::Static) }.map_err(|_| BAD_OP)
         };
         // SAFETY: the caller's promise.
-        let spec = unsafe { param_spec(param, add) }.map_err(|_| REFUSED)?;
-        params.push(spec).map_err(|_| REFUSED)?;
+        let spec = unsafe { param_spec(param, add) };
+        let spec = spec.map_err(|error| Refusal::because(Family::GRAPH.create_error(error)))?;
+        params.push(spec).map_err(|_| Refusal::TOO_MANY)?;
     }
     let (name, package, type_name) = ("", node.package, node.type_name);
     let op =
         OpSpec { name, package, type_name, params: &params, inputs: &inputs, outputs: &outputs };
-    builder.add_op(region, &op).map_err(|_| REFUSED)?;
-    let bytes = builder.write(region).map_err(|_| REFUSED)?;
+    builder.add_op(region, &op)?;
+    let bytes = builder.write(region)?;
     let table = GraphTable::parse(&bytes);
     let verdict = match table.ok().and_then(|table| table.op(0)) {
-        Some(op) => Device::validate_op(&op).map_err(|_| REFUSED),
-        None => Err(REFUSED),
+        Some(op) => Device::validate_op(&op).map_err(|_| Refusal::UNFIT),
+        None => Err(Refusal::UNFIT),
     };
     // Nobody else has it, so it goes back.
     let _ = region.reclaim(bytes);
     verdict
 }
-
-const REFUSED: Code = QNN_OP_PACKAGE_ERROR_VALIDATION_FAILURE;
 
 /// # Safety
 /// What the tensor points to is readable.
@@ -247,11 +306,11 @@ unsafe fn add_operand(
     kind: TensorKind,
 ) -> Result<u32, Code> {
     // SAFETY: the caller's promise.
-    let operand = unsafe { Operand::read(tensor) }.map_err(|_| REFUSED)?.anonymous(kind);
+    let operand = unsafe { Operand::read(tensor) }?.anonymous(kind);
     let quants = operand.scale_offsets(region).map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
     let id = u32::try_from(builder.tensor_count()).unwrap_or(u32::MAX).saturating_add(1);
     let scales: &[ScaleOffset] = &quants;
     let added = builder.add_tensor(region, &operand.spec(id, scales));
     region.free(quants);
-    added.map_err(|_| REFUSED)
+    added.map_err(|error| Family::TENSOR.create_error(error.into()))
 }

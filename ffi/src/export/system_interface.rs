@@ -1,5 +1,5 @@
-//! `System/QnnSystemInterface.h`: the system provider and its table. Only system contexts are offered;
-//! every other entry is there and says so.
+//! `System/QnnSystemInterface.h`: the system provider and its table. System contexts are offered;
+//! every other entry is there and answers that it is not.
 
 use crate::abi::provider::{SystemProviderStorage, RESERVED_ENTRIES};
 use crate::abi::*;

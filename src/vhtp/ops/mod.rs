@@ -131,7 +131,8 @@ type Compiler = fn(&Op<'_>, &mut Extras<'_>) -> Result<Compiled, Refusal>;
 /// Makes, of one list, the names of the ops and the choice of their compilers.
 macro_rules! ops {
     ($($name:literal => $compiler:expr,)*) => {
-        /// Names of the ops of the package that exist, in alphabetical order, as C reads them. An op
+        /// Names of the ops of the package that exist, in alphabetical order, as C reads them. An
+        /// op
         /// of these may still be refused for its data types or parameters.
         pub const SUPPORTED_OPS: &[&CStr] = &[$(c_name(concat!($name, "\0"))),*];
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// What a client that calls at random needs: numbers, handles of all ages, requests that are counted.
+// What a client that calls at random needs: numbers, handles of all ages, requests that are
+// counted.
 
 #pragma once
 
@@ -55,7 +56,8 @@ class Handles {
     const std::lock_guard<std::mutex> lock(mutex_);
     known_[kind].push_back(handle);
   }
-  /** Mostly a recent one of this kind; also old ones, none, one of another kind, one that never was. */
+  /** Mostly a recent one of this kind; also old ones, none, one of another kind, one that never
+   *  was. */
   void* pick(Numbers& numbers, Kind kind) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const std::uint32_t choice = numbers.below(100);
@@ -100,7 +102,8 @@ class Handles {
   std::array<std::vector<void*>, kinds> known_;
 };
 
-/** One offered execution. Its memory goes when its notification comes, and is not to be written after that. */
+/** One offered execution. Its memory goes when its notification comes, and is not to be written
+ *  after that. */
 struct Request {
   static constexpr std::size_t image_bytes = 64;
   static constexpr std::size_t result_bytes = 10;

@@ -142,7 +142,8 @@ class Values {
          nullptr}};
     Qnn_Param_t param = QNN_PARAM_INIT;
     param.name = numbers_.one_of(names);
-    param.paramType = numbers_.chance(95) ? QNN_PARAMTYPE_SCALAR : numbers_.any_of<Qnn_ParamType_t>();
+    param.paramType =
+        numbers_.chance(95) ? QNN_PARAMTYPE_SCALAR : numbers_.any_of<Qnn_ParamType_t>();
     if (numbers_.chance(40)) {
       param.paramType = QNN_PARAMTYPE_TENSOR;
       param.tensorParam = any_tensor();
