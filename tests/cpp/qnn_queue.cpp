@@ -254,6 +254,21 @@ TEST(a_signal_bounds_the_time_of_a_request) {
   CHECK_EQ(camera.net->execute(camera.picture, result), QNN_SUCCESS);
 }
 
+// REQ: ASYNC-029
+TEST(a_signal_bounds_the_wait_for_room_too) {
+  Camera camera(1);
+  CHECK_EQ(htp_rt_vdev_hold(), QNN_SUCCESS);
+  CHECK_EQ(camera.submit(), QNN_SUCCESS);
+  const Qnn_SignalHandle_t brief =
+      signal_with(camera.session, QNN_SIGNAL_CONFIG_OPTION_TIMEOUT, 1);
+  CHECK_EQ(camera.submit(brief), QNN_GRAPH_ERROR_TIMED_OUT);
+  CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
+  CHECK_EQ(camera.waiter.wait(1)[0], QNN_SUCCESS);
+  CHECK_EQ(qnn().signalFree(brief), QNN_SUCCESS);
+  CHECK_EQ(qnn().contextFree(camera.context, nullptr), QNN_SUCCESS);
+  CHECK_EQ(camera.waiter.count(), 1);
+}
+
 // REQ: ASYNC-031, ASYNC-037
 TEST(a_profile_object_serves_one_request_at_a_time) {
   Camera camera;

@@ -157,6 +157,17 @@ enum Refusal {
 }
 
 impl Submission<'_> {
+    /// How long to wait at most, for room and for everything else: what the signal allows, and never
+    /// longer than any blocking call. The signal's time runs from here.
+    fn wait_us(&mut self, instance: &Instance) -> Result<u64, Code> {
+        let Some(signal) = self.signal else { return Ok(BLOCKING_TIMEOUT_US) };
+        instance.driver.call(|machine, now| {
+            let deadline = signal::deadline(instance, machine, signal, now)?;
+            self.options.deadline = self.options.deadline.min(deadline);
+            Ok(deadline.since_us(now).min(BLOCKING_TIMEOUT_US))
+        })
+    }
+
     /// Tries to have it accepted.
     fn submit(
         &mut self,
@@ -165,10 +176,8 @@ impl Submission<'_> {
         now: Instant,
     ) -> Result<RequestId, Refusal> {
         if let Some(signal) = self.signal {
-            let deadline = signal::deadline(instance, machine, signal, now);
-            // The time runs from the first attempt on, waiting for room included.
-            let deadline = deadline.map_err(Refusal::Never)?;
-            self.options.deadline = self.options.deadline.min(deadline);
+            // It may have been attached to another call since.
+            signal::deadline(instance, machine, signal, now).map_err(Refusal::Never)?;
         }
         let io = self.bindings.resolve(machine);
         let accepted = io.and_then(|io| machine.submit(now, self.graph, &io, self.options));
@@ -251,7 +260,8 @@ fn execute(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Co
     // Only notifications free places that asynchronous requests hold; within one, nobody could wait
     // for the next.
     let may_wait = !instance.driver.on_completion_thread();
-    let waited = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, now| {
+    let wait_us = submission.wait_us(instance)?;
+    let waited = instance.driver.call_blocking(wait_us, |machine, now| {
         let request = match accepted {
             Some(request) => request,
             None => match submission.submit(instance, machine, now) {
@@ -342,6 +352,7 @@ pub(crate) unsafe extern "C" fn QnnGraph_executeAsync(
 /// Queues; waits for room in a full queue, and for the end of a restart, unless called from within
 /// a notification.
 fn enqueue(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Code> {
+    let wait_us = submission.wait_us(instance)?;
     let first = instance.driver.call(|machine, now| submission.submit(instance, machine, now));
     match first {
         Ok(_) => return Ok(()),
@@ -351,13 +362,12 @@ fn enqueue(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Co
         }
         Err(Refusal::Later) => {}
     }
-    let waited =
-        instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, now| {
-            match submission.submit(instance, machine, now) {
-                Ok(_) => Answer::Ready(Ok(())),
-                Err(Refusal::Never(code)) => Answer::Ready(Err(code)),
-                Err(Refusal::Later) => Answer::Pending,
-            }
-        });
+    let waited = instance.driver.call_blocking(wait_us, |machine, now| {
+        match submission.submit(instance, machine, now) {
+            Ok(_) => Answer::Ready(Ok(())),
+            Err(Refusal::Never(code)) => Answer::Ready(Err(code)),
+            Err(Refusal::Later) => Answer::Pending,
+        }
+    });
     waited.unwrap_or(Err(QNN_GRAPH_ERROR_TIMED_OUT))
 }
