@@ -129,13 +129,17 @@ proptest! {
             false => unary("Relu", &[], &x, &values, &out),
         };
         for (value, found) in values.iter().zip(found) {
+            // The bounds are real numbers: a value beyond one becomes what the bound itself rounds to.
             let real = i128::from(*value) + offset(&x);
-            let steps = |bound: f32| (f64::from(bound) / scale(&x) + 0.5).floor() as i128;
-            let real = match bounded {
-                true => real.min(steps(high)).max(steps(low)),
-                false => real.max(0),
+            let steps = |bound: f32| (f64::from(bound) / scale(&out) + 0.5).floor() as i128;
+            let bounds = if bounded { (low, high) } else { (0.0, f32::INFINITY) };
+            let exact = real as f64 * scale(&x);
+            let result = match real {
+                _ if exact > f64::from(bounds.1) => steps(bounds.1),
+                _ if exact < f64::from(bounds.0) => steps(bounds.0),
+                real if same => real,
+                real => requant(real, scale(&x) / scale(&out)).unwrap(),
             };
-            let result = if same { real } else { requant(real, scale(&x) / scale(&out)).unwrap() };
             prop_assert_eq!(found, clamp(data_type, result - offset(&out)));
         }
     }

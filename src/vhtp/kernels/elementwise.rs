@@ -214,7 +214,7 @@ fn wide_term<T: Fixed>(value: T, offset: i32, scale: i64) -> i128 {
 /// A compiled Relu, ReluMinMax, or change of quantization.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::vhtp) enum Clamp {
-    /// Quantized: `(q + offset)` clamped to `low..=high`, then brought to output steps.
+    /// Quantized: `(q + offset)` brought to output steps, then clamped to `low..=high`.
     Quantized {
         /// Type of the input.
         from: FixedType,
@@ -222,9 +222,9 @@ pub(in crate::vhtp) enum Clamp {
         to: FixedType,
         /// Offset of the input.
         in_offset: i32,
-        /// Lower bound in input steps.
+        /// Lower bound in output steps.
         low: i64,
-        /// Upper bound in input steps.
+        /// Upper bound in output steps.
         high: i64,
         /// Input to output steps.
         multiplier: Multiplier,
@@ -252,7 +252,7 @@ pub(in crate::vhtp) fn clamp(op: &Clamp, x: &[u8], out: &mut [u8]) -> Option<()>
                 let x = element::view::<X>(x)?;
                 for (to, x) in element::view_mut::<Y>(out)?.iter_mut().zip(x) {
                     let real = i64::from(x.stored()).wrapping_add(i64::from(in_offset));
-                    let steps = multiplier.apply(real.min(high).max(low));
+                    let steps = multiplier.apply(real).min(high).max(low);
                     *to = Y::clamped(steps.wrapping_sub(i64::from(out_offset)));
                 }
                 Some(())

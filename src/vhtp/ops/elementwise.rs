@@ -103,7 +103,8 @@ pub(super) fn bounded(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, 
     clamped(op, extras, low, high)
 }
 
-/// Bounds become input steps, rounded half up.
+/// Bounds become output steps, rounded half up: rounding keeps the order, so clamping the rounded
+/// value gives what rounding the clamped one would.
 pub(super) fn clamped(
     op: &Op<'_>,
     extras: &mut Extras<'_>,
@@ -116,7 +117,7 @@ pub(super) fn clamped(
         (Ok(Format::Fixed(x)), Ok(Format::Fixed(out))) if x.element == out.element => {
             // The conversion to an integer saturates, which leaves infinite bounds without effect.
             let steps =
-                |bound: f32| libm::floor(f64::from(bound) / f64::from(x.scale) + 0.5) as i64;
+                |bound: f32| libm::floor(f64::from(bound) / f64::from(out.scale) + 0.5) as i64;
             requantize(&x, &out, steps(low), steps(high))
         }
         (Ok(Format::Real(from)), Ok(Format::Real(to))) if from == to => {
