@@ -278,6 +278,18 @@ impl<'m> SharedBytes<'m> {
         Self { ptr: NonNull::from(bytes).cast(), len: bytes.len(), origin: None, life: PhantomData }
     }
 
+    /// The bytes, to fill them before anyone else sees them; `None` if there is another owner, or if
+    /// they are borrowed.
+    pub fn get_mut(&mut self) -> Option<&mut [u8]> {
+        let origin = self.origin.as_ref()?;
+        // SAFETY: the count lives as long as any owner does, and `self` is one.
+        if unsafe { origin.count.as_ref() }.load(Ordering::Acquire) != 1 {
+            return None;
+        }
+        // SAFETY: initialised at creation; `self` is the only owner and borrowed exclusively.
+        Some(unsafe { slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) })
+    }
+
     /// Another owner of a part of these bytes; `None` if the range lies outside.
     pub fn part(&self, range: Range<usize>) -> Option<Self> {
         let part = self.get(range)?;
@@ -357,8 +369,12 @@ mod tests {
     #[test]
     fn shared_bytes_return_with_their_last_owner() {
         let mut region = region();
-        let all = region.alloc_shared(10, 1, |bytes| bytes.fill(3)).unwrap();
+        let all = region.alloc_shared(10, 1, |_| ()).unwrap();
+        let mut all = all;
+        all.get_mut().unwrap().fill(3);
         let part = all.part(2..5).unwrap();
+        assert!(all.get_mut().is_none());
+        assert!(SharedBytes::from_borrowed(&[1]).get_mut().is_none());
         assert_eq!(&part[..], &[3, 3, 3]);
         assert!(all.part(5..11).is_none());
         let all = region.reclaim(all).err().unwrap();

@@ -10,11 +10,13 @@
 //! place in it. The same graphs in the same order give the same bytes. All layouts stand in
 //! [`layout`].
 
+mod checked;
 mod error;
 pub mod layout;
 mod reader;
 mod writer;
 
+pub use checked::CheckedBinary;
 pub use error::{BinaryError, WriteError};
 pub use reader::{ContextBinary, GraphEntry};
 pub use writer::{BinaryLayout, GraphSource};

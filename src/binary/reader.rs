@@ -47,6 +47,25 @@ impl<'a> ContextBinary<'a> {
     /// graph. Never panics, whatever the bytes are. Checksums find accidents; they do not prove
     /// who wrote the binary.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BinaryError> {
+        let (binary, sections) = Self::locate(bytes)?;
+        check_sections(bytes, sections)?;
+        let (directory, graph_sections) = sections.split_first().ok_or(BinaryError::OutOfBounds)?;
+        for (index, (record, section)) in binary.graphs.iter().zip(graph_sections).enumerate() {
+            if !lies_in(record, directory) {
+                return Err(BinaryError::OutOfBounds);
+            }
+            binary.check_graph(index, record, section)?;
+        }
+        Ok(binary)
+    }
+
+    /// Opens a block that [`ContextBinary::parse`] accepted before: its parts are located, and only
+    /// the header's checksum is compared. Linear in the number of graphs.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, BinaryError> {
+        Self::locate(bytes).map(|(binary, _)| binary)
+    }
+
+    fn locate(bytes: &'a [u8]) -> Result<(Self, &'a [SectionRecord]), BinaryError> {
         if !bytes.starts_with(&MAGIC) {
             return Err(BinaryError::NotABinary);
         }
@@ -59,20 +78,12 @@ impl<'a> ContextBinary<'a> {
             return Err(BinaryError::SizeMismatch);
         }
         let sections = section_table(header, rest)?;
-        check_sections(bytes, sections)?;
         let (directory, graph_sections) = sections.split_first().ok_or(BinaryError::OutOfBounds)?;
         let content = section_bytes(bytes, directory).ok_or(BinaryError::OutOfBounds)?;
         let (graphs, _) =
             <[GraphRecord]>::ref_from_prefix_with_elems(content, graph_sections.len())
                 .map_err(|_| BinaryError::OutOfBounds)?;
-        let binary = Self { bytes, header, graphs };
-        for (index, (record, section)) in graphs.iter().zip(graph_sections).enumerate() {
-            if !lies_in(record, directory) {
-                return Err(BinaryError::OutOfBounds);
-            }
-            binary.check_graph(index, record, section)?;
-        }
-        Ok(binary)
+        Ok((Self { bytes, header, graphs }, sections))
     }
 
     /// Whether the binary was prepared for `arch`; [`BinaryError::Arch`] if not. Results on another

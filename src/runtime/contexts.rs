@@ -3,7 +3,7 @@
 use super::objects::{Context, ContextState, Graph, GraphState};
 use super::outbox::Control;
 use super::Runtime;
-use crate::binary::ContextBinary;
+use crate::binary::CheckedBinary;
 use crate::capability::Capabilities;
 use crate::device::PrepareError;
 use crate::error::{CreateError, HandleError, Status};
@@ -120,25 +120,38 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Creates a context and all graphs of a context binary, which is used in place and given back
-    /// with the context (to the region, if it came from there). `arch` is the device's
-    /// architecture. On an error the binary is given back at once. The queue depth is the
-    /// configuration's whatever the binary says (ASYNC-013); a graph has the priority that is
-    /// stored with it, or the configuration's if that is none. Linear in the size of the
-    /// binary.
+    /// Checks a binary and loads it, in one call. `arch` is the device's architecture. On an error the
+    /// binary is given back at once. Linear in the size of the binary: whoever shares the runtime
+    /// with others checks first ([`CheckedBinary::check`]) and calls
+    /// [`Runtime::context_load_checked`].
     pub fn context_load(
         &mut self,
         binary: SharedBytes<'m>,
         arch: u32,
         config: &ContextConfig,
     ) -> Result<ContextId, CreateError> {
-        let parsed = ContextBinary::parse(&binary)
-            .and_then(|parsed| parsed.check_arch(arch).map(|()| parsed))
-            .map_err(CreateError::from);
-        let loaded = parsed.and_then(|parsed| {
-            let id = self.context_create(config)?;
-            Ok((id, self.load_graphs(id, &binary, &parsed)))
-        });
+        match CheckedBinary::check(binary, arch) {
+            Ok(binary) => self.context_load_checked(binary, config),
+            Err((error, binary)) => {
+                self.give_back(binary);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Creates a context and all graphs of a context binary, which is used in place and given back
+    /// with the context (to the region, if it came from there); on an error at once. The queue depth
+    /// is the configuration's whatever the binary says (ASYNC-013); a graph has the priority that
+    /// is stored with it, or the configuration's if that is none. Linear in the number of graphs,
+    /// tensors and operations, not in the constants.
+    pub fn context_load_checked(
+        &mut self,
+        binary: CheckedBinary<'m>,
+        config: &ContextConfig,
+    ) -> Result<ContextId, CreateError> {
+        let created = self.context_create(config);
+        let loaded = created.map(|id| (id, self.load_graphs(id, &binary)));
+        let binary = binary.into_bytes();
         let (id, result) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -161,12 +174,12 @@ impl<'m> Runtime<'m> {
     fn load_graphs(
         &mut self,
         id: ContextId,
-        binary: &SharedBytes<'m>,
-        parsed: &ContextBinary<'_>,
+        binary: &CheckedBinary<'m>,
     ) -> Result<(), CreateError> {
+        let parsed = binary.open()?;
         for index in 0..parsed.graph_count() {
             let entry = parsed.graph(index).ok_or(CreateError::Config)?;
-            let table = binary.part(entry.range).ok_or(CreateError::Config)?;
+            let table = binary.bytes().part(entry.range).ok_or(CreateError::Config)?;
             let priority = Priority::from_qnn(entry.priority);
             self.graph_load(id, table, priority)?;
         }
@@ -436,6 +449,11 @@ impl<'m> Runtime<'m> {
             return Err(CreateError::CapacityExceeded);
         }
         Ok(())
+    }
+
+    /// Whether something can be created now; an error says why not.
+    pub fn check_online(&self) -> Result<(), HandleError> {
+        self.check_epoch(self.epoch())
     }
 
     /// Whether the connection is up, so that creation makes sense.

@@ -2,8 +2,8 @@
 
 use cty::c_void;
 use heapless::Vec;
-use runtime::binary::{BinaryLayout, ContextBinary, GraphSource, GRAPHS_MAX};
-use runtime::error::{CreateError, Status};
+use runtime::binary::{BinaryLayout, CheckedBinary, ContextBinary, GraphSource, GRAPHS_MAX};
+use runtime::error::{CreateError, HandleError, Status};
 use runtime::graph::table::CONSTANTS_ALIGN;
 use runtime::handle::{ContextId, GraphId};
 use runtime::region::SharedBytes;
@@ -13,7 +13,7 @@ use crate::client;
 use crate::convert::{binary_error, context_id, from_client, to_client, Code, Family};
 use crate::export::context::Parents;
 use crate::export::context_config::{Call, Config};
-use crate::export::{answer, living, profile, settled, signal, Machine};
+use crate::export::{answer, living, profile, settled, signal, Machine, MayRecover};
 use crate::instance::Instance;
 use crate::objects::SignalId;
 
@@ -235,35 +235,61 @@ fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound
     })
 }
 
-/// Loads a binary: in place if it is persistent, otherwise as a copy in the runtime's memory, which
-/// is made under the runtime's lock.
+/// How often a load that meets a restart begins anew.
+const LOADS_MAX: u32 = 4;
+
+/// Loads a binary: in place if it is persistent, otherwise as a copy in the runtime's memory. Its
+/// bytes are copied and checked outside the runtime's lock, so that others go on meanwhile.
 fn load(
     parents: &Parents,
     binary: &'static [u8],
     config: &Config,
     signal: Option<Bound>,
 ) -> Result<ContextId, Code> {
-    // Whatever is wrong with it is found before anything is locked or copied.
-    let arch = parents.instance.device.arch;
-    check(binary, arch)?;
-    let created = settled(parents.instance, |machine, _| -> Result<ContextId, CreateError> {
-        let shared = if config.persistent {
-            SharedBytes::from_borrowed(binary)
-        } else {
-            let fill = |block: &mut [u8]| {
-                block.iter_mut().zip(binary).for_each(|(to, from)| *to = *from);
-            };
-            machine.region_mut().alloc_shared(binary.len(), CONSTANTS_ALIGN, fill)?
-        };
-        let id = machine.context_load(shared, arch, &config.context)?;
-        if config.has_priority {
-            machine.context_set_priority(id, config.context.priority)?;
+    let instance = parents.instance;
+    let mut created = Err(CreateError::Handle(HandleError::Recovering));
+    for _ in 0..LOADS_MAX {
+        settled(instance, |machine, _| machine.check_online())
+            .map_err(|error| Family::CONTEXT.create_error(error.into()))?;
+        let checked = checked(instance, binary, config.persistent)?;
+        created = instance.driver.call(|machine, _| -> Result<ContextId, CreateError> {
+            let id = machine.context_load_checked(checked, &config.context)?;
+            if config.has_priority {
+                machine.context_set_priority(id, config.context.priority)?;
+            }
+            Ok(id)
+        });
+        if !created.as_ref().is_err_and(MayRecover::is_recovering) {
+            break;
         }
-        Ok(id)
-    });
+    }
     let id = created.map_err(|error| Family::CONTEXT.create_error(error))?;
     parents.finish(id, true, signal)?;
     Ok(id)
+}
+
+/// The binary, checked, as the runtime takes it.
+fn checked(
+    instance: &Instance,
+    binary: &'static [u8],
+    persistent: bool,
+) -> Result<CheckedBinary<'static>, Code> {
+    let mut shared = SharedBytes::from_borrowed(binary);
+    if !persistent {
+        shared = instance
+            .driver
+            .call(|machine, _| {
+                machine.region_mut().alloc_shared(binary.len(), CONSTANTS_ALIGN, |_| ())
+            })
+            .map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
+        let block = shared.get_mut().unwrap_or(&mut []);
+        block.iter_mut().zip(binary).for_each(|(to, from)| *to = *from);
+    }
+    CheckedBinary::check(shared, instance.device.arch).map_err(|(error, shared)| {
+        // Nobody else has it, so it goes back.
+        let _ = instance.driver.call(|machine, _| machine.region_mut().reclaim(shared));
+        binary_error(error)
+    })
 }
 
 fn check(binary: &[u8], arch: u32) -> Result<(), Code> {
