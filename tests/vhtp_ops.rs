@@ -129,7 +129,7 @@ proptest! {
             false => unary("Relu", &[], &x, &values, &out),
         };
         for (value, found) in values.iter().zip(found) {
-            // The bounds are real numbers: a value beyond one becomes what the bound itself rounds to.
+            // The bounds are real: a value beyond one becomes what the bound itself rounds to.
             let real = i128::from(*value) + offset(&x);
             let steps = |bound: f32| (f64::from(bound) / scale(&out) + 0.5).floor() as i128;
             let bounds = if bounded { (low, high) } else { (0.0, f32::INFINITY) };

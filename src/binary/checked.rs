@@ -4,8 +4,9 @@ use super::error::BinaryError;
 use super::reader::ContextBinary;
 use crate::region::SharedBytes;
 
-/// Proof that [`ContextBinary::parse`] accepted these bytes for an architecture. Checking reads every
-/// byte; whoever must not hold others up meanwhile checks first and hands the proof in afterwards.
+/// Proof that [`ContextBinary::parse`] accepted these bytes for an architecture. Checking reads
+/// every byte; whoever must not hold others up meanwhile checks first and hands the proof in
+/// afterwards.
 pub struct CheckedBinary<'m> {
     bytes: SharedBytes<'m>,
 }

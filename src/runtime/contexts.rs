@@ -120,9 +120,9 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Checks a binary and loads it, in one call. `arch` is the device's architecture. On an error the
-    /// binary is given back at once. Linear in the size of the binary: whoever shares the runtime
-    /// with others checks first ([`CheckedBinary::check`]) and calls
+    /// Checks a binary and loads it, in one call. `arch` is the device's architecture. On an error
+    /// the binary is given back at once. Linear in the size of the binary: whoever shares the
+    /// runtime with others checks first ([`CheckedBinary::check`]) and calls
     /// [`Runtime::context_load_checked`].
     pub fn context_load(
         &mut self,
@@ -140,10 +140,10 @@ impl<'m> Runtime<'m> {
     }
 
     /// Creates a context and all graphs of a context binary, which is used in place and given back
-    /// with the context (to the region, if it came from there); on an error at once. The queue depth
-    /// is the configuration's whatever the binary says (ASYNC-013); a graph has the priority that
-    /// is stored with it, or the configuration's if that is none. Linear in the number of graphs,
-    /// tensors and operations, not in the constants.
+    /// with the context (to the region, if it came from there); on an error at once. The queue
+    /// depth is the configuration's whatever the binary says (ASYNC-013); a graph has the
+    /// priority that is stored with it, or the configuration's if that is none. Linear in the
+    /// number of graphs, tensors and operations, not in the constants.
     pub fn context_load_checked(
         &mut self,
         binary: CheckedBinary<'m>,

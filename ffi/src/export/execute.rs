@@ -157,8 +157,8 @@ enum Refusal {
 }
 
 impl Submission<'_> {
-    /// How long to wait at most, for room and for everything else: what the signal allows, and never
-    /// longer than any blocking call. The signal's time runs from here.
+    /// How long to wait at most, for room and for everything else: what the signal allows, and
+    /// never longer than any blocking call. The signal's time runs from here.
     fn wait_us(&mut self, instance: &Instance) -> Result<u64, Code> {
         let Some(signal) = self.signal else { return Ok(BLOCKING_TIMEOUT_US) };
         instance.driver.call(|machine, now| {
