@@ -278,7 +278,8 @@ impl<'m> SharedBytes<'m> {
         Self { ptr: NonNull::from(bytes).cast(), len: bytes.len(), origin: None, life: PhantomData }
     }
 
-    /// The bytes, to fill them before anyone else sees them; `None` if there is another owner, or if
+    /// The bytes, to fill them before anyone else sees them; `None` if there is another owner, or
+    /// if
     /// they are borrowed.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         let origin = self.origin.as_ref()?;
