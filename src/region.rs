@@ -279,8 +279,7 @@ impl<'m> SharedBytes<'m> {
     }
 
     /// The bytes, to fill them before anyone else sees them; `None` if there is another owner, or
-    /// if
-    /// they are borrowed.
+    /// if they are borrowed.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         let origin = self.origin.as_ref()?;
         // SAFETY: the count lives as long as any owner does, and `self` is one.

@@ -42,8 +42,7 @@ struct Late {
 }  // namespace
 
 // Stands before the C library's, so that the library's threads are started by it; the one whose
-// turn
-// it is cannot be started.
+// turn it is cannot be started.
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                               void* (*routine)(void*), void* argument) noexcept {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);

@@ -132,8 +132,7 @@ type Compiler = fn(&Op<'_>, &mut Extras<'_>) -> Result<Compiled, Refusal>;
 macro_rules! ops {
     ($($name:literal => $compiler:expr,)*) => {
         /// Names of the ops of the package that exist, in alphabetical order, as C reads them. An
-        /// op
-        /// of these may still be refused for its data types or parameters.
+        /// op of these may still be refused for its data types or parameters.
         pub const SUPPORTED_OPS: &[&CStr] = &[$(c_name(concat!($name, "\0"))),*];
 
         fn compiler(name: &str) -> Option<Compiler> {
