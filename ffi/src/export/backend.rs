@@ -197,10 +197,18 @@ pub(crate) extern "C" fn QnnBackend_free(backend: Qnn_BackendHandle_t) -> Qnn_Er
     answer(c"QnnBackend_free", free(backend))
 }
 
-/// A backend takes its contexts with it.
+/// A backend takes its contexts with it. If one cannot go now, because a restart does not end, the
+/// backend stays and can be freed later.
 fn free(backend: Qnn_BackendHandle_t) -> Result<(), Code> {
     let (instance, id) = known(backend)?;
+    release_contexts(instance, id)?;
     instance.objects.lock().backends.remove(id).map_err(|_| INVALID_HANDLE)?;
+    // What another thread made on it in the meantime.
+    release_contexts(instance, id)
+}
+
+/// Each round takes the contexts it sees out of the list, or ends with an error.
+fn release_contexts(instance: &Instance, id: BackendId) -> Result<(), Code> {
     loop {
         let mut own = Vec::<ContextId, 16>::new();
         for owner in instance.objects.lock().owners().filter(|owner| owner.backend == id) {
@@ -212,8 +220,11 @@ fn free(backend: Qnn_BackendHandle_t) -> Result<(), Code> {
             return Ok(());
         }
         for &context in &own {
-            // One that another thread frees at the same time is gone as well.
-            let _ = context::release(instance, context);
+            match context::release(instance, context) {
+                // One that another thread frees at the same time is gone as well.
+                Err(QNN_CONTEXT_ERROR_INVALID_HANDLE) => instance.objects.lock().disown(context),
+                other => other?,
+            }
         }
     }
 }
