@@ -70,6 +70,17 @@ fn shared_library() -> Result<PathBuf> {
     Ok(library)
 }
 
+/// Core and system library of the vendor's backend, as the wheel holds them.
+pub(crate) fn vendor_libraries() -> Result<(PathBuf, PathBuf)> {
+    let mut ask = Command::new(environment()?);
+    ask.args(["-c", "import onnxruntime_qnn; print(onnxruntime_qnn.get_qnn_htp_path())"]);
+    let output = process::succeed(&mut ask, process::PROGRAM_LIMIT)?;
+    let backend = PathBuf::from(output.trim_end().lines().last().unwrap_or_default());
+    let system = backend.with_file_name("libQnnSystem.so");
+    ensure!(backend.is_file() && system.is_file(), "the wheel holds no {}", backend.display());
+    Ok((backend, system))
+}
+
 /// The interpreter of an environment that holds what the requirements name.
 fn environment() -> Result<PathBuf> {
     let wanted = fs::read_to_string(workspace::root().join(REQUIREMENTS))
