@@ -65,7 +65,7 @@ inline Qnn_Tensor_t u8_tensor(const char* name, Qnn_TensorType_t type, float sca
   return made;
 }
 
-/** `out = in_a + in_b`, with 20 and 40 in every element (scale 0.1), so 30 (scale 0.2) comes out. */
+/** `out = in_a + in_b`: 20 and 40 in every element, at scale 0.1, so 30 at scale 0.2 comes out. */
 struct AddGraph {
   explicit AddGraph(const Table& table) : api(table) {
     in[0] = u8_tensor("in_a", QNN_TENSOR_TYPE_APP_WRITE, 0.1f);

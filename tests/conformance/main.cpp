@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// Asks a QNN backend the cases of measured.tsv and prints its answers in the same form:
-// scenario, case, result, detail, separated by tabs.
+// Asks a QNN backend the cases of measured.tsv and writes its answers in the same form: scenario,
+// case, result, detail, separated by tabs. Into a file, as a backend may print.
 //
-//   conformance BACKEND.so SYSTEM.so [scenario]
+//   conformance BACKEND.so SYSTEM.so ANSWERS.tsv [scenario]
 //
 // Every scenario runs in a process of its own, so that what one breaks is not seen by another;
 // one that crashes has that as its last answer, one that hangs is ended.
@@ -88,31 +88,33 @@ const char* signal_name(int status) {
   }
 }
 
-/** Prints whole lines; a case begun and not ended gets `last_words` as its result. */
-void print(const std::string& scenario, const std::string& answers, const char* last_words) {
+/** Writes whole lines; a case begun and not ended gets `last_words` as its result. */
+void print(std::FILE* file, const std::string& scenario, const std::string& answers,
+           const char* last_words) {
   std::size_t begin = 0;
   while (begin < answers.size()) {
     const std::size_t end = answers.find('\n', begin);
     const std::string line = answers.substr(begin, end - begin);
     if (end == std::string::npos) {
-      std::printf("%s\t%s%s\t\n", scenario.c_str(), line.c_str(), last_words);
+      std::fprintf(file, "%s\t%s%s\t\n", scenario.c_str(), line.c_str(), last_words);
       return;
     }
-    std::printf("%s\t%s\n", scenario.c_str(), line.c_str());
+    std::fprintf(file, "%s\t%s\n", scenario.c_str(), line.c_str());
     begin = end + 1;
   }
   if (std::strcmp(last_words, "") != 0) {
-    std::printf("%s\t(end)\t%s\t\n", scenario.c_str(), last_words);
+    std::fprintf(file, "%s\t(end)\t%s\t\n", scenario.c_str(), last_words);
   }
 }
 
-void run(const Scenario& scenario, const char* backend_path, const char* system_path) {
+void run(const Scenario& scenario, const char* backend_path, const char* system_path,
+         std::FILE* file) {
   int ends[2];
   if (pipe(ends) != 0) {
     std::perror("pipe");
     std::exit(2);
   }
-  std::fflush(stdout);
+  std::fflush(file);
   const pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
@@ -134,7 +136,7 @@ void run(const Scenario& scenario, const char* backend_path, const char* system_
                            : WIFSIGNALED(status)    ? signal_name(status)
                            : WEXITSTATUS(status) != 0 ? "ended early"
                                                       : "";
-  print(scenario.name, answers, last_words);
+  print(file, scenario.name, answers, last_words);
 }
 
 }  // namespace
@@ -162,14 +164,15 @@ void Report::write(const std::string& bytes) {
 }
 
 int main(int argc, char** argv) {
-  if (argc < 3) {
-    std::fprintf(stderr, "usage: %s BACKEND.so SYSTEM.so [scenario]\n", argv[0]);
+  std::FILE* file = argc < 4 ? nullptr : std::fopen(argv[3], "w");
+  if (file == nullptr) {
+    std::fprintf(stderr, "usage: %s BACKEND.so SYSTEM.so ANSWERS.tsv [scenario]\n", argv[0]);
     return 2;
   }
   for (const Scenario& scenario : all_scenarios()) {
-    if (argc < 4 || scenario.name == argv[3]) {
-      run(scenario, argv[1], argv[2]);
+    if (argc < 5 || scenario.name.compare(0, std::strlen(argv[4]), argv[4]) == 0) {
+      run(scenario, argv[1], argv[2], file);
     }
   }
-  return 0;
+  return std::fclose(file) == 0 ? 0 : 2;
 }

@@ -41,7 +41,8 @@ void provider(Report& report, const Backend& backend, std::uint32_t) {
 
   const QnnSystemInterface_t** system = nullptr;
   report.code(
-      "QnnSystemInterface_getProviders", [&] { return backend.get_system_providers(&system, &count); },
+      "QnnSystemInterface_getProviders",
+      [&] { return backend.get_system_providers(&system, &count); },
       [&] { return text("n=%u", count); });
   report.word("system provider",
               text("backendId=%u name=%s ver=%s", system[0]->backendId, system[0]->providerName,
