@@ -131,7 +131,8 @@ pub(crate) struct Owner {
 pub(crate) struct ProfileNotes {
     /// Ids as `QnnProfile_getEvents` handed them out; clients keep a pointer to them.
     pub(crate) event_ids: [QnnProfile_EventId_t; PROFILE_EVENTS_MAX],
-    /// The call that used the object last, if it was not an execution: event type and microseconds.
+    /// The call that used the object last, if it was not an execution: event type and
+    /// microseconds.
     pub(crate) call: Option<(QnnProfile_EventType_t, u64)>,
 }
 

@@ -146,8 +146,8 @@ pub(crate) unsafe extern "C" fn QnnBackend_registerOpPackage(
 ) -> Qnn_ErrorHandle_t {
     let result = known(backend).and_then(|_| {
         // SAFETY: the caller's promise.
-        let target_known = target.is_null()
-            || matches!(unsafe { client::text(target) }, Ok("CPU" | "HTP"));
+        let target_known =
+            target.is_null() || matches!(unsafe { client::text(target) }, Ok("CPU" | "HTP"));
         if packagePath.is_null() || interfaceProvider.is_null() || !target_known {
             return Err(BAD);
         }

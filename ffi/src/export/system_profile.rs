@@ -86,9 +86,7 @@ struct Header<'a> {
 impl<'a> Header<'a> {
     /// # Safety
     /// As the QNN API says; the texts stay for `'a`.
-    unsafe fn read(
-        config: &'a QnnSystemProfile_SerializationTargetConfig_t,
-    ) -> Result<Self, Code> {
+    unsafe fn read(config: &'a QnnSystemProfile_SerializationTargetConfig_t) -> Result<Self, Code> {
         match config.type_ {
             QNN_SYSTEM_PROFILE_SERIALIZATION_TARGET_CONFIG_SERIALIZATION_HEADER => {}
             QNN_SYSTEM_PROFILE_SERIALIZATION_TARGET_CONFIG_MAX_NUM_MESSAGES => {
