@@ -31,7 +31,8 @@ QnnBackend_Config_t platform(const char* options) {
 }
 
 void creation(Report& report, const Table& api, Qnn_BackendHandle_t* b, Qnn_BackendHandle_t* b2) {
-  report.code("backendCreate(null,null,&b)", [&] { return api.backendCreate(nullptr, nullptr, b); });
+  report.code("backendCreate(null,null,&b)",
+              [&] { return api.backendCreate(nullptr, nullptr, b); });
   report.word("handle nonnull", *b != nullptr ? "yes" : "no");
   report.code("backendCreate second", [&] { return api.backendCreate(nullptr, nullptr, b2); });
   report.word("second handle", *b2 != *b ? "different" : "same");

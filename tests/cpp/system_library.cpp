@@ -221,7 +221,8 @@ TEST(profiling_data_becomes_lines) {
         "{\"graph\":\"net\",\"method\":1,\"visibility\":0,\"start\":5,\"stop\":9,"
         "\"start_memory\":0,\"stop_memory\":0}\n"
         "{\"depth\":1,\"name\":\"total\",\"type\":400,\"unit\":1,\"value\":1}\n"
-        "{\"depth\":2,\"name\":\"a \\\"quoted\\\\\\\" name \",\"type\":400,\"unit\":1,\"value\":2}\n"
+        "{\"depth\":2,\"name\":\"a \\\"quoted\\\\\\\" name \","
+        "\"type\":400,\"unit\":1,\"value\":2}\n"
         "{\"depth\":1,\"name\":\"\",\"type\":300,\"unit\":4,\"value\":-7,\"timestamp\":8}\n");
 }
 
