@@ -8,7 +8,7 @@
 use core::{iter, mem};
 
 use runtime::binary::{layout, ContextBinary};
-use runtime::graph::{Tensor, TensorList};
+use runtime::graph::{GraphTable, Tensor, TensorList};
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 
 use crate::abi::*;
@@ -59,6 +59,7 @@ struct BinaryInfo {
     info: RegionSlice<'static, QnnSystemContext_BinaryInfo_t>,
     metadata: RegionSlice<'static, QnnHtpSystemContext_ContextBlobInfo_t>,
     graphs: RegionSlice<'static, QnnSystemContext_GraphInfo_t>,
+    blobs: RegionSlice<'static, GraphBlob>,
     tensors: RegionSlice<'static, Qnn_Tensor_t>,
     dims: RegionSlice<'static, u32>,
     scales: RegionSlice<'static, Qnn_ScaleOffset_t>,
@@ -76,6 +77,7 @@ impl BinaryInfo {
         info: RegionSlice::empty(),
         metadata: RegionSlice::empty(),
         graphs: RegionSlice::empty(),
+        blobs: RegionSlice::empty(),
         tensors: RegionSlice::empty(),
         dims: RegionSlice::empty(),
         scales: RegionSlice::empty(),
@@ -110,12 +112,14 @@ impl BinaryInfo {
         tensors(binary).for_each(|tensor| {
             graph_names.name(tensor.name());
         });
-        let first = Cursor(self.tensors.as_mut_ptr());
+        self.blobs = store(region, || binary.graphs().map(|graph| GraphBlob::of(&graph.table)))?;
+        let first = (Cursor(self.tensors.as_mut_ptr()), Cursor(self.blobs.as_mut_ptr()));
         self.graphs = store(region, || {
-            let (mut names, mut tensors) = (graph_names, first);
+            let (mut names, (mut tensors, mut blobs)) = (graph_names, first);
             binary.graphs().map(move |graph| {
                 let (inputs, outputs) = (graph.table.inputs(), graph.table.outputs());
-                graph_info(names.name(graph.name), &inputs, &outputs, &mut tensors)
+                let named = (names.name(graph.name), blobs.take(1));
+                graph_info(named, &inputs, &outputs, &mut tensors)
             })
         })?;
         self.metadata = region.alloc(1, context_blob(binary.arch()))?;
@@ -156,6 +160,7 @@ impl BinaryInfo {
         size_of_val(&*self.info)
             .saturating_add(size_of_val(&*self.metadata))
             .saturating_add(size_of_val(&*self.graphs))
+            .saturating_add(size_of_val(&*self.blobs))
             .saturating_add(size_of_val(&*self.tensors))
             .saturating_add(size_of_val(&*self.dims))
             .saturating_add(size_of_val(&*self.scales))
@@ -167,6 +172,7 @@ impl BinaryInfo {
         give_back(region, &mut self.info);
         give_back(region, &mut self.metadata);
         give_back(region, &mut self.graphs);
+        give_back(region, &mut self.blobs);
         give_back(region, &mut self.tensors);
         give_back(region, &mut self.dims);
         give_back(region, &mut self.scales);
@@ -289,7 +295,7 @@ impl Places {
 }
 
 fn graph_info(
-    name: *const cty::c_char,
+    (name, blob): (*const cty::c_char, *mut GraphBlob),
     inputs: &TensorList<'_>,
     outputs: &TensorList<'_>,
     tensors: &mut Cursor<Qnn_Tensor_t>,
@@ -302,8 +308,8 @@ fn graph_info(
         graphOutputs: tensors.take(outputs.len()),
         numUpdateableTensors: 0,
         updateableTensors: core::ptr::null_mut(),
-        graphBlobInfoSize: size_of::<QnnHtpSystemContext_GraphBlobInfo_t>() as u32,
-        graphBlobInfo: (&raw const GRAPH_BLOB).cast_mut().cast(),
+        graphBlobInfoSize: size_of::<GraphBlob>() as u32,
+        graphBlobInfo: blob.cast(),
         startOpIndex: 0,
         endOpIndex: 0,
     };
@@ -324,20 +330,49 @@ fn context_blob(arch: u32) -> QnnHtpSystemContext_ContextBlobInfo_t {
     }
 }
 
-/// A binary fixes none of this: no graph has a spill-fill buffer, and the rest is the device's
-/// choice at loading.
-static GRAPH_BLOB: QnnHtpSystemContext_GraphBlobInfo_t = QnnHtpSystemContext_GraphBlobInfo_t {
-    version: QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V1,
-    u: QnnHtpSystemContext_GraphBlobInfo_u {
-        contextBinaryGraphBlobInfoV1: QnnHtpSystemContext_GraphBlobInfoV1_t {
-            spillFillBufferSize: 0,
-            vtcmSize: 0,
-            optimizationLevel: 0,
-            htpDlbc: 0,
-            numHvxThreads: 0,
-        },
-    },
-};
+/// What HTP says of a graph: version 1, and version 2 behind it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct GraphBlob {
+    first: QnnHtpSystemContext_GraphBlobInfo_t,
+    second: QnnHtpSystemContext_GraphBlobInfoV2_t,
+}
+
+impl GraphBlob {
+    /// A binary fixes nothing of version 1: no graph has a spill-fill buffer, and the rest is the
+    /// device's choice at loading. Of version 2 it fixes how much there is.
+    fn of(graph: &GraphTable<'_>) -> Self {
+        let exchanged = graph.inputs().iter().chain(graph.outputs().iter());
+        let sizes = exchanged.map(|tensor| tensor.size_bytes() as u64);
+        let constants = graph.tensors().map(|tensor| tensor.data().len() as u64);
+        let constants = constants.fold(0, u64::saturating_add);
+        Self {
+            first: QnnHtpSystemContext_GraphBlobInfo_t {
+                version: QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V1,
+                u: QnnHtpSystemContext_GraphBlobInfo_u {
+                    contextBinaryGraphBlobInfoV1: QnnHtpSystemContext_GraphBlobInfoV1_t {
+                        spillFillBufferSize: 0,
+                        vtcmSize: 0,
+                        optimizationLevel: 0,
+                        htpDlbc: 0,
+                        numHvxThreads: 0,
+                    },
+                },
+            },
+            second: QnnHtpSystemContext_GraphBlobInfoV2_t {
+                version: QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V2,
+                nativeKChannelSize: 0,
+                nativeVChannelSize: 0,
+                isSafeShareIO: 0,
+                ioTensorSize: sizes.fold(0, u64::saturating_add),
+                opDataSize: (graph.bytes().len() as u64).saturating_sub(constants),
+                constSize: constants,
+                ddrTensorSize: 0,
+                sharedWeightsSize: 0,
+            },
+        }
+    }
+}
 
 /// A constant that holds addresses.
 struct Constant<T>(T);

@@ -46,6 +46,7 @@ kinds! {
     handle::kind::Profile => 8,
     // 9 marks profile events, which are no handles.
     objects::kind::SystemContext => 10,
+    objects::kind::Target => 11,
 }
 
 const KIND_SHIFT: u32 = 60;

@@ -124,6 +124,22 @@ pub(crate) fn configure_device(config: VhtpConfig) -> Qnn_ErrorHandle_t {
     QNN_SUCCESS
 }
 
+/// Chooses the SoC of the virtual device, once and while there is no instance. To name the SoC that
+/// is chosen is right at any time.
+pub(crate) fn choose_soc(soc: u32) -> Result<(), Qnn_ErrorHandle_t> {
+    let mut wanted = INIT.lock();
+    let chosen = existing().map(|instance| instance.device).or(*wanted);
+    if chosen.is_some_and(|device| device.soc == soc) {
+        return Ok(());
+    }
+    let device = VhtpConfig::for_soc(soc).ok_or(QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG)?;
+    if chosen.is_some() || STATE.load(Ordering::Acquire) == NEVER {
+        return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+    }
+    *wanted = Some(device);
+    Ok(())
+}
+
 extern "C" fn forget_in_forked_process() {
     STATE.store(NEVER, Ordering::Release);
 }

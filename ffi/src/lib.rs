@@ -4,7 +4,7 @@
 //! export: one file per QNN header ─┐
 //! ext*: htp_rt_*                   ├─► instance: driver + runtime + device, made on first use
 //! client: reads what clients point to, convert: handles and codes, objects: what lives on the
-//! host, binary_info: descriptions of context binaries
+//! host, binary_info: descriptions of context binaries, profile_log: files of profiling data
 //! ```
 //!
 //! No call panics, allocates from a heap, or follows a handle: handles are numbers that tables
@@ -29,6 +29,7 @@ mod instance;
 mod log;
 mod messages;
 mod objects;
+mod profile_log;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -3,7 +3,8 @@
 //! A QNN log callback takes a `va_list`, which only C code can make. On the two 64-bit calling
 //! conventions that the QNN API is used with, the list is a small struct, and one whose register
 //! part is used up makes `va_arg` read all its arguments from plain memory. That is built here by
-//! hand; on any other target callbacks are never called.
+//! hand; on any other target callbacks are never called. A log without a callback writes to the
+//! standard error stream, and waits as long as that does.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +21,8 @@ static LEVEL_MAX: AtomicU32 = AtomicU32::new(0);
 
 /// Longest text that is put together, in bytes with its end.
 const TEXT_BYTES: usize = 256;
+/// Longest line of the standard error stream.
+const LINE_BYTES: usize = 512;
 
 /// Recomputes what the logs want together. After every change of the logs, under their lock.
 pub(crate) fn logs_changed(objects: &Objects) {
@@ -57,17 +60,45 @@ pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &CStr) {
     }
     let Some(instance) = instance::existing() else { return };
     let mut callbacks: [QnnLog_Callback_t; LOGS_MAX as usize] = [None; LOGS_MAX as usize];
+    let mut streamed = false;
     {
         let objects = instance.objects.lock();
         let wanting = objects.logs.iter().filter(|(_, log)| level <= log.level_max);
         for (to, (_, log)) in callbacks.iter_mut().zip(wanting) {
             *to = log.callback;
+            streamed |= log.callback.is_none();
         }
+    }
+    if streamed {
+        write_line(level, call, text);
     }
     let now_us = instance.driver.now().as_us();
     for callback in callbacks.into_iter().flatten() {
         call_with(callback, level, now_us, [client::address(call), text.as_ptr().cast()]);
     }
+}
+
+/// One line on the standard error stream, in one piece, so that those of several threads do not
+/// mix. Several logs without a callback are one stream.
+fn write_line(level: QnnLog_Level_t, call: &CStr, text: &CStr) {
+    let level: &[u8] = match level {
+        QNN_LOG_LEVEL_ERROR => b"error",
+        QNN_LOG_LEVEL_WARN => b"warning",
+        QNN_LOG_LEVEL_INFO => b"info",
+        QNN_LOG_LEVEL_VERBOSE => b"verbose",
+        _ => b"debug",
+    };
+    let parts = [b"htp-runtime: ", level, b": ", call.to_bytes(), b": ", text.to_bytes()];
+    // What is too long is cut; the last place is the line's end.
+    let bytes = parts.into_iter().flatten().take(LINE_BYTES - 1).chain(b"\n");
+    let mut line = [0; LINE_BYTES];
+    let mut len = 0_usize;
+    for (to, byte) in line.iter_mut().zip(bytes) {
+        *to = *byte;
+        len = len.saturating_add(1);
+    }
+    // SAFETY: so many bytes are readable. A stream that takes no more loses the rest.
+    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), len) };
 }
 
 type Callback = unsafe extern "C" fn(*const c_char, QnnLog_Level_t, u64, va_list);

@@ -156,8 +156,9 @@ static MESSAGES: [(Code, &CStr); 119] = messages! {
     QNN_ERROR_INVALID_ARGUMENT: "the output pointer is null",
     QNN_ERROR_INVALID_ERROR_HANDLE: "no error has this code",
     QNN_LOG_ERROR_INITIALIZATION: "the log could not start",
-    QNN_LOG_ERROR_INVALID_ARGUMENT: "an argument of a log call is wrong; levels are 0 to 5",
-    QNN_LOG_ERROR_INVALID_HANDLE: "the handle names no living log",
+    QNN_LOG_ERROR_INVALID_ARGUMENT:
+        "the handle names no living log, or the level is not one of 0 to 5",
+    QNN_LOG_ERROR_INVALID_HANDLE: "the log, or the place for its handle, is null",
     QNN_PROFILE_ERROR_INVALID_HANDLE: "the handle names no living profile object or backend",
     QNN_PROFILE_ERROR_HANDLE_IN_USE: "a call uses the profile object",
     QNN_PROFILE_ERROR_INCOMPATIBLE_EVENT: "the event's data has another form",

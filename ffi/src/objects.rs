@@ -10,6 +10,7 @@ use runtime::slots::{CapacityExceeded, Slots};
 
 use crate::abi::*;
 use crate::binary_info::Descriptions;
+use crate::profile_log::File;
 
 /// Kind markers, never made.
 pub(crate) mod kind {
@@ -19,6 +20,7 @@ pub(crate) mod kind {
     pub(crate) enum Signal {}
     pub(crate) enum Mapping {}
     pub(crate) enum SystemContext {}
+    pub(crate) enum Target {}
 }
 
 pub(crate) type BackendId = Handle<kind::Backend>;
@@ -27,6 +29,7 @@ pub(crate) type LogId = Handle<kind::Log>;
 pub(crate) type SignalId = Handle<kind::Signal>;
 pub(crate) type MappingId = Handle<kind::Mapping>;
 pub(crate) type SystemContextId = Handle<kind::SystemContext>;
+pub(crate) type TargetId = Handle<kind::Target>;
 
 /// Backends at once.
 const BACKENDS_MAX: u16 = 16;
@@ -44,6 +47,8 @@ const CONTEXTS_MAX: usize = 256;
 const PROFILES_MAX: usize = 256;
 /// System contexts at once.
 const SYSTEM_CONTEXTS_MAX: u16 = 16;
+/// Files for profiling data at once.
+const TARGETS_MAX: u16 = 16;
 
 /// A backend.
 pub(crate) struct Backend;
@@ -126,7 +131,8 @@ pub(crate) struct Owner {
 pub(crate) struct ProfileNotes {
     /// Ids as `QnnProfile_getEvents` handed them out; clients keep a pointer to them.
     pub(crate) event_ids: [QnnProfile_EventId_t; PROFILE_EVENTS_MAX],
-    /// The call that used the object last, if it was not an execution: event type and microseconds.
+    /// The call that used the object last, if it was not an execution: event type and
+    /// microseconds.
     pub(crate) call: Option<(QnnProfile_EventType_t, u64)>,
 }
 
@@ -139,6 +145,7 @@ pub(crate) struct Objects {
     pub(crate) mappings: Slots<'static, kind::Mapping, Mapping>,
     /// A system context is the descriptions that it has given out.
     pub(crate) system_contexts: Slots<'static, kind::SystemContext, Descriptions>,
+    pub(crate) targets: Slots<'static, kind::Target, File>,
     owners: RegionSlice<'static, Option<Owner>>,
     profiles: RegionSlice<'static, ProfileNotes>,
 }
@@ -155,9 +162,10 @@ impl Objects {
             + Slots::<'static, kind::Signal, Signal>::bytes(SIGNALS_MAX)
             + Slots::<'static, kind::Mapping, Mapping>::bytes(MAPPINGS_MAX)
             + Slots::<'static, kind::SystemContext, Descriptions>::bytes(SYSTEM_CONTEXTS_MAX)
+            + Slots::<'static, kind::Target, File>::bytes(TARGETS_MAX)
             + size_of::<Option<Owner>>() * CONTEXTS_MAX
             + size_of::<ProfileNotes>() * PROFILES_MAX
-            + 8 * BLOCK_OVERHEAD
+            + 9 * BLOCK_OVERHEAD
     };
 
     /// Sets up all tables in `region`.
@@ -169,6 +177,7 @@ impl Objects {
             signals: Slots::new(region, SIGNALS_MAX)?,
             mappings: Slots::new(region, MAPPINGS_MAX)?,
             system_contexts: Slots::new(region, SYSTEM_CONTEXTS_MAX)?,
+            targets: Slots::new(region, TARGETS_MAX)?,
             owners: region.alloc(CONTEXTS_MAX, None)?,
             profiles: region.alloc(PROFILES_MAX, NO_NOTES)?,
         })

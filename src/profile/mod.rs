@@ -6,4 +6,4 @@ mod tests;
 pub mod trace;
 
 pub use object::{Profile, ProfileEvent, ProfileLevel};
-pub use trace::{Trace, TraceKind, TraceRecord};
+pub use trace::{Decimal, Trace, TraceKind, TraceRecord};

@@ -207,14 +207,15 @@ impl<'w, W: Write> Event<'w, W> {
 
 /// A number as decimal digits. Written here because ready-made writers carry a bounds check that
 /// can fail as far as the compiler knows, and then a panic is in the library.
-struct Decimal {
+pub struct Decimal {
     /// Right-aligned.
     digits: [u8; 20],
     count: usize,
 }
 
 impl Decimal {
-    fn of(value: u64) -> Self {
+    /// The digits of `value`. At most 20 steps.
+    pub fn of(value: u64) -> Self {
         let mut this = Self { digits: [b'0'; 20], count: 0 };
         let mut rest = value;
         for digit in this.digits.iter_mut().rev() {
@@ -228,7 +229,8 @@ impl Decimal {
         this
     }
 
-    fn digits(&self) -> &[u8] {
+    /// The digits, most significant first; at least one.
+    pub fn digits(&self) -> &[u8] {
         self.digits.get(self.digits.len().saturating_sub(self.count)..).unwrap_or(&[])
     }
 }

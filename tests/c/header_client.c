@@ -28,6 +28,7 @@
 static_assert(QNN_SUCCESS == 0, "success");
 static_assert(QNN_API_VERSION_MAJOR == 2 && QNN_API_VERSION_MINOR == 40, "core version");
 static_assert(QNN_SYSTEM_API_VERSION_MAJOR == 1 && QNN_SYSTEM_API_VERSION_MINOR == 15, "system");
+static_assert(QNN_HTP_API_VERSION_MAJOR == 5 && QNN_HTP_API_VERSION_MINOR == 51, "HTP version");
 static_assert(QNN_BACKEND_ID_HTP == 6, "backend id");
 static_assert(QNN_COMMON_ERROR_SYSTEM_COMMUNICATION == 1007, "communication error");
 static_assert(QNN_COMMON_ERR_SYSTEM_COMMUNICATION == QNN_COMMON_ERROR_SYSTEM_COMMUNICATION,

@@ -69,8 +69,9 @@ static void test_log(void) {
   CHECK(qnn->logSetLogLevel(log, (QnnLog_Level_t)0) == QNN_SUCCESS);
   CHECK(qnn->backendFree(NULL) == QNN_BACKEND_ERROR_INVALID_HANDLE && messages == 1);
   CHECK(qnn->logFree(log) == QNN_SUCCESS);
-  CHECK(qnn->logFree(log) == QNN_LOG_ERROR_INVALID_HANDLE);
-  CHECK(qnn->logSetLogLevel(log, QNN_LOG_LEVEL_WARN) == QNN_LOG_ERROR_INVALID_HANDLE);
+  CHECK(qnn->logFree(log) == QNN_LOG_ERROR_INVALID_ARGUMENT);
+  CHECK(qnn->logFree(NULL) == QNN_LOG_ERROR_INVALID_HANDLE);
+  CHECK(qnn->logSetLogLevel(log, QNN_LOG_LEVEL_WARN) == QNN_LOG_ERROR_INVALID_ARGUMENT);
 }
 
 static void test_messages(void) {

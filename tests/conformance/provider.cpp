@@ -3,13 +3,10 @@
 
 #include <cstring>
 
+#include "describe.hpp"
 #include "scenarios.hpp"
 
 namespace {
-
-std::string version(const Qnn_Version_t& v) {
-  return text("%u.%u.%u", v.major, v.minor, v.patch);
-}
 
 std::string null_entries(const Table& api) {
   constexpr std::size_t known = 75;
@@ -30,8 +27,8 @@ void provider(Report& report, const Backend& backend, std::uint32_t) {
       [&] { return text("numProviders=%u", count); });
   const QnnInterface_t& first = *list[0];
   report.word("provider", text("backendId=%u name=%s core=%s backend=%s", first.backendId,
-                               first.providerName, version(first.apiVersion.coreApiVersion).c_str(),
-                               version(first.apiVersion.backendApiVersion).c_str()));
+                               first.providerName, shown(first.apiVersion.coreApiVersion).c_str(),
+                               shown(first.apiVersion.backendApiVersion).c_str()));
   report.code("getProviders(null list)", [&] { return backend.get_providers(nullptr, &count); });
   report.code("getProviders(null count)", [&] { return backend.get_providers(&list, nullptr); });
   const QnnInterface_t** again = nullptr;
@@ -46,7 +43,7 @@ void provider(Report& report, const Backend& backend, std::uint32_t) {
       [&] { return text("n=%u", count); });
   report.word("system provider",
               text("backendId=%u name=%s ver=%s", system[0]->backendId, system[0]->providerName,
-                   version(system[0]->systemApiVersion).c_str()));
+                   shown(system[0]->systemApiVersion).c_str()));
 }
 
 }  // namespace

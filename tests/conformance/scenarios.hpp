@@ -10,11 +10,22 @@
 using Scenarios = std::vector<Scenario>;
 
 Scenarios provider_scenarios();
+Scenarios log_scenarios();
+Scenarios backend_scenarios();
+Scenarios device_scenarios();
+Scenarios perf_scenarios();
+Scenarios property_scenarios();
+Scenarios error_scenarios();
+Scenarios global_scenarios();
+Scenarios system_scenarios();
+Scenarios handle_scenarios();
 
 /** Every scenario, in the order of measured.tsv. */
 inline Scenarios all_scenarios() {
   Scenarios all;
-  for (const auto list : {provider_scenarios}) {
+  for (const auto list : {provider_scenarios, log_scenarios, backend_scenarios, device_scenarios,
+                          perf_scenarios, property_scenarios, error_scenarios, global_scenarios,
+                          system_scenarios, handle_scenarios}) {
     for (Scenario& scenario : list()) {
       all.push_back(scenario);
     }

@@ -144,11 +144,27 @@ TEST(a_description_says_what_the_binary_was_made_for) {
   CHECK_EQ(blob->contextBinaryContextBlobInfoV1.dspArch, 73);
 
   const QnnSystemContext_GraphInfoV3_t& graph = all.graphs[0].graphInfoV3;
-  REQUIRE(graph.graphBlobInfoSize == sizeof(QnnHtpSystemContext_GraphBlobInfo_t));
+  REQUIRE(graph.graphBlobInfoSize == sizeof(QnnHtpSystemContext_GraphBlobInfo_t) +
+                                         sizeof(QnnHtpSystemContext_GraphBlobInfoV2_t));
   const auto* graph_blob =
       static_cast<const QnnHtpSystemContext_GraphBlobInfo_t*>(graph.graphBlobInfo);
   CHECK_EQ(graph_blob->version, QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V1);
   CHECK_EQ(graph_blob->contextBinaryGraphBlobInfoV1.spillFillBufferSize, 0);
+  // Version 2 lies behind version 1.
+  QnnHtpSystemContext_GraphBlobInfoV2_t second{};
+  std::memcpy(&second, graph_blob + 1, sizeof second);
+  CHECK_EQ(second.version, QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V2);
+  uint64_t exchanged = 0;
+  for (const Qnn_Tensor_t& tensor : {graph.graphInputs[0], graph.graphOutputs[0],
+                                     graph.graphOutputs[1]}) {
+    uint64_t bytes = 0;
+    CHECK_EQ(qnn_system().systemTensorGetMemoryFootprint(tensor, &bytes), QNN_SUCCESS);
+    exchanged += bytes;
+  }
+  CHECK(exchanged > 0);
+  CHECK_EQ(second.ioTensorSize, exchanged);
+  CHECK(second.constSize > 0 && second.opDataSize > 0);
+  CHECK(second.constSize + second.opDataSize < digits.network.size());
   CHECK(graph.numUpdateableTensors == 0 && graph.updateableTensors == nullptr);
 
   REQUIRE(all.platformInfo != nullptr);

@@ -6,7 +6,7 @@ use super::*;
 
 pub const QNN_BACKEND_ID_HTP: u32 = 6;
 pub const QNN_HTP_API_VERSION_MAJOR: u32 = 5;
-pub const QNN_HTP_API_VERSION_MINOR: u32 = 50;
+pub const QNN_HTP_API_VERSION_MINOR: u32 = 51;
 pub const QNN_HTP_API_VERSION_PATCH: u32 = 0;
 pub const QNN_HTP_CONTEXT_BLOB_VERSION_MAJOR: u32 = 4;
 pub const QNN_HTP_CONTEXT_BLOB_VERSION_MINOR: u32 = 0;

@@ -142,10 +142,13 @@ pub(crate) unsafe extern "C" fn QnnBackend_registerOpPackage(
     backend: Qnn_BackendHandle_t,
     packagePath: *const c_char,
     interfaceProvider: *const c_char,
-    _target: *const c_char,
+    target: *const c_char,
 ) -> Qnn_ErrorHandle_t {
     let result = known(backend).and_then(|_| {
-        if packagePath.is_null() || interfaceProvider.is_null() {
+        // SAFETY: the caller's promise.
+        let target_known =
+            target.is_null() || matches!(unsafe { client::text(target) }, Ok("CPU" | "HTP"));
+        if packagePath.is_null() || interfaceProvider.is_null() || !target_known {
             return Err(BAD);
         }
         // Code of others is never loaded into this process.

@@ -19,6 +19,18 @@ const INVALID_HANDLE: Code = QNN_DEVICE_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_DEVICE_ERROR_INVALID_ARGUMENT;
 const BAD_CONFIG: Code = QNN_DEVICE_ERROR_INVALID_CONFIG;
 
+/// The architectures that the QNN API names.
+const ARCHITECTURES: [QnnHtpDevice_Arch_t; 8] = [
+    QNN_HTP_DEVICE_ARCH_V68,
+    QNN_HTP_DEVICE_ARCH_V69,
+    QNN_HTP_DEVICE_ARCH_V73,
+    QNN_HTP_DEVICE_ARCH_V75,
+    QNN_HTP_DEVICE_ARCH_V79,
+    QNN_HTP_DEVICE_ARCH_V81,
+    QNN_HTP_DEVICE_ARCH_V85,
+    QNN_HTP_DEVICE_ARCH_V89,
+];
+
 /// The description of the platform, whose parts point to each other.
 struct Description {
     platform: QnnDevice_PlatformInfo_t,
@@ -116,7 +128,7 @@ pub(crate) unsafe extern "C" fn QnnDevice_getPlatformInfo(
     let out = unsafe { client::out(platformInfo) }.ok_or(BAD);
     let described = out.and_then(|out| {
         let instance = instance::get()?;
-        log::check_optional(logger, INVALID_HANDLE)?;
+        log::check_optional(logger, QNN_LOG_ERROR_INVALID_ARGUMENT)?;
         *out = describe(instance);
         Ok(())
     });
@@ -153,7 +165,7 @@ unsafe fn create(
     // SAFETY: the caller's promise.
     let device = unsafe { client::out(device) }.ok_or(BAD)?;
     let instance = instance::get()?;
-    log::check_optional(logger, INVALID_HANDLE)?;
+    log::check_optional(logger, QNN_LOG_ERROR_INVALID_ARGUMENT)?;
     // SAFETY: the caller's promise.
     unsafe { check_config(instance, config) }?;
     let inserted = instance.objects.lock().devices.insert(HOST, Device);
@@ -207,6 +219,9 @@ impl Wanted {
                 let arch = unsafe { config.u.arch };
                 self.arch = Some(arch.arch).filter(|&arch| arch != QNN_HTP_DEVICE_ARCH_NONE);
                 return device_id(arch.deviceId);
+            }
+            QNN_HTP_DEVICE_CONFIG_OPTION_APP_UID => {
+                return Err(QNN_DEVICE_ERROR_UNSUPPORTED_FEATURE);
             }
             QNN_HTP_DEVICE_CONFIG_OPTION_SIGNEDPD => {
                 // SAFETY: as above.
@@ -265,8 +280,12 @@ impl Wanted {
             (Some(soc), _) if soc == device.soc => Ok(()),
             (Some(1..=QNN_SOC_MODEL_SM8850), _) => Err(QNN_DEVICE_ERROR_HARDWARE_UNAVAILABLE),
             (Some(_), _) => Err(BAD_CONFIG),
-            (None, Some(arch)) if arch != device.arch => Err(QNN_DEVICE_ERROR_HARDWARE_UNAVAILABLE),
-            (None, _) => Ok(()),
+            (None, Some(arch)) if arch == device.arch => Ok(()),
+            (None, Some(arch)) if ARCHITECTURES.contains(&arch) => {
+                Err(QNN_DEVICE_ERROR_HARDWARE_UNAVAILABLE)
+            }
+            (None, Some(_)) => Err(BAD_CONFIG),
+            (None, None) => Ok(()),
         }
     }
 }

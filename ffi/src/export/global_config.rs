@@ -1,4 +1,5 @@
-//! `QnnGlobalConfig.h`.
+//! `QnnGlobalConfig.h`: the SoC, chosen once and before everything else. Afterwards it can only be
+//! named as it is.
 
 use crate::abi::*;
 use crate::client::Configs;
@@ -20,16 +21,16 @@ unsafe fn set(config: *mut *const QnnGlobalConfig_t) -> Result<(), Code> {
     // SAFETY: the caller's promise.
     let configs = unsafe { Configs::read(config) };
     let configs = configs.map_err(|_| QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG)?;
+    let mut named = None;
     for config in configs.iter() {
         if config.option != QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL {
             return Err(QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG);
         }
         // SAFETY: the option selects this member, and every bit pattern is a number.
         let soc = unsafe { config.u.socModel };
-        // The device is what it is: naming it is right, any other is not.
-        if instance::get()?.device.soc != soc {
+        if named.replace(soc).is_some_and(|other| other != soc) {
             return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
         }
     }
-    Ok(())
+    named.map_or(Ok(()), instance::choose_soc)
 }

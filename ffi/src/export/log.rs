@@ -1,10 +1,12 @@
-//! `QnnLog.h`.
+//! `QnnLog.h`. Null is no handle; any other that names no living log is a wrong argument.
 
 use crate::abi::*;
 use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, living};
 use crate::objects::{Log, LogId, HOST};
 use crate::{client, instance, log};
+
+const BAD: Code = QNN_LOG_ERROR_INVALID_ARGUMENT;
 
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnLog_create(
@@ -18,7 +20,7 @@ pub(crate) unsafe extern "C" fn QnnLog_create(
 
 /// # Safety
 /// As the QNN API says.
-unsafe fn create(
+pub(crate) unsafe fn create(
     callback: QnnLog_Callback_t,
     level_max: QnnLog_Level_t,
     logger: *mut Qnn_LogHandle_t,
@@ -26,7 +28,7 @@ unsafe fn create(
     // SAFETY: the caller's promise.
     let logger = unsafe { client::out(logger) }.ok_or(QNN_LOG_ERROR_INVALID_HANDLE)?;
     if level_max > QNN_LOG_LEVEL_DEBUG {
-        return Err(QNN_LOG_ERROR_INVALID_ARGUMENT);
+        return Err(BAD);
     }
     let mut objects = instance::get()?.objects.lock();
     let id = objects
@@ -46,13 +48,13 @@ pub(crate) extern "C" fn QnnLog_setLogLevel(
     answer(c"QnnLog_setLogLevel", set_level(logger, maxLogLevel))
 }
 
-fn set_level(logger: Qnn_LogHandle_t, level_max: QnnLog_Level_t) -> Result<(), Code> {
+pub(crate) fn set_level(logger: Qnn_LogHandle_t, level_max: QnnLog_Level_t) -> Result<(), Code> {
     let id = log_id(logger)?;
     if level_max > QNN_LOG_LEVEL_DEBUG {
-        return Err(QNN_LOG_ERROR_INVALID_ARGUMENT);
+        return Err(BAD);
     }
-    let mut objects = living(QNN_LOG_ERROR_INVALID_HANDLE)?.objects.lock();
-    objects.logs.get_mut(id).map_err(|_| QNN_LOG_ERROR_INVALID_HANDLE)?.level_max = level_max;
+    let mut objects = living(BAD)?.objects.lock();
+    objects.logs.get_mut(id).map_err(|_| BAD)?.level_max = level_max;
     log::logs_changed(&objects);
     Ok(())
 }
@@ -62,16 +64,19 @@ pub(crate) extern "C" fn QnnLog_free(logger: Qnn_LogHandle_t) -> Qnn_ErrorHandle
     answer(c"QnnLog_free", free(logger))
 }
 
-fn free(logger: Qnn_LogHandle_t) -> Result<(), Code> {
+pub(crate) fn free(logger: Qnn_LogHandle_t) -> Result<(), Code> {
     let id = log_id(logger)?;
-    let mut objects = living(QNN_LOG_ERROR_INVALID_HANDLE)?.objects.lock();
-    objects.logs.remove(id).map_err(|_| QNN_LOG_ERROR_INVALID_HANDLE)?;
+    let mut objects = living(BAD)?.objects.lock();
+    objects.logs.remove(id).map_err(|_| BAD)?;
     log::logs_changed(&objects);
     Ok(())
 }
 
 fn log_id(logger: Qnn_LogHandle_t) -> Result<LogId, Code> {
-    from_client(logger).ok_or(QNN_LOG_ERROR_INVALID_HANDLE)
+    if logger.is_null() {
+        return Err(QNN_LOG_ERROR_INVALID_HANDLE);
+    }
+    from_client(logger).ok_or(BAD)
 }
 
 /// Whether a log that may be given (or null) is one.

@@ -32,6 +32,9 @@ pub(crate) mod property;
 pub(crate) mod signal;
 pub(crate) mod system_context;
 pub(crate) mod system_interface;
+pub(crate) mod system_log;
+pub(crate) mod system_profile;
+pub(crate) mod system_tensor;
 pub(crate) mod tensor;
 
 use core::ffi::CStr;
@@ -63,10 +66,13 @@ macro_rules! not_supported {
 }
 pub(crate) use not_supported;
 
-/// What a call answers. An error is told to the logs.
+/// What a call answers. The logs are told: an error as such, a success at their lowest level.
 pub(crate) fn answer(call: &'static CStr, result: Result<(), Code>) -> Qnn_ErrorHandle_t {
     match result {
-        Ok(()) => QNN_SUCCESS,
+        Ok(()) => {
+            crate::log::emit(QNN_LOG_LEVEL_DEBUG, call, c"done");
+            QNN_SUCCESS
+        }
         Err(code) => {
             crate::log::error(call, code);
             code

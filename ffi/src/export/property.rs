@@ -51,10 +51,12 @@ fn capability(key: QnnProperty_Key_t) -> Option<Needs> {
         | QNN_PROPERTY_SIGNAL_SUPPORT_ABORT
         | QNN_PROPERTY_SIGNAL_SUPPORT_TIMEOUT
         | QNN_PROPERTY_GROUP_LOG
+        | QNN_PROPERTY_LOG_SUPPORTS_DEFAULT_STREAM
         | QNN_PROPERTY_GROUP_PROFILE
         | QNN_PROPERTY_PROFILE_SUPPORTS_EXTENDED_EVENT
         | QNN_PROPERTY_GROUP_DEVICE
-        | QNN_PROPERTY_DEVICE_SUPPORT_INFRASTRUCTURE => Needs::Nothing,
+        | QNN_PROPERTY_DEVICE_SUPPORT_INFRASTRUCTURE
+        | QNN_PROPERTY_GROUP_CUSTOM => Needs::Nothing,
         QNN_PROPERTY_BACKEND_SUPPORT_COMPOSITION | QNN_PROPERTY_GRAPH_SUPPORT_ONLINE_PREPARE => {
             Needs::Platform(Capabilities::ONLINE_COMPOSITION)
         }
@@ -73,7 +75,8 @@ fn capability(key: QnnProperty_Key_t) -> Option<Needs> {
     })
 }
 
-/// Whether the QNN API has such a key.
+/// Whether HTP libraries know such a key. They do not know all that the QNN API names: how a
+/// scale is given and the newer picture formats are no questions to them.
 fn is_known(key: QnnProperty_Key_t) -> bool {
     matches!(
         key,
@@ -83,13 +86,13 @@ fn is_known(key: QnnProperty_Key_t) -> bool {
             | QNN_PROPERTY_GRAPH_SUPPORT_CONFIG..=QNN_PROPERTY_GRAPH_SUPPORT_GRAPH_VALIDATION
             | QNN_PROPERTY_GROUP_OP_PACKAGE..=QNN_PROPERTY_OP_PACKAGE_SUPPORTS_DUPLICATE_NAMES
             | QNN_PROPERTY_TENSOR_SUPPORT_MEMHANDLE_TYPE
-                ..=QNN_PROPERTY_TENSOR_SUPPORT_UBWC_BAYER16_16BPS_4X4
+                ..=QNN_PROPERTY_TENSOR_SUPPORT_UPDATEABLE_APP_TENSORS
+            | QNN_PROPERTY_TENSOR_SUPPORT_OPTIONAL_APP_WRITE
+                ..=QNN_PROPERTY_TENSOR_SUPPORT_UBWC_NV124R_UV
             | QNN_PROPERTY_ERROR_GET_VERBOSE_MESSAGE
-            | QNN_PROPERTY_MEMORY_SUPPORT_MEM_TYPE_ION..=QNN_PROPERTY_MEMORY_SUPPORT_MEM_TYPE_DX12
-            | QNN_PROPERTY_LOG_SUPPORTS_DEFAULT_STREAM
+            | QNN_PROPERTY_GROUP_MEMORY..=QNN_PROPERTY_MEMORY_SUPPORT_MEM_TYPE_DX12
             | QNN_PROPERTY_PROFILE_SUPPORT_CUSTOM_CONFIG
                 ..=QNN_PROPERTY_PROFILE_SUPPORT_OPTRACE_CONFIG
-            | QNN_PROPERTY_GROUP_CUSTOM
             | QNN_PROPERTY_CUSTOM_HTP_UNSIGNED_PD_SUPPORT
     )
 }

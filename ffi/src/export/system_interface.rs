@@ -1,10 +1,10 @@
-//! `System/QnnSystemInterface.h`: the system provider and its table. System contexts are offered;
-//! every other entry is there and answers that it is not.
+//! `System/QnnSystemInterface.h`: the system provider and its table. All is offered but model
+//! containers (`System/QnnSystemDlc.h`), whose entries are there and answer that they are not.
 
 use crate::abi::provider::{SystemProviderStorage, RESERVED_ENTRIES};
 use crate::abi::*;
 use crate::client;
-use crate::export::system_context;
+use crate::export::{system_context, system_log, system_profile, system_tensor};
 
 /// Entries of the system table.
 const ENTRIES: usize = 89;
@@ -27,6 +27,17 @@ const TABLE: QnnSystemInterface_ImplementationV1_14_t = QnnSystemInterface_Imple
     systemContextGetBinaryInfo: Some(system_context::QnnSystemContext_getBinaryInfo),
     systemContextGetMetaData: Some(system_context::QnnSystemContext_getMetadata),
     systemContextFree: Some(system_context::QnnSystemContext_free),
+    systemTensorGetMemoryFootprint: Some(system_tensor::QnnSystemTensor_getMemoryFootprint),
+    systemLogCreate: Some(system_log::QnnSystemLog_create),
+    systemLogSetLogLevel: Some(system_log::QnnSystemLog_setLogLevel),
+    systemLogFree: Some(system_log::QnnSystemLog_free),
+    systemProfileCreateSerializationTarget: Some(
+        system_profile::QnnSystemProfile_createSerializationTarget,
+    ),
+    systemProfileSerializeEventData: Some(system_profile::QnnSystemProfile_serializeEventData),
+    systemProfileFreeSerializationTarget: Some(
+        system_profile::QnnSystemProfile_freeSerializationTarget,
+    ),
     ..NOT_OFFERED
 };
 
