@@ -66,7 +66,8 @@ fn what_was_queued_runs_afterwards_in_its_order_and_nothing_runs_twice() {
     let mut world = World::new();
     let context = world.context(&config(20, REQUEUE));
     let priorities = [Priority::Low, Priority::High, Priority::Normal];
-    let graphs = priorities.map(|priority| world.graph(context, &format!("{priority:?}"), priority));
+    let graphs =
+        priorities.map(|priority| world.graph(context, &format!("{priority:?}"), priority));
     let queued = |world: &mut World| -> Vec<_> {
         (0..15).map(|place| world.submit(graphs[place % 3], ASYNC).unwrap()).collect()
     };
@@ -87,7 +88,9 @@ fn what_was_queued_runs_afterwards_in_its_order_and_nothing_runs_twice() {
     world.assert_outcomes(&[late], Outcome::Completed);
     let expected: Vec<_> = [1, 2, 0]
         .into_iter()
-        .flat_map(|graph| before.iter().copied().skip(graph).step_by(3).chain((graph == 1).then_some(late)))
+        .flat_map(|graph| {
+            before.iter().copied().skip(graph).step_by(3).chain((graph == 1).then_some(late))
+        })
         .filter(|id| !running.contains(id))
         .collect();
     let executed = |event: &Event| match event {

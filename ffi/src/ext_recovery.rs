@@ -47,8 +47,8 @@ pub struct htp_rt_recovery_t {
     /// lost: its requests end with `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL`, its calls answer
     /// that, and only freeing works. Other contexts are not concerned.
     pub attempts_max: u32,
-    /// Time from the crash until the context must be usable again, in microseconds, 1 to 8,000,000.
-    /// When it is over the context is lost.
+    /// Time from the crash until the context must be usable again, in microseconds, 1 to
+    /// 8,000,000. When it is over the context is lost.
     pub time_budget_us: u64,
 }
 
@@ -60,9 +60,9 @@ pub struct htp_rt_recovery_t {
 /// During a restart the call waits for its end (bounded); within a notification it does not, and
 /// answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`.
 ///
-/// Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct is
-/// not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range (the log says
-/// which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
+/// Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
+/// is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range (the log
+/// says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
 /// `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale before.
 ///
 /// # Safety

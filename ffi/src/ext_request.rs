@@ -66,8 +66,9 @@ pub struct htp_rt_execute_options_t {
 
 /// Like `QnnGraph_executeAsync`, but never waits: if the queue is full the answer is
 /// `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart
-/// it is that too, unless the context keeps its queue (`htp_rt_context_set_recovery`). `request`, if not NULL, receives the request. After success exactly one
-/// notification comes, after an error none. The tensors' memory is lent until then.
+/// it is that too, unless the context keeps its queue (`htp_rt_context_set_recovery`). `request`,
+/// if not NULL, receives the request. After success exactly one notification comes, after an error
+/// none. The tensors' memory is lent until then.
 ///
 /// # Safety
 /// `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct;

@@ -106,8 +106,8 @@ impl<'m> Power<'m> {
         Ok(self.combine(epoch))
     }
 
-    /// What was placed in epoch `from` is in effect again in epoch `to`; says whether votes are, and
-    /// whether a memory configuration is. Linear in the capacity.
+    /// What was placed in epoch `from` is in effect again in epoch `to`; says whether votes are,
+    /// and whether a memory configuration is. Linear in the capacity.
     pub fn restore(&mut self, from: Epoch, to: Epoch) -> (bool, bool) {
         for index in 0..u16::try_from(self.configs.capacity()).unwrap_or(u16::MAX) {
             let config = self.configs.at_mut(index).filter(|config| config.epoch == from);

@@ -111,8 +111,8 @@ const OUTCOMES: [&str; 6] =
 const REBUILDS: [&str; 5] = ["usable", "refused", "crashed", "out of time", "freed"];
 
 /// Writes records as a Chrome trace-event JSON document, which ui.perfetto.dev opens: one track a
-/// queue, one a context on the device, one for the restart and one a context that is rebuilt in it. Work is linear in the number of
-/// records.
+/// queue, one a context on the device, one for the restart and one a context that is rebuilt in it.
+/// Work is linear in the number of records.
 pub fn write_json<'a, W: Write>(
     records: impl Iterator<Item = &'a TraceRecord>,
     out: &mut W,

@@ -201,8 +201,8 @@ impl<'m> Runtime<'m> {
         Ok(())
     }
 
-    /// Whether a context is usable yet, or again while it is rebuilt. An error says why it never will be; the context is gone
-    /// then.
+    /// Whether a context is usable yet, or again while it is rebuilt. An error says why it never
+    /// will be; the context is gone then.
     pub fn context_status(&mut self, id: ContextId) -> Result<Status, CreateError> {
         let context = self.context(id)?;
         match context.state {

@@ -78,8 +78,8 @@ pub struct Runtime<'m> {
     run_lists: [List; PRIORITY_LEVELS],
     /// Requests in `run_lists`.
     queued: u32,
-    /// Requests that a restart caught, of contexts that the client re-creates: heard as soon as the
-    /// connection is back.
+    /// Requests that a restart caught, of contexts that the client re-creates: heard as soon as
+    /// the connection is back.
     interrupted: List,
     /// Those of contexts that the runtime rebuilds: heard when that is done.
     held: List,
@@ -220,8 +220,8 @@ impl<'m> Runtime<'m> {
     }
 
     /// The next command for the device. Call until `None` after every call, event and notice.
-    /// Constant time, amortised: each command about an object that vanished is skipped once; after a
-    /// call that concerns a context in its rebuild as an answer of the device.
+    /// Constant time, amortised: each command about an object that vanished is skipped once; after
+    /// a call that concerns a context in its rebuild as an answer of the device.
     pub fn poll_command(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
         self.drive_plan(now);
         while let Some(control) = self.outbox.pop() {
@@ -236,9 +236,9 @@ impl<'m> Runtime<'m> {
     }
 
     /// Takes in what happened on the device. Answers of another epoch are dropped and counted.
-    /// Constant time; a crash takes time linear in the number of requests it catches and of contexts,
-    /// the end of a restart in the number of contexts, an answer in a rebuild in the number of
-    /// objects.
+    /// Constant time; a crash takes time linear in the number of requests it catches and of
+    /// contexts, the end of a restart in the number of contexts, an answer in a rebuild in the
+    /// number of objects.
     pub fn handle_event(&mut self, now: Instant, event: Event) {
         self.drive_plan(now);
         self.take_in(now, event);

@@ -76,7 +76,8 @@ impl Runtime<'_> {
     }
 
     /// Configures the memory of the DSP. A restart brings the defaults back; set it again
-    /// (SSR-026), unless a context under managed recovery lives. Fails with `Recovering` and `Lost` only. Constant time.
+    /// (SSR-026), unless a context under managed recovery lives. Fails with `Recovering` and `Lost`
+    /// only. Constant time.
     pub fn memory_config_set(&mut self, config: MemoryConfig) -> Result<(), HandleError> {
         let epoch = self.epoch();
         self.check_votes()?;
@@ -92,11 +93,12 @@ impl Runtime<'_> {
         self.power.memory(self.epoch())
     }
 
-    /// What was placed in the last life in which clients could vote counts again, if a context under
-    /// managed recovery lives; the device hears of it. Linear in the number of contexts and power
-    /// configurations.
+    /// What was placed in the last life in which clients could vote counts again, if a context
+    /// under managed recovery lives; the device hears of it. Linear in the number of contexts
+    /// and power configurations.
     pub(super) fn restore_votes(&mut self) {
-        let lives = |context: &super::Context<'_>| context.recovery.is_managed() && context.is_alive();
+        let lives =
+            |context: &super::Context<'_>| context.recovery.is_managed() && context.is_alive();
         if !self.contexts.iter().any(|(_, context)| lives(context)) {
             return;
         }

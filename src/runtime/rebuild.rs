@@ -7,10 +7,10 @@
 use super::objects::{BufferState, ContextState, GraphState};
 use super::outbox::Control;
 use super::Runtime;
-use crate::error::{HandleError, RecoveryError};
-use crate::handle::{ContextId, Epoch};
 use crate::capability::Capabilities;
+use crate::error::{HandleError, RecoveryError};
 use crate::event::Outcome;
+use crate::handle::{ContextId, Epoch};
 use crate::profile::TraceKind;
 use crate::queue::{Nodes, RequestRef, RequestState};
 use crate::ssr::{Recovery, State};

@@ -117,7 +117,7 @@ fn effects(state: State) -> [String; 3] {
                 "each context's own budget: at most {REBUILD_ATTEMPTS_MAX} attempts and {} ms",
                 ms(REBUILD_TIME_MAX_US)
             ),
-            "stale; caught requests end with `DeviceReset`; new contexts can be made, and run later",
+            "stale; caught requests end with `DeviceReset`; new contexts can be made",
             "as above, while contexts, graphs and buffers are rebuilt; votes answer `Recovering`",
         ),
         State::Lost => (
