@@ -353,8 +353,8 @@ typedef struct {
    */
   uint32_t attempts_max;
   /**
-   * Time from the crash until the context must be usable again, in microseconds, 1 to 8,000,000.
-   * When it is over the context is lost.
+   * Time from the crash until the context must be usable again, in microseconds, 1 to
+   * 8,000,000. When it is over the context is lost.
    */
   uint64_t time_budget_us;
 } htp_rt_recovery_t;
@@ -721,9 +721,9 @@ Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
  * During a restart the call waits for its end (bounded); within a notification it does not, and
  * answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`.
  *
- * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct is
- * not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range (the log says
- * which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
+ * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
+ * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range (the log
+ * says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
  * `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale before.
  *
  * # Safety
@@ -735,8 +735,9 @@ Qnn_ErrorHandle_t htp_rt_context_set_recovery(Qnn_ContextHandle_t context,
 /**
  * Like `QnnGraph_executeAsync`, but never waits: if the queue is full the answer is
  * `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart
- * it is that too, unless the context keeps its queue (`htp_rt_context_set_recovery`). `request`, if not NULL, receives the request. After success exactly one
- * notification comes, after an error none. The tensors' memory is lent until then.
+ * it is that too, unless the context keeps its queue (`htp_rt_context_set_recovery`). `request`,
+ * if not NULL, receives the request. After success exactly one notification comes, after an error
+ * none. The tensors' memory is lent until then.
  *
  * # Safety
  * `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct;

@@ -265,7 +265,7 @@ fn votes_come_back_only_with_a_managed_context() {
         case.world.crash();
         let state = case.world.device.state();
         let runtime = &case.world.runtime;
-        let restored = managed.then_some(before.power).unwrap_or_default();
+        let restored = if managed { before.power } else { PowerSettings::NONE };
         assert_eq!((state.power, *runtime.power_in_effect()), (restored, restored));
         assert_eq!(state.memory, if managed { before.memory } else { MemoryConfig::default() });
         assert_eq!(state.memory, runtime.memory_config());
