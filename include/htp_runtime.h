@@ -151,6 +151,57 @@ typedef int32_t htp_rt_pacing_t;
 #endif // __cplusplus
 
 /**
+ * What a restart of the DSP does to a context.
+ */
+enum htp_rt_recovery_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * It goes stale; the client frees and creates it again, as QNN documents it. The default.
+   */
+  HTP_RT_RECOVERY_NATIVE = 0,
+  /**
+   * Its handles stay usable: the library rebuilds it on the new connection.
+   */
+  HTP_RT_RECOVERY_MANAGED = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum htp_rt_recovery_kind_t htp_rt_recovery_kind_t;
+#else
+typedef int32_t htp_rt_recovery_kind_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What a restart does to requests of a managed context that had not gone to the device.
+ */
+enum htp_rt_recovery_queued_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * They keep their places and run afterwards; new ones are accepted meanwhile.
+   */
+  HTP_RT_RECOVERY_QUEUED_REQUEUE = 0,
+  /**
+   * They end with `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION`; new ones are accepted when the
+   * context is usable again.
+   */
+  HTP_RT_RECOVERY_QUEUED_COMPLETE = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum htp_rt_recovery_queued_t htp_rt_recovery_queued_t;
+#else
+typedef int32_t htp_rt_recovery_queued_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers,
  * 4800 requests, 32 profiles, 16384 trace records).
  */
@@ -257,6 +308,14 @@ typedef struct {
    */
   uint64_t blocks_leaked;
   /**
+   * Rebuilds that made a context under managed recovery usable again.
+   */
+  uint64_t rebuilds;
+  /**
+   * Contexts under managed recovery whose budget was spent.
+   */
+  uint64_t contexts_lost;
+  /**
    * Bytes of memory that the runtime was given.
    */
   uint64_t memory_bytes;
@@ -269,6 +328,36 @@ typedef struct {
    */
   uint64_t memory_used_max_bytes;
 } htp_rt_stats_t;
+
+/**
+ * The recovery of a context. Zero the struct, set `struct_size`, then what differs from the native
+ * recovery, which is all zero.
+ */
+typedef struct {
+  /**
+   * `sizeof(htp_rt_recovery_t)`.
+   */
+  uint32_t struct_size;
+  /**
+   * One of `htp_rt_recovery_kind_t`. The fields below count for the managed kind only.
+   */
+  uint32_t kind;
+  /**
+   * One of `htp_rt_recovery_queued_t`.
+   */
+  uint32_t queued;
+  /**
+   * Rebuilds that may begin before one succeeds, 1 to 100. When they are spent the context is
+   * lost: its requests end with `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL`, its calls answer
+   * that, and only freeing works. Other contexts are not concerned.
+   */
+  uint32_t attempts_max;
+  /**
+   * Time from the crash until the context must be usable again, in microseconds, 1 to
+   * 8,000,000. When it is over the context is lost.
+   */
+  uint64_t time_budget_us;
+} htp_rt_recovery_t;
 
 /**
  * Options of one execution. Zero the struct, set `struct_size`, then what is wanted.
@@ -385,6 +474,14 @@ typedef struct {
    * Requests that failed on the device.
    */
   uint64_t failed;
+  /**
+   * Requests that a restart left in the queue, once for each restart.
+   */
+  uint64_t requeued;
+  /**
+   * Rebuilds that made the context usable again.
+   */
+  uint64_t rebuilds;
 } htp_rt_context_stats_t;
 
 /**
@@ -616,10 +713,31 @@ uint64_t htp_rt_now_us(void);
 Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
 
 /**
+ * Sets what a restart does to a context, from the next crash on. Under managed recovery a request
+ * that was on the device ends with `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` all the same, since
+ * nothing is executed twice; when its client hears that, the context is usable again. Votes and
+ * memory configuration are restored with it.
+ *
+ * During a restart the call waits for its end (bounded); within a notification it does not, and
+ * answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`.
+ *
+ * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
+ * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range (the log
+ * says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
+ * `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale before.
+ *
+ * # Safety
+ * `recovery` is NULL or points to a struct.
+ */
+Qnn_ErrorHandle_t htp_rt_context_set_recovery(Qnn_ContextHandle_t context,
+                                              const htp_rt_recovery_t *recovery);
+
+/**
  * Like `QnnGraph_executeAsync`, but never waits: if the queue is full the answer is
  * `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart
- * it is that too. `request`, if not NULL, receives the request. After success exactly one
- * notification comes, after an error none. The tensors' memory is lent until then.
+ * it is that too, unless the context keeps its queue (`htp_rt_context_set_recovery`). `request`,
+ * if not NULL, receives the request. After success exactly one notification comes, after an error
+ * none. The tensors' memory is lent until then.
  *
  * # Safety
  * `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct;

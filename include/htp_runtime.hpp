@@ -17,7 +17,8 @@
  *  DSP restart  Backend and Device survive. Context, Graph and Memory are stale: their calls answer
  *               with an Error that says device_restarted(), and freeing them still works. Whoever
  *               sees that error frees its Context, creates it anew, retrieves its graphs and
- *               submits again what was not done. The new Context can be made at once.
+ *               submits again what was not done. The new Context can be made at once. A Context
+ *               whose set_recovery was called stays usable, with its Graphs and Memory.
  *
  *  What needs no owner (virtual device, statistics, initialisation) is called as htp_runtime.h has
  *  it; `htp::Error(htp_rt_...)` makes the answer readable.
@@ -281,11 +282,31 @@ struct ContextConfig {
   bool persistent_binary = false;
 };
 
+/** What a DSP restart does to requests of a managed context that had not gone to the device. */
+enum class Queued : std::uint32_t {
+  /** They keep their places and run afterwards; new ones are accepted meanwhile. */
+  requeue = HTP_RT_RECOVERY_QUEUED_REQUEUE,
+  /** They end with the restart's error; new ones are accepted when the context is usable again. */
+  complete = HTP_RT_RECOVERY_QUEUED_COMPLETE,
+};
+
+/** How a context under managed recovery is rebuilt after a DSP restart. When attempts or time are
+ *  spent it is lost: its requests end with the fatal error, and only freeing it works.
+ */
+struct ManagedRecovery {
+  /** Rebuilds that may begin before one succeeds, 1..=100. */
+  std::uint32_t attempts_max = 3;
+  /** Time from the crash until the context must be usable again, 1..=8'000'000 microseconds. */
+  std::uint64_t time_budget_us = 2'000'000;
+  Queued queued = Queued::requeue;
+};
+
 /** A context: its graphs, its queue, its memory on the device.
  *
  *  Freeing it ends what is still queued: each request gets its one notification, which may come
  *  after the free returned, so what callbacks name outlives the context. A DSP restart makes it
- *  stale (see the top of this file); a stale context is freed like any other.
+ *  stale (see the top of this file); a stale context is freed like any other. One under managed
+ *  recovery is rebuilt instead.
  */
 class Context : public detail::Owner<detail::ReleaseContext> {
  public:
@@ -328,6 +349,25 @@ class Context : public detail::Owner<detail::ReleaseContext> {
     return Graph(graph);
   }
 
+  /** From the next DSP restart on the library rebuilds this context, and its handles stay usable.
+   *  A request that was on the device ends with the restart's error all the same: nothing is
+   *  executed twice.
+   */
+  Error set_recovery(const ManagedRecovery& recovery) const noexcept {
+    htp_rt_recovery_t given = native_recovery();
+    given.kind = HTP_RT_RECOVERY_MANAGED;
+    given.queued = static_cast<std::uint32_t>(recovery.queued);
+    given.attempts_max = recovery.attempts_max;
+    given.time_budget_us = recovery.time_budget_us;
+    return Error(htp_rt_context_set_recovery(handle(), &given));
+  }
+
+  /** From the next DSP restart on this context goes stale again, as it did from the start. */
+  Error set_native_recovery() const noexcept {
+    const htp_rt_recovery_t given = native_recovery();
+    return Error(htp_rt_context_set_recovery(handle(), &given));
+  }
+
   /** How full the queue is and was, and how its requests ended. */
   Result<htp_rt_context_stats_t> stats() const noexcept {
     htp_rt_context_stats_t stats = {};
@@ -338,6 +378,12 @@ class Context : public detail::Owner<detail::ReleaseContext> {
   }
 
  private:
+  static htp_rt_recovery_t native_recovery() noexcept {
+    htp_rt_recovery_t given = {};
+    given.struct_size = sizeof given;
+    return given;
+  }
+
   /** The list the C API wants: pointers to entries, ended by nullptr. */
   class ConfigList {
    public:

@@ -12,8 +12,28 @@ pub enum HandleError {
     /// A restart is under way. Wait for its end, then call again; the answer will be `Stale` or
     /// `Lost`.
     Recovering,
-    /// The DSP is lost: only releasing works.
+    /// The DSP is lost, or the context under managed recovery is: only releasing works.
     Lost,
+}
+
+/// Why a context's recovery was not set. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RecoveryError {
+    /// The context, or the state of the DSP, does not allow it.
+    Handle(HandleError),
+    /// The number of attempts is not 1 to [`crate::limits::REBUILD_ATTEMPTS_MAX`].
+    Attempts,
+    /// The time budget is not 1 to [`crate::limits::REBUILD_TIME_MAX_US`].
+    TimeBudget,
+    /// The platform does not restart a crashed DSP (see [`crate::capability`]).
+    NotSupported,
+}
+
+impl From<HandleError> for RecoveryError {
+    fn from(error: HandleError) -> Self {
+        RecoveryError::Handle(error)
+    }
 }
 
 /// Why an object was not created or prepared.
@@ -24,6 +44,8 @@ pub enum CreateError {
     Handle(HandleError),
     /// A value of the configuration is out of range. Correct it and call again.
     Config,
+    /// The recovery of the configuration cannot be had.
+    Recovery(RecoveryError),
     /// The table for this kind of object is full: release one, or give larger capacities at init.
     CapacityExceeded,
     /// The region is full.
@@ -40,6 +62,12 @@ pub enum CreateError {
     Binary(crate::binary::BinaryError),
     /// The device refused.
     Device(crate::device::PrepareError),
+}
+
+impl From<RecoveryError> for CreateError {
+    fn from(error: RecoveryError) -> Self {
+        CreateError::Recovery(error)
+    }
 }
 
 impl From<HandleError> for CreateError {

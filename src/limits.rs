@@ -30,6 +30,11 @@ pub const CONNECT_TIMEOUT_US: u64 = 100_000;
 /// Time without progress while something is in flight after which the device is restarted, in
 /// microseconds. Seen in steps of half of it, so that a hang is noticed after 1 to 1.5 times this.
 pub const HANG_BUDGET_US: u64 = 500_000;
+/// Most rebuilds that a context under managed recovery may allow itself before one must succeed.
+pub const REBUILD_ATTEMPTS_MAX: u32 = 100;
+/// Longest time that a context under managed recovery may allow itself from the crash until it is
+/// usable again, in microseconds.
+pub const REBUILD_TIME_MAX_US: u64 = 8_000_000;
 /// How long a blocking call waits by default, in microseconds: longer than the slowest restart, so
 /// that the answer after one is the restart's and not a time-out.
 pub const BLOCKING_TIMEOUT_US: u64 = 10_000_000;
@@ -55,6 +60,8 @@ const SLOWEST_RESTART_US: u64 = HANG_BUDGET_US * 3 / 2
     + CONNECT_ATTEMPTS_MAX as u64 * CONNECT_TIMEOUT_US
     + CONNECT_BACKOFF_US * (1 << CONNECT_ATTEMPTS_MAX);
 const_assert!(SLOWEST_RESTART_US < BLOCKING_TIMEOUT_US);
+// The same for a context that the runtime rebuilds, or loses at the end of its time.
+const_assert!(HANG_BUDGET_US * 3 / 2 + REBUILD_TIME_MAX_US < BLOCKING_TIMEOUT_US);
 
 /// How many objects the tables hold, chosen at init. Cost on 64-bit targets in bytes, see
 /// [`crate::runtime::Runtime::memory_required`] for the exact sum.

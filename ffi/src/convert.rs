@@ -220,7 +220,7 @@ impl Family {
     pub(crate) fn create_error(self, error: CreateError) -> Code {
         match error {
             CreateError::Handle(error) => handle_error(error, self.invalid_handle),
-            CreateError::Config => self.config,
+            CreateError::Config | CreateError::Recovery(_) => self.config,
             CreateError::CapacityExceeded | CreateError::OutOfMemory => QNN_COMMON_ERROR_MEM_ALLOC,
             CreateError::NotSupported => QNN_COMMON_ERROR_NOT_SUPPORTED,
             CreateError::DuplicateName => QNN_GRAPH_ERROR_INVALID_NAME,

@@ -196,6 +196,10 @@ pub struct htp_rt_stats_t {
     pub hangs: u64,
     /// Blocks of memory that a device had not given back.
     pub blocks_leaked: u64,
+    /// Rebuilds that made a context under managed recovery usable again.
+    pub rebuilds: u64,
+    /// Contexts under managed recovery whose budget was spent.
+    pub contexts_lost: u64,
     /// Bytes of memory that the runtime was given.
     pub memory_bytes: u64,
     /// Bytes of it in use.
@@ -230,6 +234,8 @@ pub unsafe extern "C" fn htp_rt_stats(stats: *mut htp_rt_stats_t) -> Qnn_ErrorHa
             faults: counters.faults,
             hangs: counters.hangs,
             blocks_leaked: counters.blocks_leaked,
+            rebuilds: counters.rebuilds,
+            contexts_lost: counters.contexts_lost,
             memory_bytes: region.capacity_bytes() as u64,
             memory_used_bytes: region.used_bytes() as u64,
             memory_used_max_bytes: region.used_bytes_max() as u64,

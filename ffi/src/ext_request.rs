@@ -66,8 +66,9 @@ pub struct htp_rt_execute_options_t {
 
 /// Like `QnnGraph_executeAsync`, but never waits: if the queue is full the answer is
 /// `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, to be tried again after a completion; during a restart
-/// it is that too. `request`, if not NULL, receives the request. After success exactly one
-/// notification comes, after an error none. The tensors' memory is lent until then.
+/// it is that too, unless the context keeps its queue (`htp_rt_context_set_recovery`). `request`,
+/// if not NULL, receives the request. After success exactly one notification comes, after an error
+/// none. The tensors' memory is lent until then.
 ///
 /// # Safety
 /// `inputs` and `outputs` point to that many tensors; `options` is NULL or points to a struct;
@@ -165,6 +166,10 @@ pub struct htp_rt_context_stats_t {
     pub aborted: u64,
     /// Requests that failed on the device.
     pub failed: u64,
+    /// Requests that a restart left in the queue, once for each restart.
+    pub requeued: u64,
+    /// Rebuilds that made the context usable again.
+    pub rebuilds: u64,
 }
 
 /// Reads a context's statistics. Works on a stale context too, until it is freed.
@@ -195,6 +200,8 @@ pub unsafe extern "C" fn htp_rt_context_stats(
                 timed_out: read.counts.timed_out,
                 aborted: read.counts.aborted,
                 failed: read.counts.failed,
+                requeued: read.counts.requeued,
+                rebuilds: read.counts.rebuilds,
             };
             QNN_SUCCESS
         }

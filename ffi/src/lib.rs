@@ -22,6 +22,7 @@ mod client;
 mod convert;
 mod export;
 pub mod ext;
+pub mod ext_recovery;
 pub mod ext_request;
 pub mod ext_vdev;
 pub mod ext_watch;

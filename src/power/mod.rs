@@ -4,7 +4,8 @@
 //! A configuration id is a host object and survives a restart (C-04). What was placed through it
 //! does not (SSR-025, SSR-026): every configuration carries the epoch in which it was placed, and
 //! counts only in that epoch. So a restart, which advances the epoch, drops all of them at once and
-//! touches none; a client that wants them back sets them again.
+//! touches none; a client that wants them back sets them again. With a context under managed
+//! recovery the runtime does that ([`Power::restore`]).
 
 mod settings;
 
@@ -103,6 +104,19 @@ impl<'m> Power<'m> {
         let value = before.changed(change)?;
         *config = Placed { epoch, value };
         Ok(self.combine(epoch))
+    }
+
+    /// What was placed in epoch `from` is in effect again in epoch `to`; says whether votes are,
+    /// and whether a memory configuration is. Linear in the capacity.
+    pub fn restore(&mut self, from: Epoch, to: Epoch) -> (bool, bool) {
+        for index in 0..u16::try_from(self.configs.capacity()).unwrap_or(u16::MAX) {
+            let config = self.configs.at_mut(index).filter(|config| config.epoch == from);
+            if let Some(config) = config {
+                config.epoch = to;
+            }
+        }
+        let memory = self.memory(from);
+        (self.combine(to), self.set_memory(to, memory))
     }
 
     /// Ends `id` and its votes; says whether what is in effect changed. Linear in the capacity.

@@ -22,6 +22,13 @@ pub enum TraceKind {
     Restart = 3,
     /// A request ended without having gone to the device; `value` as for `Ended`.
     Withdrawn = 4,
+    /// The rebuild of the context in slot `request.context` began; `value` is the attempt, from 1.
+    RebuildBegun = 5,
+    /// It ended; `value` says how (0 the context is usable, 1 the device refused, 2 the DSP
+    /// crashed, 3 its time was over, 4 the context was freed).
+    RebuildEnded = 6,
+    /// The context in slot `request.context` is lost: its recovery's budget is spent.
+    ContextLost = 7,
 }
 
 /// One record.
@@ -33,7 +40,7 @@ pub struct TraceRecord {
     pub kind: TraceKind,
     /// In which life of the DSP.
     pub epoch: Epoch,
-    /// Which request; meaningless for `Restart`.
+    /// Which request, or of which context; meaningless for `Restart`.
     pub request: RequestId,
     /// See [`TraceKind`].
     pub value: u32,
@@ -101,9 +108,11 @@ const STATES: [&str; 6] =
 const OUTCOMES: [&str; 6] =
     ["completed", "device_reset", "device_lost", "timed_out", "aborted", "failed"];
 
+const REBUILDS: [&str; 5] = ["usable", "refused", "crashed", "out of time", "freed"];
+
 /// Writes records as a Chrome trace-event JSON document, which ui.perfetto.dev opens: one track a
-/// queue, one a context on the device, one for the restart. Work is linear in the number of
-/// records.
+/// queue, one a context on the device, one for the restart and one a context that is rebuilt in it.
+/// Work is linear in the number of records.
 pub fn write_json<'a, W: Write>(
     records: impl Iterator<Item = &'a TraceRecord>,
     out: &mut W,
@@ -152,6 +161,14 @@ fn write_record<W: Write>(record: &TraceRecord, out: &mut W) -> Result<(), W::Er
         TraceKind::Withdrawn => {
             write("e", QUEUES, track, "queued", Some(id))?;
             write("i", QUEUES, track, named(&OUTCOMES), None)
+        }
+        TraceKind::RebuildBegun => write("B", RESTART, track.saturating_add(1), "rebuild", None),
+        TraceKind::RebuildEnded => {
+            write("E", RESTART, track.saturating_add(1), "rebuild", None)?;
+            write("i", RESTART, track.saturating_add(1), named(&REBUILDS), None)
+        }
+        TraceKind::ContextLost => {
+            write("i", RESTART, track.saturating_add(1), "context lost", None)
         }
         TraceKind::Restart => {
             write("i", RESTART, 0, named(&STATES), None)?;

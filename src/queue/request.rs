@@ -72,8 +72,6 @@ pub struct Request {
     pub generation: u32,
     /// The graph to execute.
     pub graph: GraphId,
-    /// Epoch in which it was accepted.
-    pub epoch: Epoch,
     /// The client's words.
     pub user_data: [usize; 3],
     /// When it times out; `FAR` for never.
@@ -99,7 +97,6 @@ impl Request {
         dispatched: false,
         generation: 0,
         graph: GraphId::from_parts(0, 0, Epoch::FIRST),
-        epoch: Epoch::FIRST,
         user_data: [0; 3],
         deadline: Instant::FAR,
         deadline_place: u32::MAX,

@@ -1,6 +1,6 @@
 //! Shared buffers: client memory that the DSP can see.
 
-use super::objects::Buffer;
+use super::objects::{Buffer, BufferState};
 use super::outbox::Control;
 use super::Runtime;
 use crate::capability::Capabilities;
@@ -8,10 +8,11 @@ use crate::device::PrepareError;
 use crate::error::{CreateError, HandleError, Status};
 use crate::handle::{BufferId, ContextId};
 use crate::memory::ClientMemory;
+use crate::time::Instant;
 
 impl Runtime<'_> {
     /// Registers a buffer with a context. Usable when `buffer_status` is `Ready`. A restart makes
-    /// it stale (SSR-024).
+    /// it stale (SSR-024), or maps it anew, as its context's recovery says.
     pub fn buffer_register(
         &mut self,
         context: ContextId,
@@ -25,19 +26,28 @@ impl Runtime<'_> {
             return Err(CreateError::Config);
         }
         let epoch = self.ssr.epoch();
-        let buffer = Buffer { context, epoch, memory, ready: false, failed: None };
+        // The rebuild of the context may still come to it.
+        let now = !self.contexts.get(context).is_ok_and(|c| c.rebuild.takes_buffers());
+        let told = now.then_some(epoch);
+        let buffer = Buffer { state: BufferState::Mapping, context, told, memory };
         let id = self.buffers.insert(epoch, buffer)?;
-        self.send(Control::BufferMap(id));
+        if now {
+            self.await_answers(context, 0, 1);
+            self.send(Control::BufferMap(id));
+        }
         Ok(id)
     }
 
     /// Whether a registered buffer is usable yet; an error says why it never will be.
     pub fn buffer_status(&self, id: BufferId) -> Result<Status, CreateError> {
         let buffer = self.buffer(id)?;
-        match (buffer.failed, buffer.ready) {
-            (Some(error), _) => Err(CreateError::Device(error)),
-            (None, true) => Ok(Status::Ready),
-            (None, false) => Ok(Status::Pending),
+        match buffer.state {
+            BufferState::Failed(error) => Err(CreateError::Device(error)),
+            BufferState::Ready if self.is_rebuilding(buffer.context) => Ok(Status::Pending),
+            BufferState::Ready => Ok(Status::Ready),
+            BufferState::Mapping | BufferState::Rebuilding | BufferState::Undoing => {
+                Ok(Status::Pending)
+            }
         }
     }
 
@@ -50,22 +60,66 @@ impl Runtime<'_> {
     /// the DSP is lost.
     pub fn buffer_deregister(&mut self, id: BufferId) -> Result<(), HandleError> {
         let buffer = self.buffers.remove(id).map_err(|_| HandleError::Invalid)?;
-        if buffer.epoch == self.epoch() && self.is_online() {
+        if buffer.told != Some(self.epoch()) || !self.is_online() {
+            return Ok(());
+        }
+        if !matches!(buffer.state, BufferState::Ready | BufferState::Failed(_)) {
+            self.map_answered(buffer.context);
+        }
+        if buffer.state != BufferState::Undoing {
             self.send(Control::BufferUnmap(id));
         }
         Ok(())
     }
 
-    pub(super) fn on_buffer_mapped(&mut self, id: BufferId, result: Result<(), PrepareError>) {
-        match self.buffers.get_mut(id) {
-            Ok(buffer) if !buffer.is_pending() => self.late(),
-            Ok(buffer) => {
-                buffer.ready = result.is_ok();
-                buffer.failed = result.err();
-            }
+    pub(super) fn on_buffer_mapped(
+        &mut self,
+        now: Instant,
+        id: BufferId,
+        result: Result<(), PrepareError>,
+    ) {
+        let told = Some(self.epoch());
+        let Ok(buffer) = self.buffers.get_mut(id) else {
             // It was deregistered in the meantime; the command to unmap it is on its way.
-            Err(_) => {}
+            return self.owed.paid_for_buffer(&mut self.hang, now);
+        };
+        let context = buffer.context;
+        let was_ready = buffer.state == BufferState::Rebuilding;
+        if buffer.told != told || !(was_ready || buffer.state == BufferState::Mapping) {
+            return self.late();
         }
+        match result {
+            Ok(()) => buffer.state = BufferState::Ready,
+            // That is the failure of its context's rebuild, not its own.
+            Err(_) if was_ready => {
+                buffer.told = None;
+                if let Ok(context) = self.contexts.get_mut(context) {
+                    context.rebuild.refused = true;
+                }
+            }
+            Err(error) => buffer.state = BufferState::Failed(error),
+        }
+        self.owed.paid_for_buffer(&mut self.hang, now);
+        self.map_answered(context);
+    }
+
+    pub(super) fn on_buffer_unmapped(&mut self, now: Instant, id: BufferId) {
+        self.owed.paid_for_buffer(&mut self.hang, now);
+        let undone = |buffer: &&mut Buffer| buffer.state == BufferState::Undoing;
+        if let Some(buffer) = self.buffers.get_mut(id).ok().filter(undone) {
+            buffer.state = BufferState::Rebuilding;
+            buffer.told = None;
+            let context = buffer.context;
+            self.map_answered(context);
+        }
+    }
+
+    /// One answer less is awaited for a context's buffers.
+    fn map_answered(&mut self, context: ContextId) {
+        if let Ok(context) = self.contexts.get_mut(context) {
+            context.maps_due = context.maps_due.saturating_sub(1);
+        }
+        self.plan.due = true;
     }
 
     /// Forgets the buffers of a context that goes. Linear in the number of buffers.
@@ -81,7 +135,8 @@ impl Runtime<'_> {
 
     fn buffer(&self, id: BufferId) -> Result<&Buffer, HandleError> {
         let buffer = self.buffers.get(id).map_err(|_| HandleError::Invalid)?;
-        self.check_epoch(buffer.epoch)?;
+        let context = self.contexts.get(buffer.context).map_err(|_| HandleError::Invalid)?;
+        self.check_life(context)?;
         Ok(buffer)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::objects::{Context, ContextState, Graph, GraphState};
 use super::outbox::Control;
+use super::rebuild::{Phase, Rebuild};
 use super::Runtime;
 use crate::binary::CheckedBinary;
 use crate::capability::Capabilities;
@@ -13,7 +14,7 @@ use crate::limits::{GRAPHS_PER_CONTEXT_MAX, QUEUE_DEPTH_DEFAULT, QUEUE_DEPTH_MAX
 use crate::queue::{Queue, RequestRef, RequestState};
 use crate::region::SharedBytes;
 use crate::sched::Priority;
-use crate::ssr::State;
+use crate::ssr::{Recovery, State};
 use crate::time::Instant;
 
 /// Configuration of a context.
@@ -23,11 +24,17 @@ pub struct ContextConfig {
     pub queue_depth: u32,
     /// Priority of graphs that name none.
     pub priority: Priority,
+    /// What a restart does to it.
+    pub recovery: Recovery,
 }
 
 impl Default for ContextConfig {
     fn default() -> Self {
-        Self { queue_depth: QUEUE_DEPTH_DEFAULT.into(), priority: Priority::DEFAULT }
+        Self {
+            queue_depth: QUEUE_DEPTH_DEFAULT.into(),
+            priority: Priority::DEFAULT,
+            recovery: Recovery::Native,
+        }
     }
 }
 
@@ -47,6 +54,10 @@ pub struct ContextCounts {
     pub aborted: u64,
     /// Failed on the device.
     pub failed: u64,
+    /// Kept in the queue by a restart, once for each restart.
+    pub requeued: u64,
+    /// Rebuilds that made the context usable again.
+    pub rebuilds: u64,
 }
 
 impl ContextCounts {
@@ -78,13 +89,14 @@ pub struct ContextStats {
 
 impl<'m> Runtime<'m> {
     /// Creates an empty context, to compose graphs in or load tables into. Usable when
-    /// `context_status` is `Ready`. A restart makes it stale.
+    /// `context_status` is `Ready`. A restart makes it stale, or rebuilds it, as its recovery says.
     pub fn context_create(&mut self, config: &ContextConfig) -> Result<ContextId, CreateError> {
         self.check_epoch(self.epoch())?;
         let depth = u16::try_from(config.queue_depth).unwrap_or(u16::MAX);
         if depth == 0 || depth > QUEUE_DEPTH_MAX {
             return Err(CreateError::Config);
         }
+        self.check_recovery(config.recovery)?;
         let requests_free =
             self.requests_free.checked_sub(depth).ok_or(CreateError::CapacityExceeded)?;
         // The queue must know its context's slot: insert first, then give it its memory.
@@ -93,12 +105,15 @@ impl<'m> Runtime<'m> {
             Context {
                 state: ContextState::Creating,
                 epoch: self.ssr.epoch(),
+                recovery: config.recovery,
+                rebuild: Rebuild::NONE,
                 priority: self.effective_priority(config.priority),
                 queue: Queue::EMPTY,
                 binary: None,
                 create_due: true,
                 release_due: false,
                 answers_due: 1,
+                maps_due: 0,
                 graphs: 0,
                 on_device: false,
                 counts: ContextCounts::default(),
@@ -186,13 +201,15 @@ impl<'m> Runtime<'m> {
         Ok(())
     }
 
-    /// Whether a context is usable yet. An error says why it never will be; the context is gone
-    /// then.
+    /// Whether a context is usable yet, or again while it is rebuilt. An error says why it never
+    /// will be; the context is gone then.
     pub fn context_status(&mut self, id: ContextId) -> Result<Status, CreateError> {
-        match self.context(id)?.state {
+        let context = self.context(id)?;
+        match context.state {
             ContextState::Creating => Ok(Status::Pending),
+            ContextState::Ready if context.rebuild.phase != Phase::Settled => Ok(Status::Pending),
             ContextState::Ready => Ok(Status::Ready),
-            ContextState::Closing => Err(HandleError::Invalid.into()),
+            ContextState::Closing | ContextState::Lost => Err(HandleError::Invalid.into()),
             ContextState::Failed(error) => {
                 self.close(id);
                 Err(CreateError::Device(error))
@@ -239,15 +256,18 @@ impl<'m> Runtime<'m> {
     /// Frees a context with its graphs. Its handle and theirs are invalid from here on. Queued
     /// requests complete as `Aborted`, running ones are stopped; when the last completion was
     /// heard and the device has let go, the memory goes back (`context_is_gone`). Works on
-    /// stale contexts and when the DSP is lost (SSR-017, C-03); during a restart the answer is
-    /// `Recovering`. Linear in queue depth and number of graphs.
+    /// stale contexts and when the DSP is lost (SSR-017, C-03). During a restart the answer is
+    /// `Recovering`, but a context under managed recovery is freed in any state. Linear in queue
+    /// depth and number of graphs.
     pub fn context_free(&mut self, now: Instant, id: ContextId) -> Result<(), HandleError> {
         let context = self.contexts.get(id).map_err(|_| HandleError::Invalid)?;
         if context.state == ContextState::Closing {
             return Err(HandleError::Invalid);
         }
-        if let Err(HandleError::Recovering) = self.check_epoch(context.epoch) {
-            return Err(HandleError::Recovering);
+        if !context.recovery.is_managed() {
+            if let Err(HandleError::Recovering) = self.check_epoch(context.epoch) {
+                return Err(HandleError::Recovering);
+            }
         }
         let depth = context.queue.depth();
         for slot in 0..depth {
@@ -274,11 +294,18 @@ impl<'m> Runtime<'m> {
         self.contexts.count()
     }
 
-    pub(super) fn on_context_created(&mut self, id: ContextId, result: Result<(), PrepareError>) {
+    pub(super) fn on_context_created(
+        &mut self,
+        now: Instant,
+        id: ContextId,
+        result: Result<(), PrepareError>,
+    ) {
         match self.contexts.get_mut(id) {
             Ok(context) if context.create_due => {
                 context.create_due = false;
                 context.on_device = result.is_ok();
+                context.rebuild.refused |= result.is_err();
+                self.owed.paid(&mut self.hang, now);
                 self.answered(id, result.err());
             }
             _ => self.late(),
@@ -291,19 +318,24 @@ impl<'m> Runtime<'m> {
         context.answers_due = context.answers_due.saturating_sub(1);
         match (context.state, error) {
             (ContextState::Creating, Some(error)) => context.state = ContextState::Failed(error),
-            (ContextState::Creating, None) if context.answers_due == 0 => {
+            // One that is rebuilt is ready when all of it is.
+            (ContextState::Creating, None)
+                if context.answers_due == 0 && context.rebuild.phase == Phase::Settled =>
+            {
                 context.state = ContextState::Ready;
             }
             _ => {}
         }
+        self.plan.due = true;
         self.advance_close(id.index());
     }
 
-    pub(super) fn on_context_released(&mut self, id: ContextId) {
+    pub(super) fn on_context_released(&mut self, now: Instant, id: ContextId) {
         match self.contexts.get_mut(id) {
             Ok(context) if context.release_due => {
                 context.release_due = false;
                 context.on_device = false;
+                self.owed.paid(&mut self.hang, now);
                 self.answered(id, None);
             }
             _ => self.late(),
@@ -322,6 +354,11 @@ impl<'m> Runtime<'m> {
     pub(super) fn close(&mut self, id: ContextId) {
         if let Ok(context) = self.contexts.get_mut(id) {
             context.state = ContextState::Closing;
+            if context.rebuild.phase == Phase::Waiting {
+                context.rebuild = Rebuild::NONE;
+            }
+            self.set_plan_timer();
+            self.plan.due = true;
             self.advance_close(id.index());
         }
     }
@@ -375,6 +412,7 @@ impl<'m> Runtime<'m> {
     /// answers to wait for.
     fn release_graphs(&mut self, index: u16) -> u16 {
         let Some(context) = self.contexts.handle_at(index) else { return 0 };
+        let told = Some(self.epoch());
         let mut answers: u16 = 0;
         for slot in 0..u16::try_from(self.graphs.capacity()).unwrap_or(u16::MAX) {
             let Some(id) = self.graphs.handle_at(slot) else { continue };
@@ -382,13 +420,16 @@ impl<'m> Runtime<'m> {
                 continue;
             };
             match graph.state {
+                GraphState::Releasing => {}
+                GraphState::Composing(_) | GraphState::Failed(_) => self.drop_graph(id),
+                // The rebuild of the context has not come to it.
+                _ if graph.told != told => self.drop_graph(id),
                 GraphState::Ready => {
                     graph.state = GraphState::Releasing;
                     answers = answers.saturating_add(1);
                     self.send(Control::GraphRelease(id));
                 }
-                GraphState::Preparing | GraphState::Releasing => {}
-                GraphState::Composing(_) | GraphState::Failed(_) => self.drop_graph(id),
+                GraphState::Preparing | GraphState::Rebuilding | GraphState::Undoing => {}
             }
         }
         if let Ok(context) = self.contexts.get_mut(context) {

@@ -2,6 +2,7 @@
 
 use super::objects::{ContextState, Graph, GraphState, IoTensor};
 use super::outbox::Control;
+use super::rebuild::Phase;
 use super::Runtime;
 use crate::capability::Capabilities;
 use crate::device::{GraphReport, PrepareError};
@@ -11,6 +12,7 @@ use crate::handle::{ContextId, GraphId};
 use crate::memory::ClientMemory;
 use crate::region::{RegionSlice, SharedBytes};
 use crate::sched::Priority;
+use crate::time::Instant;
 
 /// What `graph_io` tells of an input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,18 +144,29 @@ impl<'m> Runtime<'m> {
         self.make_rows(table, depth)
     }
 
+    /// Has the device prepare a graph, now or when the rebuild of its context comes to it.
     fn send_prepare(&mut self, id: GraphId, context: ContextId) {
-        if let Ok(context) = self.contexts.get_mut(context) {
-            context.answers_due = context.answers_due.saturating_add(1);
+        if self.contexts.get(context).is_ok_and(|context| context.rebuild.takes_graphs()) {
+            return;
         }
+        let epoch = self.epoch();
+        if let Ok(graph) = self.graphs.get_mut(id) {
+            graph.told = Some(epoch);
+        }
+        self.await_answers(context, 1, 0);
         self.send(Control::GraphPrepare(id));
     }
 
-    /// Whether a finalized graph is executable yet; an error says why it never will be.
+    /// Whether a finalized graph is executable yet, or again while its context is rebuilt; an error
+    /// says why it never will be.
     pub fn graph_status(&self, id: GraphId) -> Result<Status, CreateError> {
-        match &self.graph(id)?.state {
+        let graph = self.graph(id)?;
+        match &graph.state {
+            GraphState::Ready if self.is_rebuilding(graph.context) => Ok(Status::Pending),
             GraphState::Ready => Ok(Status::Ready),
-            GraphState::Preparing => Ok(Status::Pending),
+            GraphState::Preparing | GraphState::Rebuilding | GraphState::Undoing => {
+                Ok(Status::Pending)
+            }
             GraphState::Failed(error) => Err(CreateError::Device(*error)),
             GraphState::Composing(_) | GraphState::Releasing => {
                 Err(CreateError::Handle(HandleError::Invalid))
@@ -225,11 +238,16 @@ impl<'m> Runtime<'m> {
 
     pub(super) fn on_graph_prepared(
         &mut self,
+        now: Instant,
         id: GraphId,
         result: Result<GraphReport, PrepareError>,
     ) {
-        let graph = self.graphs.get_mut(id).ok();
-        let Some(graph) = graph.filter(|graph| matches!(graph.state, GraphState::Preparing)) else {
+        let told = Some(self.epoch());
+        let awaited = |graph: &&mut Graph<'_>| {
+            matches!(graph.state, GraphState::Preparing | GraphState::Rebuilding)
+                && graph.told == told
+        };
+        let Some(graph) = self.graphs.get_mut(id).ok().filter(awaited) else {
             return self.late();
         };
         let context = graph.context;
@@ -238,19 +256,37 @@ impl<'m> Runtime<'m> {
                 graph.report = report;
                 graph.state = GraphState::Ready;
             }
+            // It was ready before: that is the failure of its context's rebuild, not its own.
+            Err(_) if matches!(graph.state, GraphState::Rebuilding) => {
+                graph.told = None;
+                if let Ok(context) = self.contexts.get_mut(context) {
+                    context.rebuild.refused = true;
+                }
+            }
             Err(error) => graph.state = GraphState::Failed(error),
         }
+        self.owed.paid(&mut self.hang, now);
         self.answered(context, result.err());
     }
 
-    pub(super) fn on_graph_released(&mut self, id: GraphId) {
-        let graph = self.graphs.get(id).ok();
-        let Some(graph) = graph.filter(|graph| matches!(graph.state, GraphState::Releasing)) else {
-            return self.late();
-        };
+    pub(super) fn on_graph_released(&mut self, now: Instant, id: GraphId) {
+        let Ok(graph) = self.graphs.get_mut(id) else { return self.late() };
         let context = graph.context;
-        self.drop_graph(id);
+        match graph.state {
+            GraphState::Releasing => self.drop_graph(id),
+            GraphState::Undoing => {
+                graph.state = GraphState::Rebuilding;
+                graph.told = None;
+            }
+            _ => return self.late(),
+        }
+        self.owed.paid(&mut self.hang, now);
         self.answered(context, None);
+    }
+
+    /// Whether a context waits for its rebuild, or is in the middle of it.
+    pub(super) fn is_rebuilding(&self, context: ContextId) -> bool {
+        self.contexts.get(context).is_ok_and(|context| context.rebuild.phase != Phase::Settled)
     }
 
     fn composing(
@@ -275,7 +311,7 @@ impl<'m> Runtime<'m> {
         let graph = Graph {
             state,
             context: id,
-            epoch: self.ssr.epoch(),
+            told: None,
             priority,
             table: None,
             io: RegionSlice::empty(),

@@ -20,6 +20,7 @@ mod objects;
 mod outbox;
 mod power;
 mod profiles;
+mod rebuild;
 mod requests;
 mod restart;
 
@@ -58,6 +59,10 @@ pub struct Counters {
     pub faults: u64,
     /// Restarts because the device made no progress.
     pub hangs: u64,
+    /// Rebuilds that made a context under managed recovery usable again.
+    pub rebuilds: u64,
+    /// Contexts under managed recovery whose budget was spent.
+    pub contexts_lost: u64,
 }
 
 /// The runtime. `'m` is the life of the memory that it was given.
@@ -73,7 +78,11 @@ pub struct Runtime<'m> {
     run_lists: [List; PRIORITY_LEVELS],
     /// Requests in `run_lists`.
     queued: u32,
+    /// Requests that a restart caught, of contexts that the client re-creates: heard as soon as
+    /// the connection is back.
     interrupted: List,
+    /// Those of contexts that the runtime rebuilds: heard when that is done.
+    held: List,
     done: List,
     in_flight: InFlight,
     deadlines: Deadlines<'m>,
@@ -84,6 +93,8 @@ pub struct Runtime<'m> {
     outbox: Outbox<'m>,
     ssr: Machine,
     hang: restart::HangWatch,
+    owed: restart::Owed,
+    plan: rebuild::Plan,
     trace: Trace<'m>,
     counters: Counters,
 }
@@ -106,6 +117,7 @@ impl<'m> Runtime<'m> {
             run_lists: [List::EMPTY; PRIORITY_LEVELS],
             queued: 0,
             interrupted: List::EMPTY,
+            held: List::EMPTY,
             done: List::EMPTY,
             in_flight: InFlight::new(capabilities.contains(Capabilities::PARALLEL_GRAPHS)),
             deadlines: Deadlines::new(&mut region, capacities.requests)?,
@@ -114,6 +126,8 @@ impl<'m> Runtime<'m> {
             outbox: Outbox::new(&mut region, capacities)?,
             ssr: Machine::new(),
             hang: restart::HangWatch::IDLE,
+            owed: restart::Owed::NOTHING,
+            plan: rebuild::Plan::NOTHING,
             trace: Trace::new(&mut region, capacities.trace_records)?,
             counters: Counters::default(),
             capabilities,
@@ -191,27 +205,30 @@ impl<'m> Runtime<'m> {
     }
 
     /// Whether nothing is queued, running, under construction on the device or waiting to be heard.
-    /// Linear in the number of contexts and buffers.
+    /// Linear in the number of contexts.
     pub fn is_idle(&self) -> bool {
         let epoch = self.epoch();
-        let owed = |context: &Context<'_>| context.answers_due > 0 && context.epoch == epoch;
-        let mapping = |buffer: &objects::Buffer| buffer.is_pending() && buffer.epoch == epoch;
+        let owed = |context: &Context<'_>| context.awaits() && context.epoch == epoch;
+        let waits = |context: &Context<'_>| context.rebuild.phase != rebuild::Phase::Settled;
         self.queued == 0
             && self.in_flight.is_empty()
             && self.outbox.is_empty()
             && self.done.is_empty()
             && self.interrupted.is_empty()
-            && !self.contexts.iter().any(|(_, context)| owed(context))
-            && !self.buffers.iter().any(|(_, buffer)| mapping(buffer))
+            && self.held.is_empty()
+            && !self.contexts.iter().any(|(_, context)| owed(context) || waits(context))
     }
 
     /// The next command for the device. Call until `None` after every call, event and notice.
-    /// Constant time, amortised: each command about an object that vanished is skipped once.
+    /// Constant time, amortised: each command about an object that vanished is skipped once; after
+    /// a call that concerns a context in its rebuild as an answer of the device.
     pub fn poll_command(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
+        self.drive_plan(now);
         while let Some(control) = self.outbox.pop() {
             // Objects that vanished since are skipped; each skip consumes an entry, so the loop
             // ends.
             if self.control_is_due(&control) {
+                self.owed.note(&control, &mut self.hang, now);
                 return self.control_command(control);
             }
         }
@@ -219,29 +236,38 @@ impl<'m> Runtime<'m> {
     }
 
     /// Takes in what happened on the device. Answers of another epoch are dropped and counted.
-    /// Constant time; a crash takes time linear in the number of requests it catches, the end of a
-    /// restart in the number of contexts.
+    /// Constant time; a crash takes time linear in the number of requests it catches and of
+    /// contexts, the end of a restart in the number of contexts, an answer in a rebuild in the
+    /// number of objects.
     pub fn handle_event(&mut self, now: Instant, event: Event) {
+        self.drive_plan(now);
+        self.take_in(now, event);
+        self.drive_plan(now);
+    }
+
+    fn take_in(&mut self, now: Instant, event: Event) {
         match event {
             Event::Connected { epoch } => self.on_connected(now, epoch),
             Event::ConnectFailed { epoch } => self.on_connect_failed(now, epoch),
             Event::Crashed { epoch } if epoch == self.epoch() => self.on_crash(now),
             Event::ContextCreated { context, epoch, result } if epoch == self.epoch() => {
-                self.on_context_created(context, result);
+                self.on_context_created(now, context, result);
             }
             Event::ContextReleased { context, epoch } if epoch == self.epoch() => {
-                self.on_context_released(context);
+                self.on_context_released(now, context);
             }
             Event::GraphPrepared { graph, epoch, result } if epoch == self.epoch() => {
-                self.on_graph_prepared(graph, result);
+                self.on_graph_prepared(now, graph, result);
             }
             Event::GraphReleased { graph, epoch } if epoch == self.epoch() => {
-                self.on_graph_released(graph);
+                self.on_graph_released(now, graph);
             }
             Event::BufferMapped { buffer, epoch, result } if epoch == self.epoch() => {
-                self.on_buffer_mapped(buffer, result);
+                self.on_buffer_mapped(now, buffer, result);
             }
-            Event::BufferUnmapped { epoch, .. } if epoch == self.epoch() => {}
+            Event::BufferUnmapped { buffer, epoch } if epoch == self.epoch() => {
+                self.on_buffer_unmapped(now, buffer);
+            }
             Event::Executed { request, epoch, result } if epoch == self.epoch() => {
                 self.on_executed(now, request, result);
             }
@@ -256,15 +282,19 @@ impl<'m> Runtime<'m> {
     /// found silent costs what a crash does in [`Runtime::handle_event`]. Too early a call does
     /// nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.drive_plan(now);
         self.expire_deadlines(now);
         self.drive_restart(now);
+        self.expire_rebuilds(now);
         self.watch_for_hang(now);
+        self.drive_plan(now);
     }
 
     /// When `handle_timeout` has something to do next. Changes with every call and event.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = self.deadlines.earliest(&self.contexts);
-        [deadline, self.ssr.timer(), self.hang.timer()].into_iter().flatten().min()
+        let timers = [deadline, self.ssr.timer(), self.hang.timer(), self.plan.timer()];
+        timers.into_iter().flatten().min()
     }
 
     /// The next thing a client must hear. Call until `None` after every call and event, and deliver
@@ -289,7 +319,7 @@ impl<'m> Runtime<'m> {
 
     /// Whether `poll_command` has something to say now.
     pub fn has_command(&self) -> bool {
-        !self.outbox.is_empty() || self.next_to_start().is_some()
+        !self.outbox.is_empty() || self.plan.due || self.next_to_start().is_some()
     }
 
     fn control_is_due(&self, control: &Control) -> bool {
@@ -350,13 +380,24 @@ impl<'m> Runtime<'m> {
         }
     }
 
+    /// What a call on a context or its objects may do now.
+    fn check_life(&self, context: &Context<'m>) -> Result<(), HandleError> {
+        if self.state() == State::Lost || context.state == ContextState::Lost {
+            return Err(HandleError::Lost);
+        }
+        if context.recovery.is_managed() {
+            return Ok(());
+        }
+        self.check_epoch(context.epoch)
+    }
+
     /// A usable context.
     fn context(&self, id: ContextId) -> Result<&Context<'m>, HandleError> {
         let context = self.contexts.get(id).map_err(|_| HandleError::Invalid)?;
         if context.state == ContextState::Closing {
             return Err(HandleError::Invalid);
         }
-        self.check_epoch(context.epoch)?;
+        self.check_life(context)?;
         Ok(context)
     }
 
@@ -367,7 +408,7 @@ impl<'m> Runtime<'m> {
         if context.state == ContextState::Closing {
             return Err(HandleError::Invalid);
         }
-        self.check_epoch(graph.epoch)?;
+        self.check_life(context)?;
         Ok(graph)
     }
 

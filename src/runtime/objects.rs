@@ -1,5 +1,6 @@
 //! What the runtime's tables hold.
 
+use super::rebuild::{Phase, Rebuild};
 use crate::device::{GraphReport, PrepareError};
 use crate::graph::GraphBuilder;
 use crate::handle::{kind, ContextId, Epoch};
@@ -8,6 +9,7 @@ use crate::queue::{Nodes, Queue, Request, RequestRef};
 use crate::region::{RegionSlice, SharedBytes};
 use crate::sched::Priority;
 use crate::slots::Slots;
+use crate::ssr::Recovery;
 
 /// Life of a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +21,16 @@ pub(super) enum ContextState {
     Failed(PrepareError),
     /// Freed by the client; goes when its requests are heard and the device has let go.
     Closing,
+    /// Its recovery's budget is spent; only releasing works.
+    Lost,
 }
 
 pub(super) struct Context<'m> {
     pub state: ContextState,
+    /// The life of the DSP in which the device was told of it last.
     pub epoch: Epoch,
+    pub recovery: Recovery,
+    pub rebuild: Rebuild,
     pub priority: Priority,
     pub queue: Queue<'m>,
     /// The binary it was loaded from, which its graphs' tables are parts of.
@@ -33,10 +40,29 @@ pub(super) struct Context<'m> {
     pub release_due: bool,
     /// All answers that the device owes to the context: those two, and those for its graphs.
     pub answers_due: u16,
+    /// Those that it owes for buffers.
+    pub maps_due: u16,
     pub graphs: u16,
     /// The device knows the context.
     pub on_device: bool,
     pub counts: super::ContextCounts,
+}
+
+impl Context<'_> {
+    /// Whether it lives, or may come to.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.state, ContextState::Creating | ContextState::Ready)
+    }
+
+    /// Whether its requests that have not gone to the device wait for its rebuild.
+    pub fn keeps_queued(&self) -> bool {
+        self.recovery.keeps_queued() && self.rebuild.phase == Phase::Waiting
+    }
+
+    /// Whether the device owes answers about it or its objects.
+    pub fn awaits(&self) -> bool {
+        self.answers_due > 0 || self.maps_due > 0
+    }
 }
 
 /// Life of a graph.
@@ -45,6 +71,10 @@ pub(super) enum GraphState<'m> {
     Composing(GraphBuilder<'m>),
     Preparing,
     Ready,
+    /// Was ready before a restart, and the device prepares it anew.
+    Rebuilding,
+    /// The rebuild of its context is taken back; `GraphRelease` was sent.
+    Undoing,
     Failed(PrepareError),
     /// Teardown of its context; `GraphRelease` was sent.
     Releasing,
@@ -60,7 +90,8 @@ pub(super) struct IoTensor {
 pub(super) struct Graph<'m> {
     pub state: GraphState<'m>,
     pub context: ContextId,
-    pub epoch: Epoch,
+    /// The life of the DSP in which the device was told of it last.
+    pub told: Option<Epoch>,
     pub priority: Priority,
     pub table: Option<SharedBytes<'m>>,
     /// Inputs, then outputs.
@@ -90,20 +121,26 @@ impl Graph<'_> {
     }
 }
 
-/// A registered buffer.
-pub(super) struct Buffer {
-    pub context: ContextId,
-    pub epoch: Epoch,
-    pub memory: ClientMemory,
-    pub ready: bool,
-    pub failed: Option<PrepareError>,
+/// Life of a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BufferState {
+    /// Registered; the device has not answered.
+    Mapping,
+    Ready,
+    /// Was ready before a restart, and the device maps it anew.
+    Rebuilding,
+    /// The rebuild of its context is taken back; `BufferUnmap` was sent.
+    Undoing,
+    Failed(PrepareError),
 }
 
-impl Buffer {
-    /// The device has not answered yet.
-    pub fn is_pending(&self) -> bool {
-        !self.ready && self.failed.is_none()
-    }
+/// A registered buffer.
+pub(super) struct Buffer {
+    pub state: BufferState,
+    pub context: ContextId,
+    /// The life of the DSP in which the device was told of it last.
+    pub told: Option<Epoch>,
+    pub memory: ClientMemory,
 }
 
 pub(super) type Contexts<'m> = Slots<'m, kind::Context, Context<'m>>;

@@ -9,6 +9,7 @@ use crate::error::HandleError;
 use crate::handle::{Epoch, PowerConfigId};
 use crate::power::{MemoryConfig, PowerChange, PowerError, PowerSettings};
 use crate::slots::CapacityExceeded;
+use crate::ssr::State;
 
 /// What waits in the outbox, by the epoch that it is meant for: a restart empties the outbox.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,8 @@ impl Runtime<'_> {
 
     /// Changes what a power configuration votes for, all or nothing. In effect for every execution
     /// that is handed to the device afterwards. A restart drops all votes; set them again, with the
-    /// same id (SSR-025). Linear in the capacity for power configurations.
+    /// same id (SSR-025). With a context under managed recovery they are restored, and the answer
+    /// is `Recovering` until they are. Linear in the capacity for power configurations.
     pub fn power_config_set(
         &mut self,
         id: PowerConfigId,
@@ -42,7 +44,7 @@ impl Runtime<'_> {
             return Err(PowerError::Handle(HandleError::Invalid));
         }
         let epoch = self.epoch();
-        self.check_epoch(epoch).map_err(PowerError::Handle)?;
+        self.check_votes().map_err(PowerError::Handle)?;
         let missing = |feature| !self.capabilities.contains(feature);
         if change.concerns_rpc() && missing(Capabilities::RPC_SETTINGS)
             || change.hmx.is_some() && missing(Capabilities::HMX_VOTE)
@@ -74,10 +76,11 @@ impl Runtime<'_> {
     }
 
     /// Configures the memory of the DSP. A restart brings the defaults back; set it again
-    /// (SSR-026). Fails with `Recovering` and `Lost` only. Constant time.
+    /// (SSR-026), unless a context under managed recovery lives. Fails with `Recovering` and `Lost`
+    /// only. Constant time.
     pub fn memory_config_set(&mut self, config: MemoryConfig) -> Result<(), HandleError> {
         let epoch = self.epoch();
-        self.check_epoch(epoch)?;
+        self.check_votes()?;
         if self.power.set_memory(epoch, config) && self.power_due.memory != Some(epoch) {
             self.power_due.memory = Some(epoch);
             self.send(Control::MemorySet);
@@ -88,6 +91,35 @@ impl Runtime<'_> {
     /// The memory configuration set since the DSP came up, or the defaults. Constant time.
     pub fn memory_config(&self) -> MemoryConfig {
         self.power.memory(self.epoch())
+    }
+
+    /// What was placed in the last life in which clients could vote counts again, if a context
+    /// under managed recovery lives; the device hears of it. Linear in the number of contexts
+    /// and power configurations.
+    pub(super) fn restore_votes(&mut self) {
+        let lives =
+            |context: &super::Context<'_>| context.recovery.is_managed() && context.is_alive();
+        if !self.contexts.iter().any(|(_, context)| lives(context)) {
+            return;
+        }
+        let epoch = self.epoch();
+        let (votes, memory) = self.power.restore(self.plan.voted(), epoch);
+        if votes {
+            self.send_vote();
+        }
+        if memory {
+            self.power_due.memory = Some(epoch);
+            self.send(Control::MemorySet);
+        }
+    }
+
+    /// Whether clients may vote now: not before the votes of the last life are restored.
+    fn check_votes(&self) -> Result<(), HandleError> {
+        self.check_epoch(self.epoch())?;
+        match self.state() {
+            State::AfterPowerUp => Err(HandleError::Recovering),
+            _ => Ok(()),
+        }
     }
 
     /// Votes change in one epoch only while the DSP is up, so the outbox is not emptied under it.

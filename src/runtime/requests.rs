@@ -1,7 +1,8 @@
 //! Requests: submit, dispatch, complete, cancel.
 
-use super::objects::GraphState;
+use super::objects::{ContextState, GraphState};
 use super::outbox::Control;
+use super::rebuild::Phase;
 use super::{memories, Runtime};
 use crate::capability::Capabilities;
 use crate::device::{Command, ExecuteError, ExecutionReport};
@@ -63,7 +64,8 @@ impl<'m> Runtime<'m> {
     /// mode, by [`Runtime::take_outcome`] in blocking mode. `Err` means none will. The memory
     /// is lent until then. Constant time in queue depth and object counts, linear in the number
     /// of the graph's tensors; logarithmic in the number of requests if there is a deadline. A
-    /// restart ends the request with `DeviceReset`.
+    /// restart ends the request with `DeviceReset`, or keeps it in its place if it has not gone to
+    /// the device and its context's recovery says so; such a context accepts during a restart too.
     pub fn submit(
         &mut self,
         now: Instant,
@@ -72,14 +74,12 @@ impl<'m> Runtime<'m> {
         options: SubmitOptions,
     ) -> Result<RequestId, SubmitError> {
         let graph = self.graph(id)?;
-        let (context, priority, epoch) = (graph.context, graph.priority, graph.epoch);
+        let (context, priority) = (graph.context, graph.priority);
         let asynchronous = options.mode == Mode::Asynchronous;
         if asynchronous && !self.capabilities.contains(Capabilities::ASYNC_EXECUTION) {
             return Err(SubmitError::AsyncNotSupported);
         }
-        if !matches!(graph.state, GraphState::Ready) {
-            return Err(SubmitError::NotFinalized);
-        }
+        self.check_executable(graph)?;
         if if asynchronous { graph.active_blocking } else { graph.active_async } > 0 {
             return Err(SubmitError::MixedModes);
         }
@@ -101,7 +101,6 @@ impl<'m> Runtime<'m> {
         request.mode = options.mode;
         request.priority = priority;
         request.graph = id;
-        request.epoch = epoch;
         request.user_data = options.user_data;
         request.deadline = options.deadline;
         request.profile = options.profile;
@@ -121,6 +120,21 @@ impl<'m> Runtime<'m> {
         let request = place.with_generation(generation);
         self.record(now, TraceKind::Submitted, request, used);
         Ok(request)
+    }
+
+    /// Whether a usable graph is executable, or will be at the end of the rebuild under way.
+    fn check_executable(&self, graph: &super::Graph<'_>) -> Result<(), SubmitError> {
+        let context = self.contexts.get(graph.context).map_err(|_| HandleError::Invalid)?;
+        let rebuilding = context.rebuild.phase != Phase::Settled;
+        match graph.state {
+            GraphState::Ready | GraphState::Rebuilding | GraphState::Undoing => {}
+            _ => return Err(SubmitError::NotFinalized),
+        }
+        match rebuilding || !matches!(graph.state, GraphState::Ready) {
+            true if !context.is_alive() => Err(SubmitError::NotFinalized),
+            true if !context.recovery.keeps_queued() => Err(HandleError::Recovering.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Ends a request early. Queued: it completes as `Aborted` without running. Running: the device
@@ -193,7 +207,7 @@ impl<'m> Runtime<'m> {
         if !self.in_flight.insert(priority, Running { request: place, graph }) {
             self.fault();
         }
-        self.hang.arm(now);
+        self.owed.note_execution(&mut self.hang, now);
         let threads = priority.threads();
         let request = place.with_generation(generation);
         self.record(now, TraceKind::Dispatched, request, threads.hmx.into());
@@ -250,7 +264,7 @@ impl<'m> Runtime<'m> {
             Err(ExecuteError::Aborted) => cancelled.unwrap_or(Outcome::Aborted),
             Err(_) => Outcome::Failed,
         };
-        self.hang.progressed(now, self.in_flight.is_empty());
+        self.owed.paid_execution(&mut self.hang, now);
         if let Some(place) = place {
             self.finish(now, place, outcome);
         }
@@ -324,7 +338,11 @@ impl<'m> Runtime<'m> {
     }
 
     fn settle(&mut self, now: Instant, place: RequestRef) -> Option<()> {
+        let context = self.contexts.at(place.context)?;
         let outcome = match self.state() {
+            // It is in `held`.
+            State::AfterPowerUp if context.recovery.is_managed() => return None,
+            State::Online if context.state == ContextState::Lost => Outcome::DeviceLost,
             State::Online | State::AfterPowerUp => Outcome::DeviceReset,
             State::Lost => Outcome::DeviceLost,
             State::BeforeShutdown | State::AfterShutdown | State::BeforePowerUp => return None,

@@ -7,7 +7,7 @@ use crate::capability::Capabilities;
 use crate::handle::Epoch;
 use crate::limits::HANG_BUDGET_US;
 use crate::profile::TraceKind;
-use crate::queue::{Nodes, RequestRef, RequestState};
+use crate::queue::{List, Nodes, RequestRef, RequestState};
 use crate::ssr::{Failed, State};
 use crate::time::Instant;
 
@@ -46,28 +46,91 @@ impl HangWatch {
     }
 }
 
+/// Answers that the device owes, apart from those to executions. The watch goes on until it has
+/// given them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owed {
+    executions: u32,
+    objects: u32,
+    /// Counted apart: a deregistered buffer is not there to tell whether its answer was due.
+    buffers: u32,
+}
+
+impl Owed {
+    pub const NOTHING: Owed = Owed { executions: 0, objects: 0, buffers: 0 };
+
+    /// A command goes to the device.
+    pub fn note(&mut self, control: &Control, hang: &mut HangWatch, now: Instant) {
+        let count = match control {
+            Control::ContextCreate(_)
+            | Control::ContextRelease(_)
+            | Control::GraphPrepare(_)
+            | Control::GraphRelease(_) => &mut self.objects,
+            Control::BufferMap(_) | Control::BufferUnmap(_) => &mut self.buffers,
+            Control::Connect { .. }
+            | Control::Abort(_)
+            | Control::PowerVote
+            | Control::MemorySet
+            | Control::Probe => return,
+        };
+        *count = count.saturating_add(1);
+        hang.arm(now);
+    }
+
+    /// So does an execution.
+    pub fn note_execution(&mut self, hang: &mut HangWatch, now: Instant) {
+        self.executions = self.executions.saturating_add(1);
+        hang.arm(now);
+    }
+
+    /// An execution has ended.
+    pub fn paid_execution(&mut self, hang: &mut HangWatch, now: Instant) {
+        self.executions = self.executions.saturating_sub(1);
+        hang.progressed(now, self.is_nothing());
+    }
+
+    /// The device has answered for a context or a graph.
+    pub fn paid(&mut self, hang: &mut HangWatch, now: Instant) {
+        self.objects = self.objects.saturating_sub(1);
+        hang.progressed(now, self.is_nothing());
+    }
+
+    /// The device has answered for a buffer.
+    pub fn paid_for_buffer(&mut self, hang: &mut HangWatch, now: Instant) {
+        self.buffers = self.buffers.saturating_sub(1);
+        hang.progressed(now, self.is_nothing());
+    }
+
+    pub fn is_nothing(&self) -> bool {
+        self.executions == 0 && self.objects == 0 && self.buffers == 0
+    }
+}
+
 impl Runtime<'_> {
     pub(super) fn on_crash(&mut self, now: Instant) {
+        let (before, epoch) = (self.state(), self.epoch());
         if !self.ssr.close_epoch(now) {
             return;
         }
         self.record_state(now, State::BeforeShutdown);
-        // What was running comes before what was queued, each list in its order.
+        self.await_rebuild(now, before, epoch);
+        // What an earlier restart caught comes first, then what was running, then what was queued,
+        // each list in its order.
+        let mut earlier = core::mem::replace(&mut self.interrupted, List::EMPTY);
+        while let Some(place) = earlier.pop_front(&mut self.contexts) {
+            self.interrupt(place);
+        }
         while let Some(running) = self.in_flight.pop() {
-            self.interrupted.push_back(&mut self.contexts, running.request);
+            self.interrupt(running.request);
         }
-        for list in &mut self.run_lists {
-            self.interrupted.append(&mut self.contexts, list);
-        }
-        self.mark_interrupted();
-        self.queued = 0;
+        self.catch_queued();
         self.outbox.clear();
         self.hang = HangWatch::IDLE;
+        self.owed = Owed::NOTHING;
         self.record_state(now, self.state());
         if !self.capabilities.contains(Capabilities::SUBSYSTEM_RESTART) {
             self.ssr.give_up(now);
-            self.record_state(now, self.state());
-            self.resume_closing();
+            self.lose_everything(now);
         } else {
             self.drive_restart(now);
         }
@@ -91,9 +154,9 @@ impl Runtime<'_> {
         }
         self.ssr.connected(now);
         self.record_state(now, self.state());
-        // No context is rebuilt automatically under the native policy.
-        self.ssr.rebuilt(now);
-        self.record_state(now, self.state());
+        // Without contexts under managed recovery the plan is empty, and ends at once.
+        self.plan.due = true;
+        self.drive_plan(now);
         self.resume_closing();
     }
 
@@ -122,31 +185,58 @@ impl Runtime<'_> {
     pub(super) fn on_alive(&mut self, now: Instant, steps: u64) {
         if self.hang.steps != steps {
             self.hang.steps = steps;
-            self.hang.progressed(now, self.in_flight.is_empty());
+            self.hang.progressed(now, self.owed.is_nothing());
         }
     }
 
     fn on_attempt_failed(&mut self, now: Instant) {
-        let next = self.ssr.attempt_failed(now);
+        match self.ssr.attempt_failed(now) {
+            Failed::Retry => self.record_state(now, self.state()),
+            Failed::Lost => self.lose_everything(now),
+        }
+    }
+
+    /// The DSP did not come back: nothing that waits for it will have it.
+    fn lose_everything(&mut self, now: Instant) {
         self.record_state(now, self.state());
-        if next == Failed::Lost {
-            self.outbox.clear();
-            self.resume_closing();
-        }
+        self.outbox.clear();
+        self.abandon_plan();
+        self.catch_queued();
+        self.interrupted.append(&mut self.contexts, &mut self.held);
+        self.resume_closing();
     }
 
-    /// Linear in the number of caught requests.
-    fn mark_interrupted(&mut self) {
-        let mut next = self.interrupted.front();
-        while let Some(place) = next {
-            if let Some(request) = self.contexts.node_mut(place) {
-                request.state = RequestState::Interrupted;
+    /// Requests that have not gone to the device: those of contexts that keep them stay where they
+    /// are, the others are caught. Linear in their number.
+    fn catch_queued(&mut self) {
+        for level in 0..self.run_lists.len() {
+            let mut next = self.run_lists.get(level).and_then(List::front);
+            while let Some(place) = next {
+                next = List::after(&self.contexts, place);
+                let Some(context) = self.contexts.at_mut(place.context) else { continue };
+                if context.keeps_queued() {
+                    context.counts.requeued = context.counts.requeued.saturating_add(1);
+                    continue;
+                }
+                if let Some(list) = self.run_lists.get_mut(level) {
+                    list.remove(&mut self.contexts, place);
+                }
+                self.queued = self.queued.saturating_sub(1);
+                self.interrupt(place);
             }
-            next = crate::queue::List::after(&self.contexts, place);
         }
     }
 
-    fn record_state(&mut self, now: Instant, state: State) {
+    /// A request is caught; it is in no list.
+    fn interrupt(&mut self, place: RequestRef) {
+        let Some(request) = self.contexts.node_mut(place) else { return self.fault() };
+        request.state = RequestState::Interrupted;
+        let managed = self.contexts.at(place.context).is_some_and(|c| c.recovery.is_managed());
+        let list = if managed { &mut self.held } else { &mut self.interrupted };
+        list.push_back(&mut self.contexts, place);
+    }
+
+    pub(super) fn record_state(&mut self, now: Instant, state: State) {
         self.record(now, TraceKind::Restart, RequestRef::NONE.with_generation(0), state as u32);
     }
 }

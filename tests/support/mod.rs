@@ -4,7 +4,7 @@
 
 mod scripted;
 
-pub use scripted::{Connect, Executing, Scripted, Seen, GRAPH_REPORT, REPORT};
+pub use scripted::{Connect, DeviceState, Executing, Scripted, Seen, GRAPH_REPORT, REPORT};
 
 use std::collections::HashMap;
 

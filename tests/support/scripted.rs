@@ -33,6 +33,16 @@ pub enum Seen {
     Probe,
 }
 
+/// What clients placed on a device: slots, tables and settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceState {
+    pub contexts: Vec<u16>,
+    pub graphs: Vec<(u16, u16, Vec<u8>)>,
+    pub buffers: Vec<u16>,
+    pub power: PowerSettings,
+    pub memory: MemoryConfig,
+}
+
 /// How the device meets a connection attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connect {
@@ -62,8 +72,10 @@ pub struct Scripted {
     pub ignore_aborts: bool,
     /// Probes are not answered.
     pub ignore_probes: bool,
-    /// Answer to the next preparation of a context or graph, if not success.
+    /// Answer to the next set-up of a context, graph or buffer, if not success.
     pub refuse_next: Option<PrepareError>,
+    /// Set-ups that succeed before `refuse_next` counts.
+    pub refuse_after: usize,
     /// Answers to the next connection attempts; then all succeed.
     pub connects: VecDeque<Connect>,
     /// Steps of work that a probe reports.
@@ -79,6 +91,9 @@ pub struct Scripted {
     held: VecDeque<Event>,
     outgoing: VecDeque<Event>,
     contexts: Vec<ContextId>,
+    buffers: Vec<BufferId>,
+    power: PowerSettings,
+    memory: MemoryConfig,
     graphs: HashMap<GraphId, (ContextId, SharedBytes<'static>)>,
 }
 
@@ -91,6 +106,7 @@ impl Scripted {
             ignore_aborts: false,
             ignore_probes: false,
             refuse_next: None,
+            refuse_after: 0,
             connects: VecDeque::new(),
             steps: 0,
             journal: Vec::new(),
@@ -101,6 +117,9 @@ impl Scripted {
             held: VecDeque::new(),
             outgoing: VecDeque::new(),
             contexts: Vec::new(),
+            buffers: Vec::new(),
+            power: PowerSettings::NONE,
+            memory: MemoryConfig::default(),
             graphs: HashMap::new(),
         }
     }
@@ -136,6 +155,26 @@ impl Scripted {
         self.say(Event::Crashed { epoch: self.epoch });
     }
 
+    /// As `crash`, and what was answered but not delivered is lost with it.
+    pub fn crash_at_once(&mut self) {
+        self.outgoing.clear();
+        self.crash();
+    }
+
+    /// Everything that clients placed on the device, in order of their handles.
+    pub fn state(&self) -> DeviceState {
+        let mut contexts: Vec<_> = self.contexts.iter().map(|id| id.index()).collect();
+        let mut buffers: Vec<_> = self.buffers.iter().map(|id| id.index()).collect();
+        let graphs = self.graphs.iter();
+        let mut graphs: Vec<_> = graphs
+            .map(|(id, (context, table))| (id.index(), context.index(), table.to_vec()))
+            .collect();
+        contexts.sort();
+        buffers.sort();
+        graphs.sort();
+        DeviceState { contexts, graphs, buffers, power: self.power, memory: self.memory }
+    }
+
     /// Contexts and graphs that the device holds.
     pub fn objects(&self) -> (usize, usize) {
         (self.contexts.len(), self.graphs.len())
@@ -146,7 +185,20 @@ impl Scripted {
         self.held.clear();
         self.contexts.clear();
         self.graphs.clear();
+        self.buffers.clear();
+        self.power = PowerSettings::NONE;
+        self.memory = MemoryConfig::default();
         self.steps = 0;
+    }
+
+    fn verdict(&mut self) -> Result<(), PrepareError> {
+        match self.refuse_next {
+            Some(_) if self.refuse_after > 0 => {
+                self.refuse_after -= 1;
+                Ok(())
+            }
+            _ => self.refuse_next.take().map_or(Ok(()), Err),
+        }
     }
 
     fn answer(&mut self, event: Event) {
@@ -214,8 +266,9 @@ impl Device<'static> for Scripted {
             }
             Command::ContextCreate { context, epoch } => {
                 self.check_epoch(epoch);
-                let result = self.refuse_next.take().map_or(Ok(()), Err);
+                let result = self.verdict();
                 if result.is_ok() {
+                    assert!(!self.contexts.contains(&context), "creates a context twice");
                     self.contexts.push(context);
                 }
                 self.answer(Event::ContextCreated { context, epoch, result });
@@ -233,7 +286,7 @@ impl Device<'static> for Scripted {
             Command::GraphPrepare { graph, context, epoch, table } => {
                 self.check_epoch(epoch);
                 assert!(self.contexts.contains(&context), "prepares in an unknown context");
-                let result = self.refuse_next.take().map_or(Ok(GRAPH_REPORT), Err);
+                let result = self.verdict().map(|()| GRAPH_REPORT);
                 if result.is_ok() {
                     let before = self.graphs.insert(graph, (context, table));
                     assert!(before.is_none(), "prepares a graph twice");
@@ -251,21 +304,28 @@ impl Device<'static> for Scripted {
             }
             Command::BufferMap { buffer, epoch, .. } => {
                 self.check_epoch(epoch);
-                let result = self.refuse_next.take().map_or(Ok(()), Err);
+                let result = self.verdict();
+                if result.is_ok() {
+                    assert!(!self.buffers.contains(&buffer), "maps a buffer twice");
+                    self.buffers.push(buffer);
+                }
                 self.answer(Event::BufferMapped { buffer, epoch, result });
                 Seen::BufferMap(buffer)
             }
             Command::BufferUnmap { buffer, epoch } => {
                 self.check_epoch(epoch);
+                self.buffers.retain(|known| *known != buffer);
                 self.answer(Event::BufferUnmapped { buffer, epoch });
                 Seen::BufferUnmap(buffer)
             }
             Command::PowerVote { epoch, settings } => {
                 self.check_epoch(epoch);
+                self.power = *settings;
                 Seen::PowerVote(*settings)
             }
             Command::MemorySet { epoch, config } => {
                 self.check_epoch(epoch);
+                self.memory = config;
                 Seen::MemorySet(config)
             }
             Command::Execute { request, graph, epoch, priority, io } => {

@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: builds the ADAS example, runs it, and believes only its last line.
+//! `cargo xtask demo`: builds the ADAS example, runs it under native and under managed recovery,
+//! and believes only its last lines.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,19 +12,30 @@ use crate::{process, programs, staticlib, steps, workspace};
 
 const EXAMPLE: &str = "examples/cpp/adas_pipeline";
 const ACCURACY_MIN: f64 = 0.95;
+const NATIVE: &[&str] = &["--recovery", "native"];
+const MANAGED: &[&str] =
+    &["--recovery", "managed", "--trace", "target/adas_pipeline_managed.trace.json"];
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Passed to the example
+    /// Passed to the example, which then runs once
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let program = build()?;
-    let mut command = Command::new(&program);
-    command.args(&options.arguments).current_dir(workspace::root());
-    let last_line = run_and_watch(&mut command)?;
+    if !options.arguments.is_empty() {
+        return watch(&program, &options.arguments);
+    }
+    watch(&program, NATIVE)?;
+    println!("\nthe same under managed recovery: the runtime rebuilds the contexts\n");
+    watch(&program, MANAGED)
+}
+
+fn watch(program: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Result<()> {
+    let mut command = Command::new(program);
+    let last_line = run_and_watch(command.args(arguments).current_dir(workspace::root()))?;
     judge(&last_line)
 }
 

@@ -10,6 +10,7 @@ mod model;
 mod ort;
 mod process;
 mod programs;
+mod recovery;
 mod staticlib;
 mod steps;
 mod symbols;
@@ -51,6 +52,8 @@ enum Command {
     Ort(ort::Options),
     /// Make the digit network's context binary from its description
     Model(Check),
+    /// Write the tables of docs/recovery.md
+    Recovery(Check),
     /// Check what the release static library needs from its surroundings
     Symbols,
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Abi(options) => abi::run(options.check),
         Command::Ort(options) => ort::run(&options),
         Command::Model(options) => model::run(options.check),
+        Command::Recovery(options) => recovery::run(options.check),
         Command::Symbols => symbols::run(),
     };
     match result {

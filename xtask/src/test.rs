@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{abi, conformance, examples, header, model, ort, symbols, tidy, trace};
+use crate::{abi, conformance, examples, header, model, ort, recovery, symbols, tidy, trace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -87,7 +87,8 @@ impl Step {
             Step::Tidy => one(tidy::check()),
             Step::Trace => one(trace::check()),
             Step::Header => {
-                one(abi::run(true).and_then(|()| header::run(true)).and_then(|()| model::run(true)))
+                let interface = abi::run(true).and_then(|()| header::run(true));
+                one(interface.and_then(|()| model::run(true)).and_then(|()| recovery::run(true)))
             }
             Step::Rust => rust_tests(),
             Step::Docs => one(docs()),

@@ -57,7 +57,7 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "cannot configure the virtual device: %s\n", error.message());
     return EXIT_FAILURE;
   }
-  Pipeline pipeline(digits, options.queue_depth);
+  Pipeline pipeline(digits, options.queue_depth, options.managed);
   if (htp::Error error = pipeline.open()) {
     std::fprintf(stderr, "cannot open the DSP: %s\n", error.message());
     return EXIT_FAILURE;

@@ -20,6 +20,11 @@ bool parse_depth(const char* text, std::uint32_t& depth) {
   return true;
 }
 
+bool parse_recovery(const char* text, bool& managed) {
+  managed = std::strcmp(text, "managed") == 0;
+  return managed || std::strcmp(text, "native") == 0;
+}
+
 }  // namespace
 
 Parsed parse(int count, char** arguments, Options& options) {
@@ -32,6 +37,10 @@ Parsed parse(int count, char** arguments, Options& options) {
     }
     if (is("--no-crash")) {
       options.crash = false;
+      continue;
+    }
+    if (is("--recovery") && value != nullptr && parse_recovery(value, options.managed)) {
+      ++index;
       continue;
     }
     if (is("--data") && value != nullptr) {
@@ -56,6 +65,8 @@ void print_usage() {
       "  --data DIR        network and images (default %s)\n"
       "  --queue-depth N   of each camera's context, 1 to %lu (default %u)\n"
       "  --trace FILE      for ui.perfetto.dev (default %s)\n"
+      "  --recovery KIND   native: each camera re-creates its context after the crash (default);\n"
+      "                    managed: the runtime rebuilds it, and queued frames stay queued\n"
       "  --no-crash        leave the DSP alone\n"
       "  --help            this text\n",
       defaults.data.c_str(), queue_depth_max, defaults.queue_depth, defaults.trace.c_str());

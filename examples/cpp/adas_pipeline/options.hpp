@@ -11,6 +11,7 @@ struct Options {
   std::string trace = "target/adas_pipeline.trace.json";
   std::uint32_t queue_depth = 25;
   bool crash = true;
+  bool managed = false;
 };
 
 enum class Parsed { run, help, wrong };

@@ -21,12 +21,12 @@ void check(const char* what, htp::Error error) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Digits& digits, std::uint32_t queue_depth)
+Pipeline::Pipeline(const Digits& digits, std::uint32_t queue_depth, bool managed)
     : digits_(digits), ledger_(digits) {
   const StreamConfig configs[] = {
-      {"front", "high", htp::Priority::high, Offer::tries, queue_depth},
-      {"side", "normal", htp::Priority::normal, Offer::waits, queue_depth},
-      {"rear", "low", htp::Priority::low, Offer::waits, queue_depth},
+      {"front", "high", htp::Priority::high, Offer::tries, queue_depth, managed},
+      {"side", "normal", htp::Priority::normal, Offer::waits, queue_depth, managed},
+      {"rear", "low", htp::Priority::low, Offer::waits, queue_depth, managed},
   };
   const Shared shared{digits_, backend_, device_, ledger_, timeline_};
   for (const StreamConfig& config : configs) {

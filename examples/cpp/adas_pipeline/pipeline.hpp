@@ -17,7 +17,7 @@
 
 class Pipeline {
  public:
-  Pipeline(const Digits& digits, std::uint32_t queue_depth);
+  Pipeline(const Digits& digits, std::uint32_t queue_depth, bool managed);
 
   /** Creates what lives as long as the process: backend, device, a context per camera. */
   htp::Error open();

@@ -40,6 +40,11 @@ htp::Error Stream::open() {
                                        config_.queue_depth, config_.priority)) {
     return error;
   }
+  if (config_.managed) {
+    if (htp::Error error = network_.context.set_recovery(htp::ManagedRecovery{})) {
+      return error;
+    }
+  }
   for (Slot& slot : slots_) {
     slot.inputs = {network_.image.bind(slot.image)};
     slot.outputs = {network_.logits.bind(slot.logits),
@@ -229,7 +234,7 @@ void Stream::on_done(Slot& slot, htp::Error error) noexcept {
     ++report_.failed_by_restart;
     frame.failed = true;
     again_.push_back(slot.frame);
-    restarted_ = true;
+    restarted_ = !config_.managed;
   } else {
     give_up(error);
   }

@@ -39,6 +39,7 @@ struct StreamConfig {
   htp::Priority priority;
   Offer offer;
   std::uint32_t queue_depth;
+  bool managed;    // the runtime rebuilds the context after a restart
 };
 
 struct StreamReport {
