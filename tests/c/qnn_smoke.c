@@ -44,7 +44,9 @@ static void test_system_provider(void) {
   CHECK(system->systemContextFree(handle) == QNN_SUCCESS);
   CHECK(system->systemContextFree(handle) == QNN_SYSTEM_CONTEXT_ERROR_INVALID_HANDLE);
   Qnn_LogHandle_t log = NULL;
-  CHECK(system->systemLogCreate(NULL, QNN_LOG_LEVEL_ERROR, &log) == QNN_COMMON_ERROR_NOT_SUPPORTED);
+  CHECK(system->systemLogCreate(NULL, QNN_LOG_LEVEL_ERROR, &log) == QNN_SUCCESS && log != NULL);
+  CHECK(system->systemLogFree(log) == QNN_SUCCESS);
+  CHECK(system->systemDlcFree(NULL) == QNN_COMMON_ERROR_NOT_SUPPORTED);
 }
 
 static char last_message[256];

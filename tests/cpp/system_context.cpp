@@ -427,10 +427,3 @@ TEST(without_memory_nothing_is_kept) {
   CHECK_EQ(qnn_system().systemContextFree(handle), QNN_SUCCESS);
   CHECK_EQ(memory_used(), before);
 }
-
-TEST(what_the_system_library_lacks_says_so) {
-  uint64_t bytes = 0;
-  CHECK_EQ(qnn_system().systemTensorGetMemoryFootprint(QNN_TENSOR_INIT, &bytes),
-           QNN_COMMON_ERROR_NOT_SUPPORTED);
-  CHECK(qnn_system().systemLogCreate != nullptr && qnn_system().systemDlcFree != nullptr);
-}
