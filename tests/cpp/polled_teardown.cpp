@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Freeing a backend where nobody but the caller drives and the clock stands still: the call ends
+// whatever the device does.
+
+#include "support/check.hpp"
+#include "support/composed.hpp"
+
+namespace {
+
+constexpr std::size_t contexts = 20;    // more than a backend lets go of at a time
+
+/** The clock: it stands still unless it is turned. */
+uint64_t clock_us = 1000;
+
+htp_rt_stats_t stats() {
+  htp_rt_stats_t now = {};
+  CHECK_EQ(htp_rt_stats(&now), QNN_SUCCESS);
+  return now;
+}
+
+/** Turns the clock to whatever is due until nothing is. */
+void poll_to_the_end() {
+  uint64_t next_us = 0;
+  CHECK_EQ(htp_rt_poll(clock_us, &next_us), QNN_SUCCESS);
+  while (next_us != UINT64_MAX) {
+    clock_us = next_us;
+    CHECK_EQ(htp_rt_poll(clock_us, &next_us), QNN_SUCCESS);
+  }
+}
+
+bool initialise() {
+  htp_rt_config_t config = {};
+  config.struct_size = sizeof config;
+  config.flags = HTP_RT_INIT_NO_THREADS;
+  config.capacities.contexts = contexts + 1;
+  config.capacities.graphs = 4;
+  config.capacities.requests = 10 * (contexts + 1);
+  return htp_rt_init(&config) == QNN_SUCCESS && htp_rt_poll(clock_us, nullptr) == QNN_SUCCESS;
+}
+
+bool is_known(Qnn_BackendHandle_t backend) {
+  const QnnBackend_OperationName_t* names = nullptr;
+  uint32_t count = 0;
+  return qnn().backendGetSupportedOperations(backend, &count, &names) == QNN_SUCCESS && count > 0;
+}
+
+void count(void* told, Qnn_NotifyStatus_t) { ++*static_cast<int*>(told); }
+
+}  // namespace
+
+TEST(a_backend_stays_while_a_restart_does_not_end) {
+  REQUIRE(initialise());
+  const uint64_t before = stats().memory_used_bytes;
+  const Session session;
+  for (std::size_t made = 0; made < contexts; ++made) {
+    CHECK(session.context() != nullptr);
+  }
+  // The first attempt to connect fails at once, the next one is made when the clock has moved on.
+  CHECK_EQ(htp_rt_vdev_reconnect_fails(2), QNN_SUCCESS);
+  CHECK_EQ(htp_rt_vdev_crash(HTP_RT_VDEV_CRASH_NOW), QNN_SUCCESS);
+  CHECK_EQ(htp_rt_poll(clock_us, nullptr), QNN_SUCCESS);
+  CHECK_EQ(stats().ssr_state, HTP_RT_SSR_AFTER_SHUTDOWN);
+
+  for (int time = 0; time < 2; ++time) {
+    CHECK_EQ(qnn().backendFree(session.backend), QNN_COMMON_ERROR_SYSTEM_COMMUNICATION);
+    CHECK(is_known(session.backend));
+    CHECK_EQ(stats().contexts, contexts);
+  }
+  CHECK_EQ(htp_rt_now_us(), clock_us);
+
+  poll_to_the_end();
+  CHECK_EQ(stats().ssr_state, HTP_RT_SSR_ONLINE);
+  CHECK(session.context() != nullptr);
+  CHECK_EQ(qnn().backendFree(session.backend), QNN_SUCCESS);
+  CHECK(!is_known(session.backend));
+  CHECK_EQ(qnn().backendFree(session.backend), QNN_BACKEND_ERROR_INVALID_HANDLE);
+  CHECK_EQ(stats().contexts, 0);
+  CHECK_EQ(stats().memory_used_bytes, before);
+}
+
+TEST(a_backend_goes_while_the_device_hangs) {
+  REQUIRE(initialise());
+  const uint64_t before = stats().memory_used_bytes;
+  const Session session;
+  ConvRelu net(session.context());
+  net.compose();
+  net.finalize();
+  std::array<uint8_t, ConvRelu::bytes> picture{};
+  std::array<uint8_t, ConvRelu::bytes> result{};
+  int told = 0;
+  CHECK_EQ(htp_rt_vdev_hang(), QNN_SUCCESS);
+  CHECK_EQ(net.execute_async(picture, result, &count, &told), QNN_SUCCESS);
+  CHECK_EQ(htp_rt_poll(clock_us, nullptr), QNN_SUCCESS);
+
+  // The context goes as well, when the watch over the device has restarted it.
+  CHECK_EQ(qnn().backendFree(session.backend), QNN_SUCCESS);
+  CHECK(!is_known(session.backend));
+  CHECK_EQ(stats().contexts, 1);
+  CHECK_EQ(told, 0);
+  poll_to_the_end();
+  CHECK_EQ(told, 1);
+  CHECK_EQ(stats().hangs, 1);
+  CHECK_EQ(stats().contexts, 0);
+  CHECK_EQ(stats().memory_used_bytes, before);
+}
