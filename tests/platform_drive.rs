@@ -4,7 +4,10 @@
 #![cfg(all(feature = "os", target_os = "linux"))]
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{mpsc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use htp_runtime::capability::PlatformKind;
 use htp_runtime::error::{HandleError, Status, SubmitError};
@@ -159,7 +162,7 @@ fn blocking_executions_from_eight_threads_share_queues_of_two() {
     let expected =
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/digits/logits.bin")).unwrap();
     let nets = [load(driver, 2), load(driver, 2)];
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..8 {
             let (images, expected, net) = (&images, &expected, nets[thread % 2]);
             scope.spawn(move || {
@@ -314,4 +317,54 @@ fn a_blocking_call_without_threads_gives_up_when_nothing_can_move() {
     assert_eq!(wait(driver), Err(WaitTimeout));
     driver.with_device(Vhtp::resume);
     assert_eq!(wait(driver), Ok(Outcome::Completed));
+}
+
+/// Nobody would wake it: without threads only callers drive, and their clock is not the system's.
+#[test]
+fn a_blocking_call_without_threads_ends_though_another_caller_drives() {
+    let (driver, _) = driver(false);
+    driver.poll(1 << 50);
+    let (looked, seen) = mpsc::channel();
+    let (ended, end) = mpsc::channel();
+    driver.with_device(|_| {
+        thread::spawn(move || {
+            let answer = driver.call_blocking(BLOCKING_TIMEOUT_US, |_, _| {
+                let _ = looked.send(());
+                Answer::<()>::Pending
+            });
+            let _ = ended.send(answer);
+        });
+        seen.recv().unwrap();
+        // Time to find that the device is taken, and to wait.
+        (0..1_000).for_each(|_| thread::yield_now());
+    });
+    assert_eq!(end.recv_timeout(Duration::from_secs(30)), Ok(Err(WaitTimeout)));
+}
+
+/// Says so when it is dropped, in a panic too.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn blocking_executions_without_threads_complete_though_others_want_the_device() {
+    let (driver, _) = driver(false);
+    let net = load(driver, 1);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                driver.with_device(|_| ());
+            }
+        });
+        let _over = Over(&over);
+        for _ in 0..500 {
+            let mut io = Io::new(&[0; IMAGE_BYTES]);
+            assert_eq!(execute(driver, net, &mut io), Ok(Outcome::Completed));
+        }
+    });
 }

@@ -36,6 +36,16 @@ pub enum Answer<R> {
     Pending,
 }
 
+/// Why driving ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    /// The device waits.
+    Waiting,
+    /// Somebody wants the device.
+    Wanted,
+}
+
 /// Values of [`Driver::telling`] that are no context's slot.
 const NOBODY: u32 = u32::MAX;
 const EVERYBODY: u32 = u32::MAX - 1;
@@ -162,10 +172,12 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 let mut runtime = self.runtime.lock();
                 done(&mut runtime, self.now())
             };
-            let drove = !answered && self.drive_if_free(&mut done);
+            if !answered {
+                self.drive_for_caller(&mut done);
+            }
             let mut runtime = self.runtime.lock();
             let now = self.now();
-            if !done(&mut runtime, now) && !self.is_threaded() && drove {
+            if !done(&mut runtime, now) && !self.is_threaded() {
                 // Nobody else can move anything, and time stands still.
                 answer = Some(Err(WaitTimeout));
             }
@@ -224,7 +236,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     pub fn poll(&self, now_us: u64) -> u64 {
         self.polled_now_us.fetch_max(now_us, Ordering::AcqRel);
         loop {
-            self.drive_if_free(|_, _| false);
+            self.drive_for_caller(|_, _| false);
             if !self.deliver_one() {
                 break;
             }
@@ -233,17 +245,39 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         self.next_due(&runtime).as_us()
     }
 
-    /// Drives if nobody else does, until `done` or the device waits. Gives whether it drove.
-    fn drive_if_free(&self, done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) -> bool {
-        let Some(mut device) = self.device.try_lock() else { return false };
-        self.drive(&mut device, done);
+    /// Drives if nobody else does, until `done`, or the device waits or is wanted.
+    fn drive_if_free(&self, done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) {
+        if let Some(device) = self.device.try_lock() {
+            self.drive_in_role(device, done);
+        }
+    }
+
+    /// Drives for a caller. Without threads nobody wakes one that waits, so it drives after whoever
+    /// does, and goes on until `done` or the device waits.
+    fn drive_for_caller(&self, mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) {
+        if self.is_threaded() {
+            return self.drive_if_free(done);
+        }
+        while self.drive_in_role(self.device.lock(), &mut done) == End::Wanted {}
+    }
+
+    fn drive_in_role(
+        &self,
+        mut device: os::Guard<'_, D>,
+        done: impl FnMut(&mut Runtime<'static>, Instant) -> bool,
+    ) -> End {
+        let end = self.drive(&mut device, done);
         drop(device);
         // Whatever came while the role was held, or is left over, is somebody else's now.
         self.hand_over(&self.runtime.lock());
-        true
+        end
     }
 
-    fn drive(&self, device: &mut D, mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) {
+    fn drive(
+        &self,
+        device: &mut D,
+        mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool,
+    ) -> End {
         let mut event: Option<Event> = None;
         loop {
             let now = self.now();
@@ -265,7 +299,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 }
                 if done(&mut runtime, now) {
                     self.device_due_us.store(0, Ordering::Release);
-                    return;
+                    return End::Done;
                 }
             }
             match device.step(now) {
@@ -274,12 +308,12 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 Step::Waiting(due) => {
                     let due_us = due.map_or(u64::MAX, Instant::as_us);
                     self.device_due_us.store(due_us, Ordering::Release);
-                    return;
+                    return End::Waiting;
                 }
             }
             if event.is_none() && self.device_wanted.load(Ordering::Acquire) > 0 {
                 self.device_due_us.store(0, Ordering::Release);
-                return;
+                return End::Wanted;
             }
         }
     }

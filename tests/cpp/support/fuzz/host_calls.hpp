@@ -219,13 +219,19 @@ inline void on_restart(void*, const htp_rt_ssr_event_t* event) {
 }
 inline bool on_text(void*, const std::uint8_t*, std::size_t) { return true; }
 
+/** Not within a restart, whose attempts may not all fail. */
+inline bool is_online() {
+  htp_rt_stats_t stats = {};
+  return htp_rt_stats(&stats) == QNN_SUCCESS && stats.ssr_state == HTP_RT_SSR_ONLINE;
+}
+
 /** What goes wrong, who hears of it, and what was recorded. */
 inline void trouble(Values& values) {
   Numbers& numbers = values.numbers;
   const std::uint32_t choice = numbers.below(100);
   if (choice < 2) {
     RUNTIME(vdev_crash, numbers.chance(50) ? HTP_RT_VDEV_CRASH_NOW : numbers.below(8));
-  } else if (choice < 4 && values.round.comes_back) {
+  } else if (choice < 4 && values.round.comes_back && is_online()) {
     RUNTIME(vdev_reconnect_fails, numbers.below(3));
   } else if (choice < 10) {
     hold(values);

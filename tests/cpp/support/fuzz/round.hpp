@@ -160,6 +160,6 @@ inline std::atomic<Round*>& shared_round() {
 
 /** Time where nobody but the client has a clock. */
 inline std::atomic<std::uint64_t>& clock_us() {
-  static std::atomic<std::uint64_t> now{1};
+  static std::atomic<std::uint64_t> now{1ULL << 50};    // far from that of the system
   return now;
 }
