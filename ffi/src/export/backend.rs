@@ -197,14 +197,21 @@ pub(crate) extern "C" fn QnnBackend_free(backend: Qnn_BackendHandle_t) -> Qnn_Er
     answer(c"QnnBackend_free", free(backend))
 }
 
+/// How often contexts that others make on a backend are released before it is said to be busy.
+const RELEASES_MAX: u32 = 8;
+
 /// A backend takes its contexts with it. If one cannot go now, because a restart does not end, the
 /// backend stays and can be freed later.
 fn free(backend: Qnn_BackendHandle_t) -> Result<(), Code> {
     let (instance, id) = known(backend)?;
-    release_contexts(instance, id)?;
-    instance.objects.lock().backends.remove(id).map_err(|_| INVALID_HANDLE)?;
-    // What another thread made on it in the meantime.
-    release_contexts(instance, id)
+    for _ in 0..RELEASES_MAX {
+        release_contexts(instance, id)?;
+        let mut objects = instance.objects.lock();
+        if !objects.owners().any(|owner| owner.backend == id) {
+            return objects.backends.remove(id).map(|_| ()).map_err(|_| INVALID_HANDLE);
+        }
+    }
+    Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE)
 }
 
 /// Each round takes the contexts it sees out of the list, or ends with an error.
@@ -222,7 +229,7 @@ fn release_contexts(instance: &Instance, id: BackendId) -> Result<(), Code> {
         for &context in &own {
             match context::release(instance, context) {
                 // One that another thread frees at the same time is gone as well.
-                Err(QNN_CONTEXT_ERROR_INVALID_HANDLE) => instance.objects.lock().disown(context),
+                Err(QNN_CONTEXT_ERROR_INVALID_HANDLE) => {}
                 other => other?,
             }
         }

@@ -86,17 +86,27 @@ impl Parents {
         signal: Option<(SignalId, Instant)>,
     ) -> Result<(), Code> {
         let instance = self.instance;
-        let (backend, device) = (self.backend, self.device);
-        let owned = instance.objects.lock().own(Owner { context, backend, device, loaded });
-        let ready = match owned {
+        let ready = match self.own(context, loaded) {
             Ok(()) => wait_until_ready(instance, context, signal),
-            Err(_) => Err(QNN_CONTEXT_ERROR_MEM_ALLOC),
+            error => error,
         };
         if ready.is_err() {
             // One whose creation failed is gone already.
             let _ = release(instance, context);
         }
         ready
+    }
+
+    /// Notes whose the context is; its parents may have been freed meanwhile.
+    fn own(&self, context: ContextId, loaded: bool) -> Result<(), Code> {
+        let (backend, device) = (self.backend, self.device);
+        let mut objects = self.instance.objects.lock();
+        objects.backends.get(backend).map_err(|_| INVALID_HANDLE)?;
+        if let Some(device) = device {
+            objects.devices.get(device).map_err(|_| INVALID_HANDLE)?;
+        }
+        let owner = Owner { context, backend, device, loaded };
+        objects.own(owner).map_err(|_| QNN_CONTEXT_ERROR_MEM_ALLOC)
     }
 }
 
@@ -184,9 +194,12 @@ fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<()
 /// notifications has returned, so that the client may free what they use. Within a notification it
 /// does not wait: the context goes when the notifications of its requests were heard.
 pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
-    settled(instance, |machine, now| machine.context_free(now, id))
-        .map_err(|error| handle_error(error, INVALID_HANDLE))?;
-    instance.objects.lock().disown(id);
+    let freed = settled(instance, |machine, now| machine.context_free(now, id));
+    if matches!(freed, Ok(()) | Err(HandleError::Invalid)) {
+        // One that could not be made, or that another thread frees, has no owner either.
+        instance.objects.lock().disown(id);
+    }
+    freed.map_err(|error| handle_error(error, INVALID_HANDLE))?;
     if !instance.driver.on_completion_thread() {
         let gone = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
             if machine.context_is_gone(id) && !instance.driver.is_telling(id) {

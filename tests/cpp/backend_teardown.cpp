@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// Freeing a backend where nobody but the caller drives and the clock stands still: the call ends
-// whatever the device does.
+// flags: -pthread
+// Freeing backends and devices: what belongs to a backend goes with it or keeps it, whatever the
+// device and other threads do.
 
+#include "support/blocked.hpp"
 #include "support/check.hpp"
 #include "support/composed.hpp"
+#include "support/digits.hpp"
 
 namespace {
 
 constexpr std::size_t contexts = 20;    // more than a backend lets go of at a time
 
-/** The clock: it stands still unless it is turned. */
+/** The clock where nobody but the caller drives: it stands still unless it is turned. */
 uint64_t clock_us = 1000;
 
 htp_rt_stats_t stats() {
@@ -28,7 +31,7 @@ void poll_to_the_end() {
   }
 }
 
-bool initialise() {
+bool initialise_without_threads() {
   htp_rt_config_t config = {};
   config.struct_size = sizeof config;
   config.flags = HTP_RT_INIT_NO_THREADS;
@@ -49,7 +52,7 @@ void count(void* told, Qnn_NotifyStatus_t) { ++*static_cast<int*>(told); }
 }  // namespace
 
 TEST(a_backend_stays_while_a_restart_does_not_end) {
-  REQUIRE(initialise());
+  REQUIRE(initialise_without_threads());
   const uint64_t before = stats().memory_used_bytes;
   const Session session;
   for (std::size_t made = 0; made < contexts; ++made) {
@@ -79,7 +82,7 @@ TEST(a_backend_stays_while_a_restart_does_not_end) {
 }
 
 TEST(a_backend_goes_while_the_device_hangs) {
-  REQUIRE(initialise());
+  REQUIRE(initialise_without_threads());
   const uint64_t before = stats().memory_used_bytes;
   const Session session;
   ConvRelu net(session.context());
@@ -102,4 +105,55 @@ TEST(a_backend_goes_while_the_device_hangs) {
   CHECK_EQ(stats().hangs, 1);
   CHECK_EQ(stats().contexts, 0);
   CHECK_EQ(stats().memory_used_bytes, before);
+}
+
+// A restart delays the creation, so that the backend can go meanwhile.
+TEST(no_context_outlives_its_backend) {
+  REQUIRE(htp_rt_init(nullptr) == QNN_SUCCESS);
+  for (uint32_t round = 0; round < 20; ++round) {
+    const Session session;
+    CHECK_EQ(htp_rt_vdev_reconnect_fails(4), QNN_SUCCESS);
+    CHECK_EQ(htp_rt_vdev_crash(HTP_RT_VDEV_CRASH_NOW), QNN_SUCCESS);
+    while (stats().restarts == round) {
+      sched_yield();
+    }
+    Qnn_ContextHandle_t made = nullptr;
+    BlockedCall creation(
+        [&] { return qnn().contextCreate(session.backend, session.device, nullptr, &made); });
+    creation.is_waiting();
+    CHECK_EQ(qnn().backendFree(session.backend), QNN_SUCCESS);
+    creation.error();
+    CHECK_EQ(qnn().contextFree(made, nullptr), QNN_CONTEXT_ERROR_INVALID_HANDLE);
+    CHECK_EQ(stats().contexts, 0);
+    CHECK_EQ(qnn().deviceFree(session.device), QNN_SUCCESS);
+  }
+}
+
+TEST(a_context_that_was_not_made_does_not_keep_its_device) {
+  static std::array<uint64_t, 1 << 17> device_memory;
+  htp_rt_config_t config = {};
+  config.struct_size = sizeof config;
+  config.device_memory = device_memory.data();
+  config.device_memory_bytes = sizeof device_memory;
+  config.capacities.contexts = 100;
+  config.capacities.graphs = 100;
+  config.capacities.requests = 1000;
+  REQUIRE(htp_rt_init(&config) == QNN_SUCCESS);
+  const Session session;
+  Digits digits;
+  std::vector<Qnn_ContextHandle_t> made;
+  Qnn_ErrorHandle_t code = QNN_SUCCESS;
+  while (code == QNN_SUCCESS && made.size() < 1000) {
+    Qnn_ContextHandle_t context = nullptr;
+    code = qnn().contextCreateFromBinary(session.backend, session.device, nullptr,
+                                         digits.network.data(), digits.network.size(), &context,
+                                         nullptr);
+    made.push_back(context);
+  }
+  CHECK_EQ(code, QNN_COMMON_ERROR_MEM_ALLOC);
+  made.pop_back();
+  for (Qnn_ContextHandle_t context : made) {
+    CHECK_EQ(qnn().contextFree(context, nullptr), QNN_SUCCESS);
+  }
+  CHECK_EQ(qnn().deviceFree(session.device), QNN_SUCCESS);
 }
