@@ -6,9 +6,9 @@ mod support;
 use htp_runtime::device::{Event, PrepareError};
 use htp_runtime::error::{CreateError, HandleError, Status, SubmitError};
 use htp_runtime::event::Outcome;
-use htp_runtime::limits::Capacities;
+use htp_runtime::limits::{Capacities, CONNECT_BACKOFF_US};
 use htp_runtime::sched::Priority;
-use support::{all_capabilities, depth, Seen, World, ASYNC, BLOCKING, CAPACITIES};
+use support::{all_capabilities, depth, Connect, Seen, World, ASYNC, BLOCKING, CAPACITIES};
 
 // REQ: ASYNC-040
 #[test]
@@ -110,6 +110,25 @@ fn a_context_freed_before_the_device_took_its_commands() {
     world.runtime.graph_load(context, table, None).unwrap();
     world.runtime.context_free(world.now, context).unwrap();
     world.settle();
+    world.assert_clean();
+}
+
+#[test]
+fn a_context_abandoned_in_a_restart_goes_at_its_end() {
+    let mut world = World::new();
+    world.device.hold_controls = true;
+    let context = world.runtime.context_create(&depth(3)).unwrap();
+    world.settle();
+    world.device.hold_controls = false;
+    world.device.connects.push_back(Connect::Fail);
+    world.crash();
+    let freed = world.runtime.context_free(world.now, context);
+    assert_eq!(freed, Err(HandleError::Recovering));
+    world.runtime.context_abandon(context);
+    world.settle();
+    assert!(!world.runtime.context_is_gone(context));
+    world.advance(CONNECT_BACKOFF_US);
+    assert!(world.runtime.is_online() && world.runtime.context_is_gone(context));
     world.assert_clean();
 }
 

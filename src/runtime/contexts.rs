@@ -258,6 +258,12 @@ impl<'m> Runtime<'m> {
         Ok(())
     }
 
+    /// Takes a context back that no client was told of. It is as freed, but works during a restart
+    /// too: the context goes when that ends.
+    pub fn context_abandon(&mut self, id: ContextId) {
+        self.close(id);
+    }
+
     /// Whether a freed context has let go of its memory.
     pub fn context_is_gone(&self, id: ContextId) -> bool {
         self.contexts.get(id).is_err()

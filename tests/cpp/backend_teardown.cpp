@@ -107,6 +107,24 @@ TEST(a_backend_goes_while_the_device_hangs) {
   CHECK_EQ(stats().memory_used_bytes, before);
 }
 
+TEST(a_creation_that_a_restart_ends_leaves_nothing) {
+  REQUIRE(initialise_without_threads());
+  const uint64_t before = stats().memory_used_bytes;
+  const Session session;
+  for (int time = 0; time < 2 * static_cast<int>(contexts); ++time) {
+    CHECK_EQ(htp_rt_vdev_reconnect_fails(1), QNN_SUCCESS);
+    CHECK_EQ(htp_rt_vdev_crash(HTP_RT_VDEV_CRASH_NOW), QNN_SUCCESS);
+    Qnn_ContextHandle_t made = nullptr;
+    CHECK_EQ(qnn().contextCreate(session.backend, session.device, nullptr, &made),
+             QNN_CONTEXT_ERROR_TIMED_OUT);
+    CHECK(made == nullptr);
+    poll_to_the_end();
+    CHECK_EQ(stats().contexts, 0);
+    CHECK_EQ(stats().memory_used_bytes, before);
+  }
+  CHECK_EQ(qnn().deviceFree(session.device), QNN_SUCCESS);
+}
+
 // A restart delays the creation, so that the backend can go meanwhile.
 TEST(no_context_outlives_its_backend) {
   REQUIRE(htp_rt_init(nullptr) == QNN_SUCCESS);

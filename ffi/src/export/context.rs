@@ -90,9 +90,10 @@ impl Parents {
             Ok(()) => wait_until_ready(instance, context, signal),
             error => error,
         };
-        if ready.is_err() {
-            // One whose creation failed is gone already.
-            let _ = release(instance, context);
+        if ready.is_err() && release(instance, context).is_err() {
+            // It is gone already, or a restart caught it.
+            instance.driver.call(|machine, _| machine.context_abandon(context));
+            instance.objects.lock().disown(context);
         }
         ready
     }
