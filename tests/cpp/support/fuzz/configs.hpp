@@ -91,7 +91,9 @@ class Configs {
   }
   AnyList<QnnSignal_Config_t> signal() {
     return {values, [this](QnnSignal_Config_t& config) {
-              config.option = static_cast<QnnSignal_ConfigOption_t>(numbers.number(4));
+              config.option = numbers.chance(60)
+                                  ? QNN_SIGNAL_CONFIG_OPTION_ABORT
+                                  : static_cast<QnnSignal_ConfigOption_t>(numbers.number(4));
               if (config.option == QNN_SIGNAL_CONFIG_OPTION_TIMEOUT) {
                 config.timeoutDurationUs = numbers.below(5000);
               }

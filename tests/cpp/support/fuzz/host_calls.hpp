@@ -31,7 +31,8 @@ inline void create_object(Values& values) {
                   made);
       break;
     case 2: {
-      const auto level = numbers.any_of<QnnProfile_Level_t>();
+      const auto level = numbers.chance(70) ? QNN_PROFILE_LEVEL_DETAILED
+                                            : numbers.any_of<QnnProfile_Level_t>();
       values.keep(profiles, QNN(profileCreate, values.pick(backends), level, &made), made);
       break;
     }
@@ -189,7 +190,7 @@ inline void ask_constants(Values& values) {
   const char* text = nullptr;
   switch (numbers.below(6)) {
     case 0: QNN(errorGetMessage, 1000 * numbers.below(16) + numbers.number(20), &text); break;
-    case 1: QNN(propertyHasCapability, 100 * numbers.below(14) + numbers.number(30)); break;
+    case 1: QNN(propertyHasCapability, 100 * numbers.below(7) + 1 + numbers.number(24)); break;
     case 2: {
       Qnn_ApiVersion_t version = QNN_API_VERSION_INIT;
       QNN(backendGetApiVersion, numbers.chance(90) ? &version : nullptr);
