@@ -34,18 +34,39 @@ struct Weighted {
   void (*call)(Values&);
 };
 
-constexpr std::array<Weighted, 31> kinds_of_calls{{
-    {16, &try_execute},     {10, &execute_async},  {8, &execute},        {2, &signalled},
-    {2, &cancel},           {2, &profiled},        {4, &load},
-    {4, &load_broken},      {3, &free_context},
-    {6, &compose},          {1, &reload},          {1, &create_graph},
-    {2, &retrieve},         {2, &add_tensor},      {3, &add_node},
-    {1, &finalize},         {5, &configure},       {4, &create_object},
-    {4, &free_object},      {4, &share_memory},    {3, &power},
-    {6, &ask},              {3, &ask_constants},   {1, &create_system},
-    {1, &free_system},      {2, &describe},        {1, &not_offered},
-    {1, &not_offered_by_system}, {1, &not_offered_of_quantization},
-    {1, &not_offered_of_binaries}, {4, &trouble},
+constexpr std::array<Weighted, 32> kinds_of_calls{{
+    {16, &try_execute},
+    {10, &execute_async},
+    {8, &execute},
+    {2, &signalled},
+    {2, &cancel},
+    {2, &profiled},
+    {3, &load},
+    {1, &load_in_place},
+    {4, &load_broken},
+    {3, &free_context},
+    {6, &compose},
+    {1, &reload},
+    {1, &create_graph},
+    {2, &retrieve},
+    {2, &add_tensor},
+    {3, &add_node},
+    {1, &finalize},
+    {5, &configure},
+    {4, &create_object},
+    {4, &free_object},
+    {4, &share_memory},
+    {3, &power},
+    {6, &ask},
+    {3, &ask_constants},
+    {1, &create_system},
+    {1, &free_system},
+    {2, &describe},
+    {1, &not_offered},
+    {1, &not_offered_by_system},
+    {1, &not_offered_of_quantization},
+    {1, &not_offered_of_binaries},
+    {4, &trouble},
 }};
 
 constexpr std::uint32_t total_weight() {
@@ -159,16 +180,16 @@ void make_calls(Round& round, std::uint64_t seed, std::uint32_t count) {
 
 /** Gives the number of executions with right results. */
 std::size_t play(Round& round, std::uint64_t seed, std::uint32_t callers,
-                 const htp_rt_stats_t& before) {
+                 const htp_rt_stats_t& before, std::uint32_t calls_wanted = calls_per_round) {
   std::vector<std::thread> running;
   for (std::uint32_t index = 1; index < callers; ++index) {
-    running.emplace_back(make_calls, std::ref(round), seed + index, calls_per_round / callers);
+    running.emplace_back(make_calls, std::ref(round), seed + index, calls_wanted / callers);
   }
-  make_calls(round, seed, calls_per_round / callers / 2);
+  make_calls(round, seed, calls_wanted / callers / 2);
   // Once a round: the device hangs, and does not come back at once.
   htp_rt_vdev_reconnect_fails(round.comes_back ? 2 : UINT32_MAX);
   htp_rt_vdev_hang();
-  make_calls(round, ~seed, calls_per_round / callers / 2);
+  make_calls(round, ~seed, calls_wanted / callers / 2);
   for (std::thread& thread : running) {
     thread.join();
   }
@@ -279,6 +300,20 @@ TEST(random_calls_on_a_lost_device_lose_nothing) {
       round.comes_back = false;
       CHECK(play(round, seed, 4, before) > 0);
       CHECK_EQ(stats().ssr_state, HTP_RT_SSR_LOST);
+    });
+  });
+}
+
+// Not every platform has every function, and one does not restart the DSP.
+TEST(random_calls_on_every_platform_lose_nothing) {
+  play_for_long(6, [](std::uint64_t seed) {
+    return check::passes("platform", [seed] {
+      const auto platform = static_cast<htp_rt_platform_t>(seed / 1000 % 6);
+      CHECK_EQ(configure_device(platform), QNN_SUCCESS);
+      const htp_rt_stats_t before = init(0);
+      Round& round = open_round(false);
+      round.comes_back = platform != HTP_RT_PLATFORM_X86_SIMULATION;
+      play(round, seed, 4, before, calls_per_round / 6);
     });
   });
 }

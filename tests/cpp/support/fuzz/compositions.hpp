@@ -76,6 +76,24 @@ inline void load_bytes(Values& values, std::vector<std::uint8_t> bytes, const ch
 
 inline void load(Values& values) { load_bytes(values, digits().network, "digits"); }
 
+/** Loads from memory that stays. */
+inline void load_in_place(Values& values) {
+  QnnContext_Config_t config = QNN_CONTEXT_CONFIG_INIT;
+  config.option = QNN_CONTEXT_CONFIG_PERSISTENT_BINARY;
+  config.isPersistentBinary = 1;
+  ConfigList<QnnContext_Config_t> list{config};
+  const std::vector<std::uint8_t>& bytes = digits().network;
+  Qnn_ContextHandle_t context = nullptr;
+  Qnn_GraphHandle_t graph = nullptr;
+  values.keep(contexts,
+              QNN(contextCreateFromBinary, values.pick(backends), values.pick(devices), list.get(),
+                  bytes.data(), bytes.size(), &context, nullptr),
+              context);
+  if (context != nullptr && QNN(graphRetrieve, context, "digits", &graph) == QNN_SUCCESS) {
+    learn(values, context, graph, true);
+  }
+}
+
 /** What a composed context is written as, if it can be. */
 inline std::vector<std::uint8_t> written(Values& values, Qnn_ContextHandle_t context) {
   Qnn_ContextBinarySize_t size = 0, count = 0;
