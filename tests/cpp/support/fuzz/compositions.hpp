@@ -38,7 +38,9 @@ inline void learn(Values& values, Qnn_ContextHandle_t context, Qnn_GraphHandle_t
 
 /** Names of the graphs that are composed. */
 inline const char* any_name(Values& values) {
-  static const std::array<const char*, 6> names{{"net", "a", "b", "c", "", nullptr}};
+  static const std::string& endless = *new std::string(9000, 'x');
+  static const std::array<const char*, 8> names{
+      {"net", "a", "b", "c", "", nullptr, "\xFF\xFE", endless.c_str()}};
   return values.numbers.chance(95) ? names[values.numbers.below(4)]
                                    : values.numbers.one_of(names);
 }
@@ -215,16 +217,17 @@ inline void add_node(Values& values) {
       {QNN_OP_CONV_2D, QNN_OP_RELU, QNN_OP_RESHAPE, QNN_OP_CONCAT, QNN_OP_SOFTMAX, "None"}};
   std::vector<Qnn_Tensor_t> inputs, outputs;
   std::vector<Qnn_Param_t> params;
-  for (std::uint32_t count = numbers.below(4); count > 0; --count) {
+  const auto any_count = [&numbers] { return numbers.below(numbers.chance(98) ? 4 : 200); };
+  for (std::uint32_t count = any_count(); count > 0; --count) {
     inputs.push_back(values.any_tensor());
   }
-  for (std::uint32_t count = numbers.below(3); count > 0; --count) {
+  for (std::uint32_t count = any_count(); count > 0; --count) {
     outputs.push_back(values.any_tensor());
   }
-  for (std::uint32_t count = numbers.below(4); count > 0; --count) {
+  for (std::uint32_t count = any_count(); count > 0; --count) {
     params.push_back(values.any_param());
   }
-  Qnn_OpConfig_t op = make_op("op", numbers.one_of(types), inputs, outputs, params);
+  Qnn_OpConfig_t op = make_op(any_name(values), numbers.one_of(types), inputs, outputs, params);
   switch (numbers.below(20)) {
     case 0: op.version = numbers.any_of<Qnn_OpConfigVersion_t>(); break;
     case 1: op.v1.packageName = nullptr; break;
