@@ -239,6 +239,28 @@ fn time_runs_out_in_the_middle_of_a_rebuild() {
 }
 
 #[test]
+fn a_second_crash_does_not_give_the_time_back() {
+    let budget = HANG_BUDGET_US / 4;
+    let short =
+        Recovery::Managed { attempts_max: 9, time_budget_us: budget, queued: Queued::Requeue };
+    let mut managed = Managed::with(short, requeue(9));
+    assert!(managed.crash_and_answer(2));
+    managed.world.device.hold_controls = true;
+    managed.world.advance(budget - 1);
+    managed.world.crash();
+    managed.world.device.answer_controls();
+    managed.world.device.hold_controls = true;
+    managed.world.settle();
+    assert_eq!(managed.world.runtime.context_status(managed.first), Ok(Status::Pending));
+    managed.world.advance(1);
+    assert_eq!(managed.world.runtime.context_status(managed.first), Err(LOST));
+    managed.world.device.answer_controls();
+    managed.world.settle();
+    assert_eq!(managed.world.runtime.context_status(managed.second), Ok(Status::Ready));
+    managed.end();
+}
+
+#[test]
 fn a_context_can_be_freed_at_every_step_of_its_rebuild() {
     for refuse in [None, Some(2), Some(4)] {
         for answers in 0..ANSWERS + 6 {
