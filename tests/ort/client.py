@@ -105,7 +105,13 @@ def _how(code):
     return f"exit code {code}"
 
 
-def run_on_backend(model, backend, **options):
-    """Results of `model` on `backend`."""
-    results = session(model.proto, backend, **options).run(model.outputs, model.feed)
-    return [np.asarray(result) for result in results]
+def run_every_feed(model, backend, **options):
+    """Results of `model` on `backend`, for each of its feeds."""
+    made = session(model.proto, backend, **options)
+    return [[np.asarray(result) for result in made.run(model.outputs, feed)]
+            for feed in model.feeds]
+
+
+def run_on_backend(model, backend):
+    """Results of `model` on `backend`, for its first feed."""
+    return session(model.proto, backend).run(model.outputs, model.feed)

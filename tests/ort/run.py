@@ -86,12 +86,12 @@ def run_model(model, library, options):
     dump = {"dump_json_qnn_graph": "1", "json_qnn_graph_dir": f"{options.graphs}/{model.name}"}
     results = {}
     works = {
-        "exact": lambda: graph.run_on_cpu(model.proto, model.feed),
-        "vendor": lambda: client.run_on_backend(
+        "exact": lambda: graph.run_on_cpu(model.proto, model.feeds),
+        "vendor": lambda: client.run_every_feed(
             model, client.vendor_library(), **(dump if options.graphs else {})),
     }
     if library:
-        works["ours"] = lambda: client.run_on_backend(model, library)
+        works["ours"] = lambda: client.run_every_feed(model, library)
     for place, work in works.items():
         ended = client.in_child(work, LIMIT_SECONDS)
         results[place] = ended.value
