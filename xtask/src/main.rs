@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod examples;
 mod header;
+mod install;
 mod model;
 mod ort;
 mod process;
@@ -46,6 +47,8 @@ enum Command {
     Abi(Check),
     /// Run models through ONNX Runtime on this library, its CPU provider and the vendor's backend
     Ort(ort::Options),
+    /// Write the libraries and headers into a folder, as a client takes them
+    Install(install::Options),
     /// Make the digit network's context binary from its description
     Model(Check),
     /// Check what the release static library needs from its surroundings
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Header(options) => header::run(options.check),
         Command::Abi(options) => abi::run(options.check),
         Command::Ort(options) => ort::run(&options),
+        Command::Install(options) => install::run(&options),
         Command::Model(options) => model::run(options.check),
         Command::Symbols => symbols::run(),
     };

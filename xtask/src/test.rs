@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{abi, examples, header, model, ort, symbols, tidy, trace};
+use crate::{abi, examples, header, install, model, ort, symbols, tidy, trace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -51,6 +51,8 @@ enum Step {
     Programs,
     /// C and C++ programs under sanitizers
     Sanitizers,
+    /// the installed folder serves a client
+    Install,
     /// the examples in C and Rust; README.md shows what is compiled
     Examples,
     /// models through ONNX Runtime; only with --ort
@@ -72,6 +74,7 @@ impl Step {
             Step::Symbols => "symbols of the static library",
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
+            Step::Install => "installed folder",
             Step::Examples => "examples",
             Step::Ort => "ONNX Runtime",
         }
@@ -93,6 +96,7 @@ impl Step {
             Step::Symbols => symbols::check().into(),
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
+            Step::Install => install::check(),
             Step::Examples => examples().into(),
             Step::Ort => ort::check(),
         }
@@ -181,7 +185,7 @@ fn rust_tests() -> Outcome {
             Err(error) => texts.push(format!("{error:#}")),
         }
     }
-    Outcome { tally, failure: (!texts.is_empty()).then(|| texts.join("\n")) }
+    Outcome::new(tally, (!texts.is_empty()).then(|| texts.join("\n")))
 }
 
 /// Sums the closing lines of nextest and of the standard test runner.
