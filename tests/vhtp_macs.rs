@@ -4,7 +4,7 @@ mod vhtp_support;
 
 use htp_runtime::graph::{DataType, ScaleOffset};
 use proptest::prelude::*;
-use vhtp_support::reference::{clamp, half, requant};
+use vhtp_support::reference::{clamp, even_half, half, requant};
 use vhtp_support::*;
 
 /// Weights with their reference view.
@@ -377,14 +377,15 @@ proptest! {
         let mut expected = vec![];
         spatial.pixels(|batch, oy, ox| {
             for (output, bias) in bs.iter().enumerate() {
-                let mut sum = half(*bias);
+                let mut sum = f64::from(even_half(*bias));
                 spatial.taps((batch, oy, ox), |pixel, tap| {
                     for input in 0..inputs {
-                        let weight = half(ws[(tap * inputs + input) * outputs + output]);
-                        sum += half(xs[pixel * inputs + input]) * weight;
+                        let weight = even_half(ws[(tap * inputs + input) * outputs + output]);
+                        let x = half(xs[pixel * inputs + input]);
+                        sum += f64::from(x) * f64::from(weight);
                     }
                 });
-                expected.push(half(sum));
+                expected.push(even_half(sum as f32));
             }
         });
         prop_assert_eq!(found, expected);

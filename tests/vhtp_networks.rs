@@ -118,9 +118,11 @@ fn interruptions_change_no_byte() {
 // REQ: OPS-010
 #[test]
 fn float_networks_compute_in_float16() {
-    // 2048 + 1 is not a float16; in single precision it would be 2049.
-    let of = plain(DataType::Float32, &[1]);
-    let (a, b) = (floats(&[2048.0]), floats(&[1.0]));
+    // The sums are no float16 numbers, the last summand neither; all are of single precision.
+    let of = plain(DataType::Float32, &[3]);
+    let (a, b) = (floats(&[2048.0, 65_504.0, 0.0]), floats(&[0.75, 100.0, 1.0 + 2f32.powi(-12)]));
     let found = run_op("ElementWiseAdd", &[], &[(&of, &a, false), (&of, &b, false)], &of);
-    assert_eq!(to_floats(&found.unwrap()), [2048.0]);
+    assert_eq!(to_floats(&found.unwrap()), [2048.0, f32::INFINITY, 1.0]);
+    let found = run_op("ElementWiseAbs", &[], &[(&of, &floats(&[70_000.0; 3]), false)], &of);
+    assert_eq!(to_floats(&found.unwrap()), [f32::INFINITY; 3]);
 }

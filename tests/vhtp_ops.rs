@@ -107,8 +107,8 @@ proptest! {
         let operands = [(&a, &a_bytes[..], false), (&b, &b_bytes[..], false)];
         let found = to_floats(&run_op(name, &[], &operands, &out).unwrap());
         for (position, found) in found.iter().enumerate() {
-            let x = half(xs[under(&a.dims, &out.dims, position)]);
-            let y = half(ys[under(&b.dims, &out.dims, position)]);
+            let x = f64::from(half(xs[under(&a.dims, &out.dims, position)]));
+            let y = f64::from(half(ys[under(&b.dims, &out.dims, position)]));
             let expected = half([x + y, x - y, x * y][kind]);
             prop_assert_eq!(*found, expected);
         }

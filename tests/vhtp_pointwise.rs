@@ -266,17 +266,15 @@ proptest! {
         };
         let slope = Data::random(&mut random, parameter_type, &[channels]);
         let shift = Data::random(&mut random, parameter_type, &[channels]);
-        let with = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
-            x.reals.iter().enumerate().map(|(at, &x)| {
-                let channel = at % channels as usize;
-                f(x, slope.reals[channel], shift.reals[channel])
-            }).collect()
+        let each = |f: &dyn Fn(f64, usize) -> f64| -> Vec<f64> {
+            x.reals.iter().enumerate().map(|(at, &x)| f(x, at % channels as usize)).collect()
         };
-        let bent = with(&|x, slope, _| if x < 0.0 { slope * x } else { x });
+        let bent = each(&|x, channel| if x < 0.0 { slope.reals[channel] * x } else { x });
         let out = output(&mut random, data_type, &dims, reach(&bent));
         let found = run_op("Prelu", &[], &[x.operand(), slope.constant()], &out).unwrap();
         prop_assert_eq!(nearest(&out, &found, &bent), Ok(()));
-        let scaled = with(&|x, slope, shift| x * slope + shift);
+        let (factors, summands) = (slope.as_stored(), shift.as_stored());
+        let scaled = each(&|x, channel| x * factors[channel] + summands[channel]);
         let out = output(&mut random, data_type, &dims, reach(&scaled));
         let operands = [x.operand(), slope.constant(), shift.constant()];
         let found = run_op("Batchnorm", &[], &operands, &out).unwrap();

@@ -203,6 +203,7 @@ proptest! {
         let x = Data::random(&mut random, data_type, &dims);
         let inner: Vec<u32> = axes.iter().map(|&axis| dims[axis]).collect();
         let [scale, shift] = [(); 2].map(|()| Data::random(&mut random, data_type, &inner));
+        let (factors, summands) = (scale.as_stored(), shift.as_stored());
         let epsilon = 0.01f32;
         let mut expected = vec![0.0; x.reals.len()];
         for group in groups(&dims, &axes) {
@@ -217,10 +218,10 @@ proptest! {
             for (index, &at) in group.iter().enumerate() {
                 expected[at] = (x.reals[at] - mean) / size;
                 if kind < 2 && parameters > 0 {
-                    expected[at] *= scale.reals[index];
+                    expected[at] *= factors[index];
                 }
                 if kind < 2 && parameters > 1 {
-                    expected[at] += shift.reals[index];
+                    expected[at] += summands[index];
                 }
             }
         }
@@ -243,6 +244,7 @@ proptest! {
         let dims = [size[0], size[1], size[2], channels];
         let x = Data::random(&mut random, data_type, &dims);
         let [scale, shift] = [(); 2].map(|()| Data::random(&mut random, data_type, &[channels]));
+        let (factors, summands) = (scale.as_stored(), shift.as_stored());
         let epsilon = 0.01f32;
         let sets = match (grouped, region) {
             (true, _) => {
@@ -261,7 +263,7 @@ proptest! {
             for at in set {
                 let channel = at % channels as usize;
                 let value = (x.reals[at] - mean) / (variance + f64::from(epsilon)).sqrt();
-                expected[at] = value * scale.reals[channel] + shift.reals[channel];
+                expected[at] = value * factors[channel] + summands[channel];
             }
         }
         let out = output(&mut random, data_type, &dims, &expected);

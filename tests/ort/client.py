@@ -6,7 +6,6 @@ import signal
 import tempfile
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -22,17 +21,6 @@ FORK = multiprocessing.get_context("fork")
 def vendor_library():
     """The backend inside the wheel."""
     return onnxruntime_qnn.get_qnn_htp_path()
-
-
-def client_folder(library, folder):
-    """Gives `library` the names under which a client looks for a backend; returns the backend's."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("libQnnHtp.so", "libQnnSystem.so"):
-        link = folder / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path(library).resolve())
-    return str(folder / "libQnnHtp.so")
 
 
 def session(model, backend, config=None, **options):
@@ -105,7 +93,13 @@ def _how(code):
     return f"exit code {code}"
 
 
-def run_on_backend(model, backend, **options):
-    """Results of `model` on `backend`."""
-    results = session(model.proto, backend, **options).run(model.outputs, model.feed)
-    return [np.asarray(result) for result in results]
+def run_every_feed(model, backend, **options):
+    """Results of `model` on `backend`, for each of its feeds."""
+    made = session(model.proto, backend, **options)
+    return [[np.asarray(result) for result in made.run(model.outputs, feed)]
+            for feed in model.feeds]
+
+
+def run_on_backend(model, backend):
+    """Results of `model` on `backend`, for its first feed."""
+    return session(model.proto, backend).run(model.outputs, model.feed)

@@ -24,9 +24,9 @@ def width(scheme):
 
 
 def distance(model, left, right, exact):
-    """The largest distance over all outputs, and the mean of their elements."""
+    """The largest distance over all feeds and outputs, and the mean of their elements."""
     parts = []
-    for name, one, other, true in zip(model.outputs, left, right, exact):
+    for name, one, other, true in outputs(model, left, right, exact):
         if one.shape != other.shape or one.dtype != other.dtype:
             return Distance(float("inf"), float("inf"))
         of = unit(model, name, true)
@@ -37,6 +37,12 @@ def distance(model, left, right, exact):
         parts.append(np.where(np.abs(apart - whole) <= noise, whole, apart).ravel())
     every = np.concatenate(parts)
     return Distance(float(every.max()), float(every.mean()))
+
+
+def outputs(model, *results):
+    """Each output's name and what each of the results has for it, over all feeds."""
+    for of_feed in zip(*results, strict=True):
+        yield from zip(model.outputs, *of_feed, strict=True)
 
 
 def unit(model, name, exact):

@@ -8,7 +8,6 @@ import argparse
 import fnmatch
 import json
 import sys
-import tempfile
 from dataclasses import asdict, dataclass, field
 
 import client
@@ -16,6 +15,8 @@ import compare
 import graph
 import models
 import scenarios
+import table
+from networks import NETWORKS
 
 LIMIT_SECONDS = 60
 
@@ -25,6 +26,10 @@ class Row:
     """What is known about one model."""
 
     model: str
+    # Bits and kinds of the numbers: see `graph.SCHEMES`.
+    scheme: str
+    # "ops" or "networks".
+    group: str
     ops: str
     ours: compare.Distance | None = None
     vendor: compare.Distance | None = None
@@ -46,15 +51,13 @@ def main():
     if not names and not played:
         print(f"nothing is called {options.only}")
         return 1
-    with tempfile.TemporaryDirectory(prefix="htp-ort-") as folder:
-        library = options.library and client.client_folder(options.library, folder)
-        rows = []
-        print_head()
-        for name in names:
-            rows.append(run_model(every[name](), library, options))
-            print_row(rows[-1])
-        played = {name: scenarios.play(name, library or client.vendor_library(), LIMIT_SECONDS)
-                  for name in played}
+    rows = []
+    print(table.head())
+    for name in names:
+        rows.append(run_model(every[name](), options))
+        print(table.line(rows[-1]), flush=True)
+    played = {name: scenarios.play(name, options.library or client.vendor_library(), LIMIT_SECONDS)
+              for name in played}
     return report(rows, played, options)
 
 
@@ -67,7 +70,7 @@ def parse():
     parser.add_argument("--graphs", help="folder for the QNN graphs that the provider composes")
     parser.add_argument("--log", action="store_true", help="print what a failed child wrote")
     backend = parser.add_mutually_exclusive_group()
-    backend.add_argument("--library", help="our library")
+    backend.add_argument("--library", help="our backend, libQnnSystem.so beside it")
     backend.add_argument("--vendor-only", action="store_true", help="run the vendor's alone")
     options = parser.parse_args()
     if not (options.library or options.vendor_only or options.list):
@@ -80,18 +83,19 @@ def chosen(name, pattern):
     return not pattern or fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(name, f"*{pattern}*")
 
 
-def run_model(model, library, options):
+def run_model(model, options):
     """Runs one model everywhere."""
-    row = Row(model.name, shorten(model.ops))
+    group = "networks" if model.name.removesuffix(f"-{model.scheme}") in NETWORKS else "ops"
+    row = Row(model.name, model.scheme, group, shorten(model.ops))
     dump = {"dump_json_qnn_graph": "1", "json_qnn_graph_dir": f"{options.graphs}/{model.name}"}
     results = {}
     works = {
-        "exact": lambda: graph.run_on_cpu(model.proto, model.feed),
-        "vendor": lambda: client.run_on_backend(
+        "exact": lambda: graph.run_on_cpu(model.proto, model.feeds),
+        "vendor": lambda: client.run_every_feed(
             model, client.vendor_library(), **(dump if options.graphs else {})),
     }
-    if library:
-        works["ours"] = lambda: client.run_on_backend(model, library)
+    if options.library:
+        works["ours"] = lambda: client.run_every_feed(model, options.library)
     for place, work in works.items():
         ended = client.in_child(work, LIMIT_SECONDS)
         results[place] = ended.value
@@ -128,31 +132,12 @@ def shorten(ops):
     return " ".join(words)
 
 
-def print_head():
-    """Heading of the table."""
-    print("distance: in steps where the result is quantized, otherwise in parts of the largest")
-    places = "".join(f"{place:>22}" for place in ("ours-exact", "vendor-exact", "ours-vendor"))
-    print(f"{'model':<32}{'ops':<28}{places}  verdict")
-
-
-def print_row(row):
-    """One line of the table: largest and mean distances."""
-    cells = "".join(
-        f"{'-':>22}" if it is None else f"{f'{it.maximum:.4g} / {it.mean:.3g}':>22}"
-        for it in (row.ours, row.vendor, row.apart))
-    ops = row.ops if len(row.ops) <= 26 else row.ops[:25] + "…"
-    print(f"{row.model:<32}{ops:<28}{cells}  {first_line(row.verdict) or 'ok'}", flush=True)
-
-
-def first_line(text):
-    """What fits behind a table."""
-    return text.splitlines()[0][:160] if text else ""
-
-
 def report(rows, played, options):
     """Prints the sums, writes the JSON report, gives the exit code."""
+    if rows:
+        print(f"\n{table.summary(rows)}\n")
     for name, failure in played.items():
-        print(f"scenario {name:<40} {first_line(failure) or 'ok'}")
+        print(f"scenario {name:<40} {table.first_line(failure) or 'ok'}")
     failed = sum(bool(row.verdict) for row in rows) + sum(map(bool, played.values()))
     crashes = sum(row.crashes for row in rows)
     if options.json:

@@ -360,6 +360,14 @@ impl Data {
         }
     }
 
+    /// The numbers of a normalization's constant: those in float32 are not rounded to float16.
+    pub fn as_stored(&self) -> Vec<f64> {
+        match self.of.data_type {
+            DataType::Float32 => to_floats(&self.bytes).into_iter().map(f64::from).collect(),
+            _ => self.reals.clone(),
+        }
+    }
+
     pub fn operand(&self) -> (&Type, &[u8], bool) {
         (&self.of, &self.bytes, false)
     }
@@ -500,17 +508,25 @@ pub mod reference {
         }
     }
 
-    /// To float16 and back, ties to even.
-    pub fn half(value: f32) -> f32 {
-        let wide = f64::from(value);
+    /// To float16 and back, ties away from 0: conversions, and all but sums of products.
+    pub fn half(value: impl Into<f64>) -> f32 {
+        rounded(value.into(), f64::round)
+    }
+
+    /// To float16 and back, ties to even: sums of products, their weights and biases.
+    pub fn even_half(value: impl Into<f64>) -> f32 {
+        rounded(value.into(), f64::round_ties_even)
+    }
+
+    fn rounded(value: f64, round: fn(f64) -> f64) -> f32 {
         if value == 0.0 || !value.is_finite() {
-            return value;
+            return value as f32;
         }
-        let exponent = (wide.abs().log2().floor() as i32).max(-14);
+        let exponent = (value.abs().log2().floor() as i32).max(-14);
         let step = 2f64.powi(exponent - 10);
-        let rounded = (wide / step).round_ties_even() * step;
+        let rounded = round(value / step) * step;
         if rounded.abs() >= 65_520.0 {
-            return if wide > 0.0 { f32::INFINITY } else { f32::NEG_INFINITY };
+            return if value > 0.0 { f32::INFINITY } else { f32::NEG_INFINITY };
         }
         rounded as f32
     }

@@ -6,6 +6,7 @@ mod conformance;
 mod demo;
 mod examples;
 mod header;
+mod install;
 mod model;
 mod ort;
 mod process;
@@ -50,6 +51,8 @@ enum Command {
     Abi(Check),
     /// Run models through ONNX Runtime on this library, its CPU provider and the vendor's backend
     Ort(ort::Options),
+    /// Write the libraries and headers into a folder, as a client takes them
+    Install(install::Options),
     /// Make the digit network's context binary from its description
     Model(Check),
     /// Write the tables of docs/recovery.md
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Header(options) => header::run(options.check),
         Command::Abi(options) => abi::run(options.check),
         Command::Ort(options) => ort::run(&options),
+        Command::Install(options) => install::run(&options),
         Command::Model(options) => model::run(options.check),
         Command::Recovery(options) => recovery::run(options.check),
         Command::Symbols => symbols::run(),

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result};
 
 use crate::steps::{self, Outcome, Tally};
-use crate::{process, staticlib, workspace};
+use crate::{install, process, workspace};
 
 const SCRIPT: &str = "tests/ort/run.py";
 const REQUIREMENTS: &str = "tests/ort/requirements.txt";
-const LIBRARY: &str = "libhtp_runtime.so";
+const LACKING: &str = "lacking: ONNX Runtime (the Python package index did not give it; \
+                       HTP_SKIP_ORT=1 .ci/run leaves it out)";
 /// Installing takes minutes on a slow line.
 const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// About 240 models, three processes each.
@@ -52,22 +53,16 @@ pub(crate) fn check() -> Outcome {
     }
 }
 
-/// The script in its environment, with the library it is to run on.
+/// The script in its environment, with the installed library it is to run on.
 fn script(vendor_only: bool) -> Result<Command> {
     let mut command = Command::new(environment()?);
     command.current_dir(workspace::root()).arg("-B").arg(SCRIPT);
     if vendor_only {
         command.arg("--vendor-only");
     } else {
-        command.arg("--library").arg(shared_library()?);
+        command.arg("--library").arg(install::into(&folder().join("installed"))?);
     }
     Ok(command)
-}
-
-fn shared_library() -> Result<PathBuf> {
-    let library = staticlib::release()?.with_file_name(LIBRARY);
-    ensure!(library.is_file(), "the build made no {}", library.display());
-    Ok(library)
 }
 
 /// Core and system library of the vendor's backend, as the wheel holds them.
@@ -104,8 +99,7 @@ fn install(interpreter: &Path) -> Result<()> {
     let mut pip = Command::new(interpreter);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     pip.arg("--requirement").arg(workspace::root().join(REQUIREMENTS));
-    process::succeed(&mut pip, INSTALL_LIMIT)
-        .context("lacking: ONNX Runtime (the Python package index did not give it)")?;
+    process::succeed(&mut pip, INSTALL_LIMIT).context(LACKING)?;
     Ok(())
 }
 
@@ -118,7 +112,8 @@ fn judge(output: &str, success: bool) -> Outcome {
     let last = output.trim_end().lines().last().unwrap_or("");
     let tally = parse(last).unwrap_or_default();
     let held = success && tally.failed == 0 && tally.passed > 0;
-    Outcome { tally, failure: (!held).then(|| failures(output)) }
+    let failure = (!held).then(|| failures(output));
+    Outcome { tally, failure, report: Some(output.to_owned()) }
 }
 
 /// `N crashes; N passed, N failed`
@@ -145,6 +140,7 @@ mod tests {
         let outcome = judge("conv-u8  1 / 0.1  ok\n0 crashes; 244 passed, 0 failed\n", true);
         assert_eq!(outcome.tally, Tally { passed: 244, failed: 0 });
         assert!(outcome.failure.is_none());
+        assert!(outcome.report.unwrap().starts_with("conv-u8"));
     }
 
     #[test]

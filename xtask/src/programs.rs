@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use indicatif::ProgressBar;
 
 use crate::process;
@@ -151,7 +151,7 @@ fn summary(mut results: Vec<(String, Result<Tally, Failed>)>) -> Outcome {
             }
         }
     }
-    Outcome { tally, failure: (!texts.is_empty()).then(|| texts.join("\n")) }
+    Outcome::new(tally, (!texts.is_empty()).then(|| texts.join("\n")))
 }
 
 /// One program under one standard.
@@ -270,6 +270,11 @@ impl Job {
         fs::create_dir_all(&folder)?;
         Ok(folder.join(stem))
     }
+}
+
+/// The count of a program that ended well.
+pub(crate) fn tally(finished: &process::Finished) -> Result<Tally> {
+    judge(finished.success, &finished.output).map_err(|failed| anyhow!(failed.text))
 }
 
 /// Believes a program only if its code and its closing line agree.

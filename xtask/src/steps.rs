@@ -30,17 +30,26 @@ impl Tally {
     }
 }
 
-/// How a step ends: its count and, if it failed, what there is to read.
+/// How a step ends: its count and what there is to read.
 pub(crate) struct Outcome {
     pub(crate) tally: Tally,
     pub(crate) failure: Option<String>,
+    /// What is worth reading however it ended.
+    pub(crate) report: Option<String>,
+}
+
+impl Outcome {
+    /// A count, and what failed; nothing else to read.
+    pub(crate) fn new(tally: Tally, failure: Option<String>) -> Self {
+        Outcome { tally, failure, report: None }
+    }
 }
 
 impl From<Result<Tally>> for Outcome {
     fn from(result: Result<Tally>) -> Self {
         match result {
-            Ok(tally) => Outcome { tally, failure: None },
-            Err(error) => Outcome { tally: Tally::default(), failure: Some(format!("{error:#}")) },
+            Ok(tally) => Outcome::new(tally, None),
+            Err(error) => Outcome::new(Tally::default(), Some(format!("{error:#}"))),
         }
     }
 }
@@ -76,6 +85,9 @@ impl Steps {
         };
         let seconds = begin.elapsed().as_secs_f64();
         println!("{word}  {name:<44} {seconds:>7.1} s  {:>5} checks", outcome.tally.passed);
+        if let Some(text) = outcome.report {
+            println!("\n{}\n", text.trim_end());
+        }
         self.tally.add(outcome.tally);
         if let Some(text) = outcome.failure {
             self.failures.push((name.into(), text));

@@ -9,7 +9,9 @@ use indicatif::ProgressBar;
 use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{abi, conformance, examples, header, model, ort, recovery, symbols, tidy, trace};
+use crate::{
+    abi, conformance, examples, header, install, model, ort, recovery, symbols, tidy, trace,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -53,6 +55,8 @@ enum Step {
     Sanitizers,
     /// the measured cases of the vendor's backend
     Conformance,
+    /// the installed folder serves a client
+    Install,
     /// the examples in C and Rust; README.md shows what is compiled
     Examples,
     /// models through ONNX Runtime; only with --ort
@@ -75,6 +79,7 @@ impl Step {
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
             Step::Conformance => "conformance",
+            Step::Install => "installed folder",
             Step::Examples => "examples",
             Step::Ort => "ONNX Runtime",
         }
@@ -98,6 +103,7 @@ impl Step {
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
             Step::Conformance => conformance::check(),
+            Step::Install => install::check(),
             Step::Examples => examples().into(),
             Step::Ort => ort::check(),
         }
@@ -186,7 +192,7 @@ fn rust_tests() -> Outcome {
             Err(error) => texts.push(format!("{error:#}")),
         }
     }
-    Outcome { tally, failure: (!texts.is_empty()).then(|| texts.join("\n")) }
+    Outcome::new(tally, (!texts.is_empty()).then(|| texts.join("\n")))
 }
 
 /// Sums the closing lines of nextest and of the standard test runner.

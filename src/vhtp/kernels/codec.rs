@@ -4,7 +4,7 @@
 use zerocopy::little_endian::{F32, I16, I32, U16};
 
 use super::convert;
-use super::element::{self, Element, Fixed, FixedType, Real, RealType, F16};
+use super::element::{self, Element, Fixed, FixedType, Real, RealType, Unit, F16};
 use crate::graph::DataType;
 
 /// How the elements of a tensor stand for numbers.
@@ -28,6 +28,8 @@ pub(in crate::vhtp) enum Codec {
     },
     /// Float; read and written rounded to float16.
     Real(RealType),
+    /// A constant in float32 that enters a sum or product as it is stored.
+    Stored,
     /// An integer or boolean.
     Whole(DataType),
 }
@@ -57,7 +59,7 @@ impl Codec {
         match *self {
             Codec::Fixed { element, .. } if element.bits() == 8 => 1,
             Codec::Fixed { .. } | Codec::Real(RealType::F16) => 2,
-            Codec::Wide { .. } | Codec::Real(RealType::F32) => 4,
+            Codec::Wide { .. } | Codec::Real(RealType::F32) | Codec::Stored => 4,
             Codec::Whole(data_type) => data_type.size_bytes(),
         }
     }
@@ -81,6 +83,7 @@ impl Codec {
             }
             Codec::Real(RealType::F16) => at::<F16>(bytes, index)?.operand().into(),
             Codec::Real(RealType::F32) => at::<F32>(bytes, index)?.operand().into(),
+            Codec::Stored => at::<F32>(bytes, index)?.get().into(),
             Codec::Whole(_) => self.load_whole(bytes, index)? as f64,
         })
     }
@@ -104,8 +107,11 @@ impl Codec {
                 let stored = steps(value, scale, offset).max(min).min(max);
                 put(bytes, index, I32::new(stored as i32))
             }
-            Codec::Real(RealType::F16) => put(bytes, index, F16::rounded(value as f32)),
-            Codec::Real(RealType::F32) => put(bytes, index, <F32 as Real>::rounded(value as f32)),
+            Codec::Real(RealType::F16) => put(bytes, index, F16::rounded(value, Unit::Vector)),
+            Codec::Real(RealType::F32) => {
+                put(bytes, index, <F32 as Real>::rounded(value, Unit::Vector))
+            }
+            Codec::Stored => put(bytes, index, F32::new(value as f32)),
             Codec::Whole(data_type) => {
                 let size = data_type.size_bytes();
                 let start = index.wrapping_mul(size);

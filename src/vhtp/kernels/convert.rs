@@ -2,7 +2,9 @@
 
 use zerocopy::little_endian::{F32, I16, I32, I64, U16, U32, U64};
 
-use super::element::{self, with_fixed, with_real, Element, Fixed, FixedType, Real, RealType, F16};
+use super::element::{
+    self, with_fixed, with_real, Element, Fixed, FixedType, Real, RealType, Unit, F16,
+};
 use super::{rows, rows_mut};
 use crate::graph::DataType;
 
@@ -42,7 +44,9 @@ pub(in crate::vhtp) fn dequantize(op: &Encoding, x: &[u8], out: &mut [u8]) -> Op
         match op.real {
             RealType::F16 => {
                 let out = element::view_mut::<F16>(out)?;
-                out.iter_mut().zip(x).for_each(|(to, x)| *to = F16::rounded(real(x)));
+                for (to, x) in out.iter_mut().zip(x) {
+                    *to = F16::rounded(real(x).into(), Unit::Vector);
+                }
             }
             RealType::F32 => {
                 let out = element::view_mut::<F32>(out)?;
@@ -69,10 +73,10 @@ impl Number {
         }
     }
 
-    fn real(self) -> f32 {
+    fn real(self) -> f64 {
         match self {
-            Number::Integer(value) => value as f32,
-            Number::Real(value) => value as f32,
+            Number::Integer(value) => value as f64,
+            Number::Real(value) => value,
         }
     }
 
@@ -146,10 +150,10 @@ pub(super) fn write(to: DataType, number: Number, out: &mut [u8]) -> Option<()> 
         }
         DataType::Int64 => put(out, I64::new(number.integer())),
         DataType::Uint64 => put(out, U64::new(number.integer() as u64)),
-        DataType::Float16 => put(out, F16::rounded(number.real())),
+        DataType::Float16 => put(out, F16::rounded(number.real(), Unit::Vector)),
         DataType::Float32 => match number {
             Number::Integer(value) => put(out, F32::new(value as f32)),
-            Number::Real(value) => put(out, F32::rounded(value as f32)),
+            Number::Real(value) => put(out, F32::rounded(value, Unit::Vector)),
         },
     }
 }

@@ -259,7 +259,7 @@ impl<S: Scheme> Place<'_, S> {
                 activations = S::add(activations, x);
                 let weights = weights.get(column..)?.first_chunk::<N>()?;
                 for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum = S::multiply_add(*sum, x, S::weight(*weight));
+                    *sum = S::multiply_add(*sum, x, self.scheme.weight(*weight));
                 }
             }
         }
@@ -316,7 +316,7 @@ impl<S: Scheme> Place<'_, S> {
                 for ((sum, activations), (x, weight)) in sums.iter_mut().zip(x.iter().zip(weights))
                 {
                     let x = self.scheme.activation(*x);
-                    *sum = S::multiply_add(*sum, x, S::weight(*weight));
+                    *sum = S::multiply_add(*sum, x, self.scheme.weight(*weight));
                     *activations = S::add(*activations, x);
                 }
             }

@@ -57,43 +57,96 @@ fixed!(i8, i8, value => value, core::convert::identity);
 fixed!(U16, u16, value => value.get(), U16::new);
 fixed!(I16, i16, value => value.get(), I16::new);
 
-/// A floating-point element. Arithmetic is float16: operands and results are rounded to it.
-pub(in crate::vhtp) trait Real: Element {
-    /// The value, rounded to float16.
-    fn operand(self) -> f32;
-    /// The value as it is stored.
-    fn exact(self) -> f32;
-    /// The element for `value`, rounded to float16.
-    fn rounded(value: f32) -> Self;
+/// The unit of the DSP that computes, which decides where a value goes that lies half-way between
+/// two float16 numbers. (docs/adr/006-float16-rounding.md)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::vhtp) enum Unit {
+    /// Conversions and everything that is not a sum of products: away from 0.
+    Vector,
+    /// Sums of products: to the even one.
+    Matrix,
 }
 
-/// `value` rounded to float16, ties to even.
-#[inline]
-pub(in crate::vhtp) fn round_to_half(value: f32) -> f32 {
-    let bits = value.to_bits();
-    match bits >> 23 & 0xFF {
-        // 2^-14 to 2^15, where a float16 is a float32 without its 13 lowest bits: much faster than
-        // in general.
-        113..142 => {
-            let even = bits >> 13 & 1;
-            f32::from_bits(bits.wrapping_add(0xFFF).wrapping_add(even) & !0x1FFF)
-        }
-        _ => f16::from_f32(value).to_f32(),
+/// A floating-point element. Arithmetic is float16: operands and results are rounded to it.
+pub(in crate::vhtp) trait Real: Element {
+    /// The value, rounded to float16 by `unit`.
+    fn converted(self, unit: Unit) -> f32;
+    /// The value, rounded to float16.
+    #[inline]
+    fn operand(self) -> f32 {
+        self.converted(Unit::Vector)
     }
+    /// The value as it is stored.
+    fn exact(self) -> f32;
+    /// The element for `value`, rounded to float16 once.
+    fn rounded(value: f64, unit: Unit) -> Self;
+}
+
+/// Bits of a float64 that a float16 does not have, between 2^-14 and 2^16.
+const SPARE_BITS: u32 = 42;
+const SPARE: u64 = (1 << SPARE_BITS) - 1;
+
+/// `value` rounded to float16.
+#[inline]
+pub(in crate::vhtp) fn to_half(value: f64, unit: Unit) -> f32 {
+    let bits = value.to_bits();
+    // 2^-14 to 2^15, where a float16 is a float64 without its lowest bits: much faster than in
+    // general.
+    if !matches!(bits >> 52 & 0x7FF, 1009..1038) {
+        return to_uneven_half(value, unit);
+    }
+    let up = match unit {
+        Unit::Vector => 1 << (SPARE_BITS - 1),
+        Unit::Matrix => (SPARE >> 1).wrapping_add(bits >> SPARE_BITS & 1),
+    };
+    f64::from_bits(bits.wrapping_add(up) & !SPARE) as f32
+}
+
+/// The same where float16 ends: its smallest numbers, its largest, infinities, NaN.
+#[cold]
+fn to_uneven_half(value: f64, unit: Unit) -> f32 {
+    const SMALLEST: f64 = 1.0 / 16_777_216.0;
+    let size = libm::fabs(value);
+    let step = if size < 1.0 { SMALLEST } else { 32.0 };
+    if !(size > 0.0 && size < 65_536.0) {
+        return if size >= 65_536.0 { infinite(value) } else { value as f32 };
+    }
+    let steps = match unit {
+        Unit::Vector => libm::round(value / step),
+        Unit::Matrix => libm::rint(value / step),
+    };
+    let rounded = steps * step;
+    if libm::fabs(rounded) >= 65_536.0 {
+        return infinite(value);
+    }
+    rounded as f32
+}
+
+fn infinite(sign: f64) -> f32 {
+    libm::copysignf(f32::INFINITY, sign as f32)
 }
 
 impl Real for F32 {
     #[inline]
-    fn operand(self) -> f32 {
-        round_to_half(self.get())
+    fn converted(self, unit: Unit) -> f32 {
+        let bits = self.get().to_bits();
+        let up = match unit {
+            Unit::Vector => 0x1000,
+            Unit::Matrix => (bits >> 13 & 1).wrapping_add(0xFFF),
+        };
+        match bits >> 23 & 0xFF {
+            // As in `to_half`, without the way over float64.
+            113..142 => f32::from_bits(bits.wrapping_add(up) & !0x1FFF),
+            _ => to_half(self.get().into(), unit),
+        }
     }
     #[inline]
     fn exact(self) -> f32 {
         self.get()
     }
     #[inline]
-    fn rounded(value: f32) -> Self {
-        F32::new(round_to_half(value))
+    fn rounded(value: f64, unit: Unit) -> Self {
+        F32::new(to_half(value, unit))
     }
 }
 
@@ -104,16 +157,16 @@ pub(in crate::vhtp) struct F16(U16);
 
 impl Real for F16 {
     #[inline]
-    fn operand(self) -> f32 {
-        f16::from_bits(self.0.get()).to_f32()
+    fn converted(self, _: Unit) -> f32 {
+        self.exact()
     }
     #[inline]
     fn exact(self) -> f32 {
-        self.operand()
+        f16::from_bits(self.0.get()).to_f32()
     }
     #[inline]
-    fn rounded(value: f32) -> Self {
-        F16(U16::new(f16::from_f32(value).to_bits()))
+    fn rounded(value: f64, unit: Unit) -> Self {
+        F16(U16::new(f16::from_f32(to_half(value, unit)).to_bits()))
     }
 }
 

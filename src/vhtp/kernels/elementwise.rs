@@ -1,6 +1,6 @@
 //! Element-wise arithmetic with broadcasting.
 
-use super::element::{with_fixed, with_real, Fixed, FixedType, Real, RealType};
+use super::element::{with_fixed, with_real, Fixed, FixedType, Real, RealType, Unit};
 use super::fixed::Multiplier;
 use super::{element, rows_mut};
 use crate::graph::RANK_MAX;
@@ -129,7 +129,7 @@ pub(in crate::vhtp) enum Arithmetic {
         out_offset: i32,
     },
     /// In float16.
-    Float(RealType, FloatBinary),
+    Float(RealType, FloatBinary, Unit),
 }
 
 /// Float operation.
@@ -177,14 +177,16 @@ pub(in crate::vhtp) fn binary(op: &Binary, a: &[u8], b: &[u8], out: &mut [u8]) -
                 T::clamped(steps.wrapping_sub(i64::from(out_offset)))
             }))
         }
-        Arithmetic::Float(element, what) => with_real!(element, T => {
+        Arithmetic::Float(element, what, unit) => with_real!(element, T => {
             sum::<T>(op, (a, b), out, |x: T, y: T| {
-                let (x, y) = (x.operand(), y.operand());
-                T::rounded(match what {
+                // Exact in double precision, so that the rounding is the only one.
+                let (x, y) = (f64::from(x.operand()), f64::from(y.operand()));
+                let value = match what {
                     FloatBinary::Add => x + y,
                     FloatBinary::Subtract => x - y,
                     FloatBinary::Multiply => x * y,
-                })
+                };
+                T::rounded(value, unit)
             })
         }),
     }
@@ -265,7 +267,7 @@ pub(in crate::vhtp) fn clamp(op: &Clamp, x: &[u8], out: &mut [u8]) -> Option<()>
                     let x = x.operand();
                     // Written so that a NaN stays a NaN.
                     let x = if x < low { low } else if x > high { high } else { x };
-                    *to = Y::rounded(x);
+                    *to = Y::rounded(x.into(), Unit::Vector);
                 }
                 Some(())
             }))

@@ -85,13 +85,13 @@ fn dots<S: Scheme>(
         if step == 1 {
             for (x, weight) in a.iter().zip(weights) {
                 let x = scheme.activation(*x);
-                sum = S::multiply_add(sum, x, S::weight(*weight));
+                sum = S::multiply_add(sum, x, scheme.weight(*weight));
                 activations = S::add(activations, x);
             }
         } else {
             for (index, weight) in weights.iter().enumerate() {
                 let x = scheme.activation(*a.get(index.wrapping_mul(step))?);
-                sum = S::multiply_add(sum, x, S::weight(*weight));
+                sum = S::multiply_add(sum, x, scheme.weight(*weight));
                 activations = S::add(activations, x);
             }
         }
@@ -146,7 +146,7 @@ fn block<S: Scheme, const N: usize>(
         activations = S::add(activations, x);
         let weights = weights.get(column..)?.first_chunk::<N>()?;
         for (sum, weight) in sums.iter_mut().zip(weights) {
-            *sum = S::multiply_add(*sum, x, S::weight(*weight));
+            *sum = S::multiply_add(*sum, x, scheme.weight(*weight));
         }
     }
     for (to, (sum, channel)) in out.iter_mut().zip(sums.iter().zip(channels)) {

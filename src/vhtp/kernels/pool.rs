@@ -1,7 +1,7 @@
 //! PoolMax2d and PoolAvg2d over NHWC activations.
 
 use super::convolution::Axis;
-use super::element::{with_fixed, with_real, Element, Fixed, FixedType, Real, RealType};
+use super::element::{with_fixed, with_real, Element, Fixed, FixedType, Real, RealType, Unit};
 use super::fixed::Multiplier;
 use super::{element, rows, rows_mut, run};
 
@@ -55,6 +55,8 @@ pub(in crate::vhtp) enum PoolKind {
         element: RealType,
         /// Whether padding counts as elements that are 0.
         count_padding: bool,
+        /// What computes it.
+        unit: Unit,
     },
 }
 
@@ -98,14 +100,16 @@ pub(in crate::vhtp) fn pool(op: &Pool, x: &[u8], out: &mut [u8]) -> Option<()> {
         PoolKind::MaxFloat(element) => {
             with_real!(element, T => windows::<T>(op, x, out, |window, channel, to| {
                 let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
-                *to = T::rounded(window.elements(channel).map(Real::operand).reduce(larger)?);
+                let largest = window.elements(channel).map(Real::operand).reduce(larger)?;
+                *to = T::rounded(largest.into(), Unit::Vector);
                 Some(())
             }))
         }
-        PoolKind::AverageFloat { element, count_padding } => {
+        PoolKind::AverageFloat { element, count_padding, unit } => {
             with_real!(element, T => windows::<T>(op, x, out, |window, channel, to| {
                 let sum = window.elements(channel).map(Real::operand).fold(0.0, |sum, x| sum + x);
-                *to = T::rounded(sum / window.count(count_padding) as f32);
+                let mean = sum / window.count(count_padding) as f32;
+                *to = T::rounded(mean.into(), unit);
                 Some(())
             }))
         }

@@ -5,7 +5,7 @@
 
 use core::marker::PhantomData;
 
-use super::element::{Element, Fixed, FixedType, Real, RealType};
+use super::element::{Element, Fixed, FixedType, Real, RealType, Unit};
 use super::fixed::Channel;
 
 /// How operands are read, multiplied and summed, and how a sum becomes an element.
@@ -27,7 +27,7 @@ pub(in crate::vhtp) trait Scheme: Copy {
     /// An activation as an operand.
     fn activation(self, x: Self::X) -> Self::Operand;
     /// A weight as an operand, its offset left out.
-    fn weight(w: Self::W) -> Self::Operand;
+    fn weight(self, w: Self::W) -> Self::Operand;
     /// What a channel's sum starts with.
     fn start(channel: &Channel) -> Self::Sum;
     /// `sum + x * w`.
@@ -147,7 +147,7 @@ impl<X: Fixed, W: Fixed, A: Width> Scheme for Quantized<X, W, A> {
         A::operand(x.stored().wrapping_add(self.in_offset))
     }
     #[inline(always)]
-    fn weight(w: W) -> A::Operand {
+    fn weight(self, w: W) -> A::Operand {
         A::operand(w.stored())
     }
     #[inline(always)]
@@ -171,17 +171,26 @@ impl<X: Fixed, W: Fixed, A: Width> Scheme for Quantized<X, W, A> {
     }
 }
 
-/// Float16 operands and results, float32 sums in ascending order of the taps, starting with the
-/// bias.
+/// `sum + x * w`: the product of two float16 numbers is exact in float32, and so is the sum in
+/// float64 unless its terms differ by a factor of more than 2^30.
+#[inline(always)]
+fn add_product(sum: f64, x: f32, w: f32) -> f64 {
+    sum + f64::from(x * w)
+}
+
+/// Float16 operands and results. Sums start with the bias, are exact, and become float32 before
+/// they become float16.
 #[derive(Clone, Copy)]
 pub(in crate::vhtp) struct Float<R> {
+    weights: Unit,
+    result: Unit,
     element: PhantomData<R>,
 }
 
 impl<R> Float<R> {
-    /// The only one.
-    pub(in crate::vhtp) const fn new() -> Self {
-        Self { element: PhantomData }
+    /// With the units that convert weights and results.
+    pub(in crate::vhtp) const fn new(weights: Unit, result: Unit) -> Self {
+        Self { weights, result, element: PhantomData }
     }
 }
 
@@ -189,8 +198,8 @@ impl<R: Real> Scheme for Float<R> {
     type X = R;
     type W = R;
     type Operand = f32;
-    type Sum = f32;
-    const ZERO: f32 = 0.0;
+    type Sum = f64;
+    const ZERO: f64 = 0.0;
     const LONG_BLOCKS: bool = false;
 
     #[inline(always)]
@@ -198,37 +207,38 @@ impl<R: Real> Scheme for Float<R> {
         x.operand()
     }
     #[inline(always)]
-    fn weight(w: R) -> f32 {
-        w.operand()
+    fn weight(self, w: R) -> f32 {
+        w.converted(self.weights)
     }
     #[inline(always)]
-    fn start(channel: &Channel) -> f32 {
-        channel.bias_real
+    fn start(channel: &Channel) -> f64 {
+        channel.bias_real.into()
     }
     #[inline(always)]
-    fn multiply_add(sum: f32, x: f32, w: f32) -> f32 {
-        sum + x * w
+    fn multiply_add(sum: f64, x: f32, w: f32) -> f64 {
+        add_product(sum, x, w)
     }
     #[inline(always)]
-    fn add(sum: f32, _: f32) -> f32 {
+    fn add(sum: f64, _: f32) -> f64 {
         sum
     }
     #[inline(always)]
-    fn finish(self, sum: f32, _: f32, _: &Channel) -> R {
-        R::rounded(sum)
+    fn finish(self, sum: f64, _: f64, _: &Channel) -> R {
+        R::rounded((sum as f32).into(), self.result)
     }
 }
 
-/// Float16 activations, 8-bit weights that are scaled behind the sum, float32 sums.
+/// Float16 activations, 8-bit weights that are scaled behind the sum.
 #[derive(Clone, Copy)]
 pub(in crate::vhtp) struct Mixed<R> {
+    result: Unit,
     element: PhantomData<R>,
 }
 
 impl<R> Mixed<R> {
-    /// The only one.
-    pub(in crate::vhtp) const fn new() -> Self {
-        Self { element: PhantomData }
+    /// With the unit that converts results.
+    pub(in crate::vhtp) const fn new(result: Unit) -> Self {
+        Self { result, element: PhantomData }
     }
 }
 
@@ -236,8 +246,8 @@ impl<R: Real> Scheme for Mixed<R> {
     type X = R;
     type W = i8;
     type Operand = f32;
-    type Sum = f32;
-    const ZERO: f32 = 0.0;
+    type Sum = f64;
+    const ZERO: f64 = 0.0;
     const LONG_BLOCKS: bool = false;
 
     #[inline(always)]
@@ -245,25 +255,26 @@ impl<R: Real> Scheme for Mixed<R> {
         x.operand()
     }
     #[inline(always)]
-    fn weight(w: i8) -> f32 {
+    fn weight(self, w: i8) -> f32 {
         f32::from(w)
     }
     #[inline(always)]
-    fn start(_: &Channel) -> f32 {
+    fn start(_: &Channel) -> f64 {
         0.0 // the bias is added to the scaled sum
     }
     #[inline(always)]
-    fn multiply_add(sum: f32, x: f32, w: f32) -> f32 {
-        sum + x * w
+    fn multiply_add(sum: f64, x: f32, w: f32) -> f64 {
+        add_product(sum, x, w)
     }
     #[inline(always)]
-    fn add(sum: f32, x: f32) -> f32 {
-        sum + x
+    fn add(sum: f64, x: f32) -> f64 {
+        sum + f64::from(x)
     }
     #[inline(always)]
-    fn finish(self, sum: f32, activations: f32, channel: &Channel) -> R {
-        let sum = sum + activations * channel.weight_offset as f32;
-        R::rounded(sum * channel.weight_scale + channel.bias_real)
+    fn finish(self, sum: f64, activations: f64, channel: &Channel) -> R {
+        let sum = sum + activations * f64::from(channel.weight_offset);
+        let sum = sum * f64::from(channel.weight_scale) + f64::from(channel.bias_real);
+        R::rounded((sum as f32).into(), self.result)
     }
 }
 
@@ -284,9 +295,21 @@ pub(in crate::vhtp) enum Numbers {
         out_offset: i32,
     },
     /// Float16 arithmetic.
-    Float(RealType),
+    Float {
+        /// Type of operands and result.
+        element: RealType,
+        /// What converts weights.
+        weights: Unit,
+        /// What converts results.
+        result: Unit,
+    },
     /// Float16 arithmetic with signed 8-bit weights.
-    Mixed(RealType),
+    Mixed {
+        /// Type of activations and result.
+        element: RealType,
+        /// What converts results.
+        result: Unit,
+    },
 }
 
 /// Runs `$body` with `$scheme` bound to the scheme that `$numbers` describes; `None` for pairs
@@ -358,20 +381,20 @@ macro_rules! with_scheme {
                     _ => None,
                 }
             }
-            Numbers::Float(RealType::F16) => {
-                let $scheme = Float::<F16>::new();
+            Numbers::Float { element: RealType::F16, weights, result } => {
+                let $scheme = Float::<F16>::new(weights, result);
                 $body
             }
-            Numbers::Float(RealType::F32) => {
-                let $scheme = Float::<F32>::new();
+            Numbers::Float { element: RealType::F32, weights, result } => {
+                let $scheme = Float::<F32>::new(weights, result);
                 $body
             }
-            Numbers::Mixed(RealType::F16) => {
-                let $scheme = Mixed::<F16>::new();
+            Numbers::Mixed { element: RealType::F16, result } => {
+                let $scheme = Mixed::<F16>::new(result);
                 $body
             }
-            Numbers::Mixed(RealType::F32) => {
-                let $scheme = Mixed::<F32>::new();
+            Numbers::Mixed { element: RealType::F32, result } => {
+                let $scheme = Mixed::<F32>::new(result);
                 $body
             }
         }

@@ -144,6 +144,16 @@ pub(super) fn real_codec(tensor: &Tensor<'_>) -> Result<Codec, Refusal> {
     }
 }
 
+/// [`real_codec`] of a normalization's factors or summands: in float32 they are used as they are
+/// stored if they are constants, since nothing computes with them on the way. What a client or an
+/// op writes is rounded to float16, as every operand.
+pub(super) fn parameter_codec(tensor: &Tensor<'_>) -> Result<Codec, Refusal> {
+    match (real_codec(tensor)?, tensor.kind()) {
+        (Codec::Real(RealType::F32), TensorKind::Static) => Ok(Codec::Stored),
+        (codec, _) => Ok(codec),
+    }
+}
+
 /// Codecs of an op's input and output, whose types must be the same (quantizations may differ);
 /// integers only if `whole`.
 pub(super) fn codecs(

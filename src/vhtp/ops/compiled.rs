@@ -131,7 +131,7 @@ impl Compiled {
         let size = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let operand_bits = |numbers: &Numbers| match numbers {
             Numbers::Quantized { x, w, .. } => x.bits().max(w.bits()),
-            Numbers::Float(_) | Numbers::Mixed(_) => 16,
+            Numbers::Float { .. } | Numbers::Mixed { .. } => 16,
         };
         let work = |macs_each: usize, matrix: bool, bits: u32, passes: u64| Work {
             macs: size(elements_out).saturating_mul(size(macs_each)),

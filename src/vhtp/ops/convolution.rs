@@ -5,7 +5,7 @@ use super::{Compiled, Extras, Refusal};
 use crate::graph::{DataType, Op, Tensor, TensorKind};
 use crate::vhtp::kernels::codec::Codec;
 use crate::vhtp::kernels::convolution::{Axis, Convolution, Weights};
-use crate::vhtp::kernels::element::{FixedType, RealType};
+use crate::vhtp::kernels::element::{to_half, FixedType, RealType, Unit};
 use crate::vhtp::kernels::fixed::{Channel, Multiplier};
 use crate::vhtp::kernels::scheme::Numbers;
 
@@ -121,7 +121,8 @@ fn compile(
     if shared && w.quant_count() > 1 {
         return Err(Refusal::Unsupported);
     }
-    let sums = Sums { length: taps.ok_or(Refusal::Invalid)?, outputs, weight_axis };
+    let unit = if kind == Kind::Depthwise { Unit::Vector } else { Unit::Matrix };
+    let sums = Sums { length: taps.ok_or(Refusal::Invalid)?, outputs, weight_axis, unit };
     let numbers = sums.compile(&x, &w, check::optional_input(op, 2), &out, extras)?;
     Ok(Compiled::Convolution(Convolution {
         numbers,
@@ -186,6 +187,9 @@ pub(super) fn window_steps(axis: &Axis, round_up: bool) -> Option<usize> {
     room.checked_div(axis.stride)?.checked_add(1)
 }
 
+/// Weights and biases are converted before the graph reaches the DSP, as the matrix unit converts.
+const CONSTANTS: Unit = Unit::Matrix;
+
 /// Sums of products: how long they are and how many channels they end in.
 pub(super) struct Sums {
     /// Products of one sum.
@@ -194,6 +198,8 @@ pub(super) struct Sums {
     pub(super) outputs: usize,
     /// Axis of the weights that the output channels lie along.
     pub(super) weight_axis: usize,
+    /// What computes them.
+    pub(super) unit: Unit,
 }
 
 impl Sums {
@@ -231,10 +237,16 @@ impl Sums {
             return Err(Refusal::Unsupported);
         }
         ensure(!mixed || per_channel(w, self.weight_axis, self.outputs))?;
-        let codec = Codec::Real(real);
+        let stored = match real {
+            RealType::F16 => Codec::Real(real),
+            RealType::F32 => Codec::Stored,
+        };
         for index in 0..self.outputs {
             let bias_real = match &bias {
-                Some(bias) => codec.load(bias.data(), index).ok_or(Refusal::Invalid)? as f32,
+                Some(bias) => {
+                    let bias = stored.load(bias.data(), index).ok_or(Refusal::Invalid)?;
+                    to_half(bias, CONSTANTS)
+                }
                 None => 0.0,
             };
             let mut channel = Channel { bias_real, ..Channel::NEUTRAL };
@@ -245,7 +257,12 @@ impl Sums {
             }
             extras.push(channel)?;
         }
-        Ok(if mixed { Numbers::Mixed(real) } else { Numbers::Float(real) })
+        let (element, result) = (real, self.unit);
+        Ok(match (mixed, w.kind()) {
+            (true, _) => Numbers::Mixed { element, result },
+            (false, TensorKind::Static) => Numbers::Float { element, weights: CONSTANTS, result },
+            (false, _) => Numbers::Float { element, weights: Unit::Vector, result },
+        })
     }
 
     fn quantized(

@@ -5,6 +5,7 @@ use super::{pointwise, Compiled, Extras, Refusal};
 use crate::graph::{DataType, Op, Tensor, RANK_MAX};
 use crate::vhtp::kernels::codec::Codec;
 use crate::vhtp::kernels::convert::Encoding;
+use crate::vhtp::kernels::element::Unit;
 use crate::vhtp::kernels::elementwise::{
     Arithmetic, Binary, Broadcast, Clamp, FloatBinary, SUM_BITS,
 };
@@ -42,11 +43,29 @@ pub(super) fn binary(
                     Function::Multiply => FloatBinary::Multiply,
                     _ => return Err(Refusal::Unsupported),
                 },
+                unit(function, &shape, &strides),
             )
         }
         _ => return Err(Refusal::Unsupported),
     };
     Ok(Compiled::Binary(Binary { broadcast: Broadcast { shape, strides }, arithmetic }))
+}
+
+/// Channels from which on a sum of two tensors of one shape is a sum of products, with factors 1.
+const MATRIX_CHANNELS: usize = 16;
+
+/// What computes a function of float operands.
+fn unit(
+    function: Function,
+    [.., channels]: &[usize; RANK_MAX],
+    [a, b]: &[[usize; RANK_MAX]; 2],
+) -> Unit {
+    let sum = function == Function::Add && a == b;
+    if sum && *channels >= MATRIX_CHANNELS {
+        Unit::Matrix
+    } else {
+        Unit::Vector
+    }
 }
 
 fn product(a: &Fixed, b: &Fixed, out: &Fixed) -> Result<Arithmetic, Refusal> {

@@ -4,6 +4,7 @@ use super::check::{self, ensure};
 use super::convolution::Sums;
 use super::{Compiled, Extras, Refusal};
 use crate::graph::{Op, RANK_MAX};
+use crate::vhtp::kernels::element::Unit;
 use crate::vhtp::kernels::matmul::Matmul;
 
 /// `[batch, k] x [n, k]`, with all dimensions of the input flattened to two.
@@ -23,7 +24,7 @@ pub(super) fn fully_connected(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Co
         ensure(x.rank() == out.rank())?;
         ensure(x.dims().take(before(x.rank())?).eq(out.dims().take(before(out.rank())?)))?;
     }
-    let sums = Sums { length: k, outputs: n, weight_axis: 0 };
+    let sums = Sums { length: k, outputs: n, weight_axis: 0, unit: Unit::Matrix };
     let numbers = sums.compile(&x, &w, check::optional_input(op, 2), &out, extras)?;
     let single = [1; RANK_MAX];
     Ok(Compiled::Matmul(Matmul {
@@ -60,7 +61,7 @@ pub(super) fn matmul(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, R
         ensure(out == if a == 1 { b } else { a })?;
     }
     let columns = b.rank().saturating_sub(if transpose_1 { 2 } else { 1 });
-    let sums = Sums { length: k, outputs: n, weight_axis: columns };
+    let sums = Sums { length: k, outputs: n, weight_axis: columns, unit: Unit::Matrix };
     let numbers = sums.compile(&a, &b, check::optional_input(op, 2), &out, extras)?;
     Ok(Compiled::Matmul(Matmul {
         numbers,

@@ -249,7 +249,7 @@ pub(super) fn batchnorm(op: &Op<'_>) -> Result<Compiled, Refusal> {
     let last = x.rank().checked_sub(1).ok_or(Refusal::Invalid)?;
     let parameter = |tensor: &Tensor<'_>| {
         ensure(tensor.rank() == 1 && tensor.dim(0) == x.dim(last))?;
-        check::real_codec(tensor)
+        check::parameter_codec(tensor)
     };
     ensure((2..=3).contains(&op.inputs().len()))?;
     let (from, to) = check::codecs(&x, &out, false)?;

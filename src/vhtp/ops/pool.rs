@@ -5,6 +5,7 @@ use super::convolution::window_steps;
 use super::{Compiled, Refusal};
 use crate::graph::Op;
 use crate::vhtp::kernels::convolution::Axis;
+use crate::vhtp::kernels::element::Unit;
 use crate::vhtp::kernels::fixed::Multiplier;
 use crate::vhtp::kernels::pool::{Pool, PoolKind};
 
@@ -30,11 +31,14 @@ pub(super) fn compile(op: &Op<'_>, average: bool) -> Result<Compiled, Refusal> {
     let width = axis(in_width, out_width, window_x, stride_x, [left, right], round_up)?;
     let taps = window_y.checked_mul(window_x).filter(|&taps| taps <= 1 << 24);
     let taps = u32::try_from(taps.ok_or(Refusal::Invalid)?).map_err(|_| Refusal::Invalid)?;
-    let kind = kind(op, average, taps)?;
+    // A square of even extent is halved in both directions; other means are sums of products.
+    let halved = window_y == window_x && window_y & 1 == 0;
+    let unit = if halved { Unit::Vector } else { Unit::Matrix };
+    let kind = kind(op, average, taps, unit)?;
     Ok(Compiled::Pool(Pool { height, width, channels, kind }))
 }
 
-fn kind(op: &Op<'_>, average: bool, taps: u32) -> Result<PoolKind, Refusal> {
+fn kind(op: &Op<'_>, average: bool, taps: u32, unit: Unit) -> Result<PoolKind, Refusal> {
     let (x, out) = check::unary(op)?;
     let count_padding = check::flag(op, "count_pad_for_edges")?;
     match (check::format(&x)?, check::format(&out)?, average) {
@@ -66,7 +70,7 @@ fn kind(op: &Op<'_>, average: bool, taps: u32) -> Result<PoolKind, Refusal> {
         }
         (Format::Real(x), Format::Real(out), false) if x == out => Ok(PoolKind::MaxFloat(x)),
         (Format::Real(element), Format::Real(out), true) if element == out => {
-            Ok(PoolKind::AverageFloat { element, count_padding })
+            Ok(PoolKind::AverageFloat { element, count_padding, unit })
         }
         _ => Err(Refusal::Unsupported),
     }

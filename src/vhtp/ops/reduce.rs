@@ -133,7 +133,7 @@ fn parameters(
     let codec = |index: usize| {
         let Some(tensor) = check::optional_input(op, index) else { return Ok(None) };
         ensure(fits(&tensor))?;
-        check::real_codec(&tensor).map(Some)
+        check::parameter_codec(&tensor).map(Some)
     };
     Ok([codec(1)?, codec(2)?])
 }

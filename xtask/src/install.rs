@@ -1,0 +1,111 @@
+//! `cargo xtask install FOLDER`: the libraries and headers as a client takes them.
+//!
+//! `lib` also has the names by which QNN's clients look for a backend: `libQnnHtp.so`, and beside
+//! it `libQnnSystem.so`. Both are links to the one shared library.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::steps::{Outcome, Tally};
+use crate::{process, programs, staticlib, workspace};
+
+const SHARED: &str = "libhtp_runtime.so";
+const STATIC: &str = "libhtp_runtime.a";
+/// What clients open instead of [`SHARED`].
+const BACKEND: &str = "libQnnHtp.so";
+const LINKS: [&str; 2] = [BACKEND, "libQnnSystem.so"];
+const CLIENT: &str = "tests/install/client.c";
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Gets `lib` and `include`; what is there under the same names is replaced
+    folder: PathBuf,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    into(&options.folder)?;
+    println!("installed into {}", options.folder.display());
+    Ok(())
+}
+
+/// Builds for release and writes into `folder`; returns the path of the backend in it.
+pub(crate) fn into(folder: &Path) -> Result<PathBuf> {
+    let archive = staticlib::release()?;
+    let lib = folder.join("lib");
+    fs::create_dir_all(&lib).with_context(|| format!("cannot make {}", lib.display()))?;
+    replace(&archive, &lib.join(STATIC))?;
+    replace(&archive.with_file_name(SHARED), &lib.join(SHARED))?;
+    for name in LINKS {
+        let link = lib.join(name);
+        remove(&link)?;
+        symlink(SHARED, &link).with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    copy_folder(&workspace::root().join("include"), &folder.join("include"))?;
+    Ok(lib.join(BACKEND))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        match path.is_dir() {
+            true => copy_folder(&path, &to.join(name))?,
+            false => replace(&path, &to.join(name))?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies to a new file: a process that has mapped the old one keeps it.
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    remove(to)?;
+    fs::copy(from, to).with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot replace {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Installs twice, then builds a client against nothing but the folder, with each library.
+pub(crate) fn check() -> Outcome {
+    install_and_build().into()
+}
+
+fn install_and_build() -> Result<Tally> {
+    let folder = workspace::target_dir().join("xtask/installed");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    into(&folder)?;
+    into(&folder).context("a second time")?;
+    let lib = folder.join("lib");
+    let mut tally = Tally::default();
+    let archive = vec![lib.join(STATIC).into_os_string()];
+    let shared = vec!["-L".into(), lib.clone().into_os_string(), "-lhtp_runtime".into()];
+    for (name, library) in [("static", archive), ("shared", shared)] {
+        let program = folder.join(format!("client-{name}"));
+        let mut compile = Command::new(programs::Language::C.compiler()?);
+        compile.args(["-std=c99", "-Wall", "-Wextra", "-Werror"]);
+        for headers in ["include", "include/qnn"] {
+            compile.arg("-I").arg(folder.join(headers));
+        }
+        compile.arg(workspace::root().join(CLIENT)).args(library);
+        compile.args(staticlib::LINK_FLAGS).arg("-o").arg(&program);
+        process::succeed(&mut compile, process::BUILD_LIMIT)?;
+        let mut run = Command::new(&program);
+        run.arg(&lib).env("LD_LIBRARY_PATH", &lib);
+        let finished = process::capture(&mut run, process::PROGRAM_LIMIT)?;
+        tally.add(programs::tally(&finished)?);
+    }
+    Ok(tally)
+}
