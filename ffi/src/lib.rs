@@ -29,6 +29,7 @@ mod instance;
 mod log;
 mod messages;
 mod objects;
+mod profile_list;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -25,6 +25,8 @@ pub(super) struct Context<'m> {
     pub state: ContextState,
     pub epoch: Epoch,
     pub priority: Priority,
+    /// Its graphs are not executed (CTX-042).
+    pub prepare_only: bool,
     pub queue: Queue<'m>,
     /// The binary it was loaded from, which its graphs' tables are parts of.
     pub binary: Option<SharedBytes<'m>>,
@@ -46,6 +48,8 @@ pub(super) enum GraphState<'m> {
     Preparing,
     Ready,
     Failed(PrepareError),
+    /// Loaded by name only (SWITCH-011).
+    Disabled,
     /// Teardown of its context; `GraphRelease` was sent.
     Releasing,
 }

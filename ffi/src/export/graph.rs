@@ -183,8 +183,9 @@ fn finalize(
         other => other,
     })
     .map_err(|error| Family::GRAPH.create_error(error))?;
+    let composed = instance.driver.now();
     wait_until_prepared(instance, id)?;
-    profile::record_call(instance, profile, QNN_PROFILE_EVENTTYPE_FINALIZE, started);
+    profile::record_finalize(instance, profile, id, started, composed);
     Ok(())
 }
 
