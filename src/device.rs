@@ -345,8 +345,9 @@ pub trait Device<'m> {
     /// Does a bounded piece of work (at most one op of one graph) or reports one event.
     fn step(&mut self, now: Instant) -> Step;
 
-    /// What operation `op` (index in execution order) of `graph` took in execution `number`, which
-    /// the device has reported; `None` if it measures none, or does not know the graph any more.
+    /// What operation `op` (index in the graph table) of `graph` took in execution `number`, which
+    /// the device has reported; `None` if it was not executed by itself, if none are measured, or
+    /// if the graph is not known any more.
     fn op_report(&self, graph: GraphId, number: u64, op: usize) -> Option<OpReport> {
         let _ = (graph, number, op);
         None

@@ -170,43 +170,46 @@ impl<'a> List<'a> {
     ) {
         let first = self.used;
         parts.for_each(|part| self.push(part));
-        let count = self.used.saturating_sub(first);
-        if let Some(whole) = self.entries.iter_mut().find(|entry| entry.data.type_ == of) {
-            whole.parts = (first, count);
-        }
+        self.give_parts(of, (first, self.used.saturating_sub(first)));
     }
 
     /// Appends the operations of an execution, as parts of its cycles.
     fn add_nodes(&mut self, nodes: &Nodes<'_>, linting: bool) {
-        const CRITICAL: QnnProfile_EventType_t =
-            QNN_HTP_PROFILE_EVENTTYPE_GRAPH_EXECUTE_CRITICAL_ACCEL_TIME_CYCLE;
-        const PLAIN: QnnProfile_EventType_t =
-            QNN_HTP_PROFILE_EVENTTYPE_GRAPH_EXECUTE_ACCEL_TIME_CYCLE;
-        // Moving data in and out counts with the operations that need it.
-        let copy = OpReport { cycles: 0, resources: Resources::DMA };
-        let node = |name: *const cty::c_char, report: &OpReport| QnnProfile_EventData_t {
+        let node = |name: *const cty::c_char, cycles| QnnProfile_EventData_t {
             identifier: name,
-            ..data(QNN_PROFILE_EVENTTYPE_NODE, CYCLES, report.cycles, c"")
+            ..data(QNN_PROFILE_EVENTTYPE_NODE, CYCLES, cycles, c"")
+        };
+        let measured = || {
+            let ops = nodes.table.ops().zip(FIRST_OP_NUMBER..);
+            ops.filter_map(|(op, number)| Some((op, number, (nodes.report)(op.index())?)))
         };
         let first = self.used;
-        self.push(node(client::address(c"Input OpId_2 (cycles)"), &copy));
-        for (op, number) in nodes.table.ops().zip(FIRST_OP_NUMBER..) {
-            let report = (nodes.report)(op.index());
-            let report = report.unwrap_or(OpReport { cycles: 0, resources: Resources::empty() });
+        // Moving data in and out counts with the operations that need it.
+        self.push(node(client::address(c"Input OpId_2 (cycles)"), 0));
+        for (op, number, report) in measured() {
             let (name, _) = self.names.push_node(op.name(), number);
-            self.push(node(name.as_ptr().cast(), &report));
+            self.push(node(name.as_ptr().cast(), report.cycles));
         }
-        self.push(node(client::address(c"Output OpId_3 (cycles)"), &copy));
-        let end = self.used;
-        let of = if linting { CRITICAL } else { PLAIN };
+        self.push(node(client::address(c"Output OpId_3 (cycles)"), 0));
+        let count = self.used.saturating_sub(first);
+        let of = match linting {
+            true => QNN_HTP_PROFILE_EVENTTYPE_GRAPH_EXECUTE_CRITICAL_ACCEL_TIME_CYCLE,
+            false => QNN_HTP_PROFILE_EVENTTYPE_GRAPH_EXECUTE_ACCEL_TIME_CYCLE,
+        };
+        self.give_parts(of, (first, count));
+        if linting {
+            let copied = || core::iter::once(Resources::DMA);
+            let used = measured().map(|(_, _, report)| report.resources);
+            for (position, resources) in (first..).zip(copied().chain(used).chain(copied())) {
+                self.add_linting_parts(position, resources.bits());
+            }
+        }
+    }
+
+    /// Names the parts of the event of this type.
+    fn give_parts(&mut self, of: QnnProfile_EventType_t, parts: (usize, usize)) {
         if let Some(whole) = self.entries.iter_mut().find(|entry| entry.data.type_ == of) {
-            whole.parts = (first, end.saturating_sub(first));
-        }
-        for position in (first..end).filter(|_| linting) {
-            let op = position.checked_sub(first).and_then(|after| after.checked_sub(1));
-            let used =
-                op.filter(|&op| op < nodes.table.op_count()).map_or(Some(copy), nodes.report);
-            self.add_linting_parts(position, used.map_or(0, |report| report.resources.bits()));
+            whole.parts = parts;
         }
     }
 

@@ -45,11 +45,15 @@ pub(super) fn cycles(work: &Work, config: &VhtpConfig) -> u64 {
     OP_START_CYCLES.saturating_add(compute.max(per(work.bytes, bandwidth)))
 }
 
-/// What `work` runs on. More data than the VTCM holds comes from DDR on the way.
+/// What `work` runs on. What is not multiplied there is done by the vector units; more data than
+/// the VTCM holds comes from DDR on the way.
 pub(super) fn resources(work: &Work, config: &VhtpConfig) -> Resources {
-    let unit = if work.matrix { Resources::HMX } else { Resources::HVX };
     let from_ddr = work.bytes > u64::from(config.vtcm_mib) << 20;
-    unit | if from_ddr { Resources::DMA } else { Resources::empty() }
+    let mut used = Resources::empty();
+    used.set(Resources::HMX, work.matrix);
+    used.set(Resources::HVX, !work.matrix || work.vector_passes > 0);
+    used.set(Resources::DMA, from_ddr);
+    used
 }
 
 fn per(amount: u64, rate: u64) -> u64 {

@@ -70,8 +70,11 @@ void use(Report& report, const Client& client) {
   const Qnn_SignalHandle_t late = make(client, SignalConfigs{timeout(5'000'000)}.get());
   const Qnn_SignalHandle_t unset = make(client, nullptr);
   const Qnn_SignalHandle_t soon = make(client, SignalConfigs{timeout(1)}.get());
-  report.code("finalize with ABORT signal",
-              [&] { return client.api.graphFinalize(add.graph, nullptr, stop); });
+  if (report.code("finalize with ABORT signal", [&] {
+        return client.api.graphFinalize(add.graph, nullptr, stop);
+      }) != QNN_SUCCESS) {
+    client.api.graphFinalize(add.graph, nullptr, nullptr);
+  }
   const auto execute = [&](const char* name, Qnn_SignalHandle_t signal) {
     report.code(text("execute with %s", name), [&] { return add.execute(nullptr, signal); },
                 [&] { return add.seen(); });

@@ -108,9 +108,15 @@ fn wait_until_ready(
 ) -> Result<(), Code> {
     let now = instance.driver.now();
     let left_us = signal.map_or(BLOCKING_TIMEOUT_US, |(_, deadline)| deadline.since_us(now));
-    let waited = instance.driver.call_blocking(left_us.min(BLOCKING_TIMEOUT_US), |machine, _| {
-        if signal.is_some_and(|(signal, _)| signal::creation_aborted(instance, signal)) {
-            return Answer::Ready(Err(QNN_CONTEXT_ERROR_ABORTED));
+    let waited = instance.driver.call_blocking(left_us.min(BLOCKING_TIMEOUT_US), |machine, now| {
+        if let Some((signal, deadline)) = signal {
+            if signal::creation_aborted(instance, signal) {
+                return Answer::Ready(Err(QNN_CONTEXT_ERROR_ABORTED));
+            }
+            // Ready too late is too late, whoever drove the device meanwhile.
+            if now >= deadline {
+                return Answer::Ready(Err(QNN_CONTEXT_ERROR_TIMED_OUT));
+            }
         }
         match machine.context_status(id) {
             Ok(Status::Ready) => Answer::Ready(Ok(())),
