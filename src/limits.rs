@@ -71,7 +71,7 @@ pub struct Capacities {
     pub buffers: u16,
     /// Requests: the sum of the queue depths of all contexts. 4 bytes each.
     pub requests: u16,
-    /// Profile objects. About 150 bytes each.
+    /// Profile objects. About 250 bytes each.
     pub profiles: u16,
     /// Power configuration ids. About 100 bytes each.
     pub power_configs: u16,

@@ -16,6 +16,12 @@ use crate::export::htp_context_config::Custom;
 const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
 const BAD_CONFIG: Code = QNN_CONTEXT_ERROR_INVALID_CONFIG;
 
+/// Tells the logs what is wrong with a list, beside the code. Under no lock.
+pub(crate) fn refused(what: &[&str], code: Code) -> Code {
+    crate::log::emit_parts(QNN_LOG_LEVEL_ERROR, c"context configuration", what);
+    code
+}
+
 /// Which call the list is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -61,11 +67,15 @@ impl<'a> Config<'a> {
                 // SAFETY: the caller's promise.
                 let option = unsafe { client::one(option.cast::<QnnHtpContext_CustomConfig_t>()) };
                 custom.take(option.ok_or(BAD)?)?;
-            } else if call.takes(config.option) {
-                let place = usize::try_from(config.option).ok().and_then(|at| last.get_mut(at));
-                *place.ok_or(QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE)? = Some(config);
-            } else {
-                return Err(QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE);
+                continue;
+            }
+            let place = usize::try_from(config.option).ok().and_then(|at| last.get_mut(at));
+            match place.filter(|_| call.takes(config.option)) {
+                Some(place) => *place = Some(config),
+                None => {
+                    let what = ["an option is not for this call"];
+                    return Err(refused(&what, QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE));
+                }
             }
         }
         let mut read = Self {
@@ -93,7 +103,8 @@ impl<'a> Config<'a> {
             QNN_CONTEXT_CONFIG_OPTION_PRIORITY => {
                 // SAFETY: the option selects this member; every bit pattern is a number.
                 let number = unsafe { config.u.priority };
-                self.context.priority = Priority::from_qnn(number).ok_or(BAD_CONFIG)?;
+                self.context.priority = Priority::from_qnn(number)
+                    .ok_or_else(|| refused(&["no priority has this number"], BAD_CONFIG))?;
                 self.has_priority = true;
             }
             QNN_CONTEXT_CONFIG_ASYNC_EXECUTION_QUEUE_DEPTH => {
@@ -137,7 +148,8 @@ impl<'a> Config<'a> {
             context.enabled_graphs = 0;
             for name in names.iter() {
                 let index = binary.graphs().position(|graph| graph.name == name);
-                context.enabled_graphs |= 1 << index.ok_or(BAD_CONFIG)?;
+                let unknown = || refused(&["no graph of the binary is called ", name], BAD_CONFIG);
+                context.enabled_graphs |= 1 << index.ok_or_else(unknown)?;
             }
         }
         Ok(context)
@@ -166,7 +178,7 @@ fn queue_depth(kind: QnnContext_AsyncExecutionQueueDepthType_t, depth: u32) -> R
     if numeric && (1..=QUEUE_DEPTH_MAX.into()).contains(&depth) {
         Ok(depth)
     } else {
-        Err(BAD_CONFIG)
+        Err(refused(&["a queue depth is a number from 1 to 300"], BAD_CONFIG))
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::abi::*;
 use crate::convert::Code;
+use crate::export::context_config::refused;
 
 const UNSUPPORTED: Code = QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE;
 const BAD_CONFIG: Code = QNN_CONTEXT_ERROR_INVALID_CONFIG;
@@ -24,7 +25,8 @@ impl<'a> Custom<'a> {
     /// Takes an entry in, without looking at its value.
     pub(crate) fn take(&mut self, config: &'a QnnHtpContext_CustomConfig_t) -> Result<(), Code> {
         let place = usize::try_from(config.option).ok().and_then(|at| self.last.get_mut(at));
-        *place.ok_or(BAD_CONFIG)? = Some(config);
+        let unknown = || refused(&["no HTP option has this number"], BAD_CONFIG);
+        *place.ok_or_else(unknown)? = Some(config);
         Ok(())
     }
 
@@ -45,53 +47,71 @@ impl<'a> Custom<'a> {
 
 fn check(config: &QnnHtpContext_CustomConfig_t) -> Result<(), Code> {
     // SAFETY: each option selects its member, and every bit pattern of a byte or number is one.
-    let (on, refusal) = unsafe {
+    let (name, on, refusal) = unsafe {
         match config.option {
             // A binary is read once, from front to back, whatever the budget.
             QNN_HTP_CONTEXT_CONFIG_OPTION_FILE_READ_MEMORY_BUDGET => return Ok(()),
             QNN_HTP_CONTEXT_CONFIG_OPTION_WEIGHT_SHARING_ENABLED => {
-                (config.u.weightSharingEnabled, UNSUPPORTED)
+                ("WEIGHT_SHARING_ENABLED", config.u.weightSharingEnabled, UNSUPPORTED)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_DSP_MEMORY_PROFILING_ENABLED => {
-                (config.u.dspMemoryProfilingEnabled, UNSUPPORTED)
+                ("DSP_MEMORY_PROFILING_ENABLED", config.u.dspMemoryProfilingEnabled, UNSUPPORTED)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_USE_EXTENDED_UDMA => {
-                (config.u.useExtendedUdma, UNSUPPORTED)
+                ("USE_EXTENDED_UDMA", config.u.useExtendedUdma, UNSUPPORTED)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_LORA_WEIGHT_SHARING_ENABLED => {
-                (config.u.loraWeightSharingEnabled, UNSUPPORTED)
+                ("LORA_WEIGHT_SHARING_ENABLED", config.u.loraWeightSharingEnabled, UNSUPPORTED)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_REFERENCE_WEIGHT_SHARING_ENABLED => {
-                (config.u.referenceWeightSharingEnabled, UNSUPPORTED)
+                let on = config.u.referenceWeightSharingEnabled;
+                ("REFERENCE_WEIGHT_SHARING_ENABLED", on, UNSUPPORTED)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_GRAPH_SPLITTING_ENABLED => {
-                (config.u.graphSplittingEnabled, UNSUPPORTED)
+                ("GRAPH_SPLITTING_ENABLED", config.u.graphSplittingEnabled, UNSUPPORTED)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_GRAPH_SPLITTING_CONFIGS => {
-                (config.u.graphSplittingConfigs.graphSplittingEnabled, UNSUPPORTED)
+                let on = config.u.graphSplittingConfigs.graphSplittingEnabled;
+                ("GRAPH_SPLITTING_CONFIGS", on, UNSUPPORTED)
             }
-            QNN_HTP_CONTEXT_CONFIG_OPTION_REGISTER_CONCURRENT_RESOURCE_SHARING
-            | QNN_HTP_CONTEXT_CONFIG_OPTION_LORA_PRELOAD_BUFFER_GROUPS
-            | QNN_HTP_CONTEXT_CONFIG_OPTION_PARALLEL_WEIGHT_LOADING => (1, UNSUPPORTED),
-            QNN_HTP_CONTEXT_CONFIG_OPTION_SHARE_RESOURCES => (config.u.shareResources, BAD_CONFIG),
+            QNN_HTP_CONTEXT_CONFIG_OPTION_REGISTER_CONCURRENT_RESOURCE_SHARING => {
+                ("REGISTER_CONCURRENT_RESOURCE_SHARING", 1, UNSUPPORTED)
+            }
+            QNN_HTP_CONTEXT_CONFIG_OPTION_LORA_PRELOAD_BUFFER_GROUPS => {
+                ("LORA_PRELOAD_BUFFER_GROUPS", 1, UNSUPPORTED)
+            }
+            QNN_HTP_CONTEXT_CONFIG_OPTION_PARALLEL_WEIGHT_LOADING => {
+                ("PARALLEL_WEIGHT_LOADING", 1, UNSUPPORTED)
+            }
+            QNN_HTP_CONTEXT_CONFIG_OPTION_REGISTER_MULTI_CONTEXTS => {
+                ("REGISTER_MULTI_CONTEXTS", 1, BAD_CONFIG)
+            }
+            QNN_HTP_CONTEXT_CONFIG_OPTION_SHARE_RESOURCES => {
+                ("SHARE_RESOURCES", config.u.shareResources, BAD_CONFIG)
+            }
+            QNN_HTP_CONTEXT_CONFIG_OPTION_SHARE_RESOURCES_OPTIMIZATION_TYPE => {
+                ("SHARE_RESOURCES_OPTIMIZATION_TYPE", 1, BAD_CONFIG)
+            }
             QNN_HTP_CONTEXT_CONFIG_OPTION_IO_MEM_ESTIMATION => {
-                (config.u.ioMemEstimation, BAD_CONFIG)
+                ("IO_MEM_ESTIMATION", config.u.ioMemEstimation, BAD_CONFIG)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_INIT_ACCELERATION => {
-                (config.u.initAcceleration, BAD_CONFIG)
+                ("INIT_ACCELERATION", config.u.initAcceleration, BAD_CONFIG)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_SKIP_VALIDATION_ON_BINARY_SECTION => {
-                (config.u.skipValidationOnBinarySection, BAD_CONFIG)
+                let on = config.u.skipValidationOnBinarySection;
+                ("SKIP_VALIDATION_ON_BINARY_SECTION", on, BAD_CONFIG)
             }
             QNN_HTP_CONTEXT_CONFIG_OPTION_LORA_WEIGHT_SHARING_RAM_PRELOAD_ENABLED => {
-                (config.u.loraWeightSharingRamPreloadEnabled, BAD_CONFIG)
+                let on = config.u.loraWeightSharingRamPreloadEnabled;
+                ("LORA_WEIGHT_SHARING_RAM_PRELOAD_ENABLED", on, BAD_CONFIG)
             }
-            _ => (1, BAD_CONFIG),
+            _ => ("of this number", 1, BAD_CONFIG),
         }
     };
     if on == 0 {
         Ok(())
     } else {
-        Err(refusal)
+        Err(refused(&["the HTP option ", name, " is not offered by this call"], refusal))
     }
 }
