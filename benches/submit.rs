@@ -128,7 +128,12 @@ impl Host {
             unreachable!("a request is due")
         };
         black_box(io);
-        let report = ExecutionReport { device_time_us: 1, cycles: 1, yields: 0, started: now };
+        let report = ExecutionReport {
+            device_time_us: 1,
+            cycles: 1,
+            started: now,
+            ..ExecutionReport::default()
+        };
         self.runtime.handle_event(now, Event::Executed { request, epoch, result: Ok(report) });
         match self.runtime.poll_notice(now) {
             Some(Notice::Completion(completion)) => self.heard += completion.user_data[0] as u64,

@@ -4,6 +4,8 @@
 //! this one trait. A device never calls back; whoever drives the runtime carries commands down and
 //! events up (see the crate doc).
 
+use bitflags::bitflags;
+
 use crate::handle::{BufferId, ContextId, Epoch, GraphId, RequestId};
 use crate::memory::ClientMemory;
 use crate::power::{MemoryConfig, PowerSettings};
@@ -226,6 +228,20 @@ pub struct GraphReport {
     pub constant_bytes: u64,
     /// Modelled cycles of one uninterrupted execution.
     pub cycles_estimated: u64,
+    /// How long its preparation took.
+    pub times: PrepareTimes,
+}
+
+/// How long the device took for each part of a preparation, on the clock of `now`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PrepareTimes {
+    /// Checking the table and the operations, in microseconds.
+    pub check_us: u64,
+    /// Planning the memory, in microseconds.
+    pub place_us: u64,
+    /// Making the operations executable, in microseconds.
+    pub compile_us: u64,
 }
 
 /// Measurements of one execution.
@@ -241,6 +257,35 @@ pub struct ExecutionReport {
     pub yields: u32,
     /// When the first op started, on the clock of `now`.
     pub started: Instant,
+    /// Vector threads that it used.
+    pub hvx_threads: u32,
+    /// Time until the vector and matrix units were powered and acquired, in microseconds; a part of
+    /// the time before `started`.
+    pub power_up_us: u64,
+    /// The device's number of this execution, to ask [`Device::op_report`] about it.
+    pub number: u64,
+}
+
+bitflags! {
+    /// Units that an operation uses.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Resources: u32 {
+        /// Vector units.
+        const HVX = 1;
+        /// Matrix unit.
+        const HMX = 2;
+        /// Transfers between DDR and VTCM.
+        const DMA = 4;
+    }
+}
+
+/// Measurements of one operation in one execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpReport {
+    /// Cycles (modelled on the virtual HTP).
+    pub cycles: u64,
+    /// What it ran on.
+    pub resources: Resources,
 }
 
 /// Why a context, a graph or a buffer was not set up.
@@ -299,6 +344,14 @@ pub trait Device<'m> {
 
     /// Does a bounded piece of work (at most one op of one graph) or reports one event.
     fn step(&mut self, now: Instant) -> Step;
+
+    /// What operation `op` (index in the graph table) of `graph` took in execution `number`, which
+    /// the device has reported; `None` if it was not executed by itself, if none are measured, or
+    /// if the graph is not known any more.
+    fn op_report(&self, graph: GraphId, number: u64, op: usize) -> Option<OpReport> {
+        let _ = (graph, number, op);
+        None
+    }
 
     /// What the device can do.
     fn capabilities(&self) -> crate::capability::Capabilities;

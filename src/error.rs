@@ -118,6 +118,10 @@ pub enum SubmitError {
     Handle(HandleError),
     /// The graph is not finalized, or its preparation failed.
     NotFinalized,
+    /// The graph was loaded from a binary without being enabled (SWITCH-011).
+    Disabled,
+    /// The context only prepares graphs (CTX-042).
+    PrepareOnly,
     /// The queue of the context is full: wait for a completion and call again.
     QueueFull,
     /// The number of tensors is not the graph's number of inputs and outputs.

@@ -42,8 +42,9 @@ pub const BLOCKING_TIMEOUT_US: u64 = 10_000_000;
 pub const DEADLINES_PER_CALL: usize = 16;
 /// Phases of restarts that wait for the subscribers; older ones give way and are counted.
 pub const TRANSITIONS_KEPT: usize = 32;
-/// Events of one profile object: those of the call that used it last.
-pub const PROFILE_EVENTS_MAX: usize = 8;
+/// Events of one profile object, without those of operations: those of the call that used it last.
+/// A finalization has most: its own and eight parts.
+pub const PROFILE_EVENTS_MAX: usize = 9;
 
 /// Shortest sleep latency that can be voted for, in microseconds (PERF-009).
 pub const SLEEP_LATENCY_US_MIN: u16 = 10;
@@ -77,7 +78,7 @@ pub struct Capacities {
     pub buffers: u16,
     /// Requests: the sum of the queue depths of all contexts. 4 bytes each.
     pub requests: u16,
-    /// Profile objects. About 150 bytes each.
+    /// Profile objects. About 250 bytes each.
     pub profiles: u16,
     /// Power configuration ids. About 100 bytes each.
     pub power_configs: u16,

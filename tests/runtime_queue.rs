@@ -284,18 +284,18 @@ fn a_profile_object_serves_one_request_at_a_time() {
     world.finish(first);
     world.now = world.now.after_us(60);
     world.finish(second);
-    let summary = [
-        ProfileEvent::TotalUs(100),
-        ProfileEvent::DeviceUs(40),
-        ProfileEvent::DeviceCycles(52_000),
-    ];
+    let summary =
+        [ProfileEvent::HvxThreads(4), ProfileEvent::DeviceUs(40), ProfileEvent::TotalUs(100)];
     assert_eq!(world.runtime.profile_events(basic).unwrap(), summary);
     let parts = [
-        ProfileEvent::TotalUs(160),
-        ProfileEvent::DeviceUs(40),
-        ProfileEvent::DeviceCycles(52_000),
-        ProfileEvent::QueueWaitUs(100),
+        ProfileEvent::HvxThreads(4),
         ProfileEvent::Yields(1),
+        ProfileEvent::VtcmWaitUs(0),
+        ProfileEvent::PowerUpUs(0),
+        ProfileEvent::DeviceCycles(52_000),
+        ProfileEvent::DeviceUs(40),
+        ProfileEvent::QueueWaitUs(100),
+        ProfileEvent::TotalUs(160),
     ];
     assert_eq!(world.runtime.profile_events(detailed).unwrap(), parts);
 

@@ -30,6 +30,7 @@ mod instance;
 mod log;
 mod messages;
 mod objects;
+mod profile_list;
 mod profile_log;
 
 #[cfg(not(test))]

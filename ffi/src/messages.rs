@@ -93,14 +93,15 @@ static MESSAGES: [(Code, &CStr); 119] = messages! {
         "the binary was made for another architecture; make one for this device",
     QNN_CONTEXT_ERROR_SET_PROFILE: "the profile object cannot be used here",
     QNN_CONTEXT_ERROR_INVALID_CONFIG:
-        "an option is out of range: depths are 1 to 300, priorities 0, 100, 150, 200",
+        "an option has a wrong value, or is not for this call; the line before says which",
     QNN_CONTEXT_ERROR_BINARY_SUBOPTIMAL:
         "the binary would run, but not at its best; prepare it for this device",
     QNN_CONTEXT_ERROR_ABORTED: "the creation was ended by its signal; nothing was created",
     QNN_CONTEXT_ERROR_TIMED_OUT: "the creation took longer than allowed; nothing was created",
     QNN_CONTEXT_ERROR_INCREMENT_INVALID_BUFFER:
         "this buffer was not given out as a part of a binary",
-    QNN_GRAPH_ERROR_INVALID_ARGUMENT: "an argument of a graph call is null or wrong",
+    QNN_GRAPH_ERROR_INVALID_ARGUMENT:
+        "an argument of a graph call is null or wrong, or the context only prepares graphs",
     QNN_GRAPH_ERROR_INVALID_HANDLE: "the handle names no living graph or context",
     QNN_GRAPH_ERROR_GRAPH_DOES_NOT_EXIST: "there is no such graph",
     QNN_GRAPH_ERROR_INVALID_NAME: "the graph's name is missing, taken, or unknown in this context",

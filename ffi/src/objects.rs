@@ -4,12 +4,12 @@
 //! The lock around them is taken inside the runtime's, or alone; never the other way round.
 
 use runtime::handle::{BufferId, ContextId, Epoch, Handle, ProfileId, RequestId};
-use runtime::limits::PROFILE_EVENTS_MAX;
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 use runtime::slots::{CapacityExceeded, Slots};
 
 use crate::abi::*;
 use crate::binary_info::Descriptions;
+use crate::profile_list::Listing;
 use crate::profile_log::File;
 
 /// Kind markers, never made.
@@ -126,16 +126,6 @@ pub(crate) struct Owner {
     pub(crate) loaded: bool,
 }
 
-/// What is kept beside a profile object of the runtime.
-#[derive(Clone, Copy)]
-pub(crate) struct ProfileNotes {
-    /// Ids as `QnnProfile_getEvents` handed them out; clients keep a pointer to them.
-    pub(crate) event_ids: [QnnProfile_EventId_t; PROFILE_EVENTS_MAX],
-    /// The call that used the object last, if it was not an execution: event type and
-    /// microseconds.
-    pub(crate) call: Option<(QnnProfile_EventType_t, u64)>,
-}
-
 /// All host objects.
 pub(crate) struct Objects {
     pub(crate) backends: Slots<'static, kind::Backend, Backend>,
@@ -147,10 +137,9 @@ pub(crate) struct Objects {
     pub(crate) system_contexts: Slots<'static, kind::SystemContext, Descriptions>,
     pub(crate) targets: Slots<'static, kind::Target, File>,
     owners: RegionSlice<'static, Option<Owner>>,
-    profiles: RegionSlice<'static, ProfileNotes>,
+    /// What `QnnProfile_getEvents` handed out of each profile object.
+    profiles: RegionSlice<'static, Listing>,
 }
-
-const NO_NOTES: ProfileNotes = ProfileNotes { event_ids: [0; PROFILE_EVENTS_MAX], call: None };
 
 impl Objects {
     /// Bytes of region memory that [`Objects::new`] takes.
@@ -164,7 +153,7 @@ impl Objects {
             + Slots::<'static, kind::SystemContext, Descriptions>::bytes(SYSTEM_CONTEXTS_MAX)
             + Slots::<'static, kind::Target, File>::bytes(TARGETS_MAX)
             + size_of::<Option<Owner>>() * CONTEXTS_MAX
-            + size_of::<ProfileNotes>() * PROFILES_MAX
+            + size_of::<Listing>() * PROFILES_MAX
             + 9 * BLOCK_OVERHEAD
     };
 
@@ -179,7 +168,7 @@ impl Objects {
             system_contexts: Slots::new(region, SYSTEM_CONTEXTS_MAX)?,
             targets: Slots::new(region, TARGETS_MAX)?,
             owners: region.alloc(CONTEXTS_MAX, None)?,
-            profiles: region.alloc(PROFILES_MAX, NO_NOTES)?,
+            profiles: region.alloc_with(PROFILES_MAX, |_| Listing::EMPTY)?,
         })
     }
 
@@ -210,15 +199,9 @@ impl Objects {
         self.owners.iter().flatten()
     }
 
-    /// The notes beside a profile object.
-    pub(crate) fn notes(&mut self, profile: ProfileId) -> Option<&mut ProfileNotes> {
+    /// The list beside a profile object; empty for a new one.
+    pub(crate) fn listing(&mut self, profile: ProfileId) -> Option<&mut Listing> {
         self.profiles.get_mut(usize::from(profile.index()))
-    }
-
-    /// Starts the notes beside a new profile object.
-    pub(crate) fn begin_notes(&mut self, profile: ProfileId) -> Result<(), CapacityExceeded> {
-        *self.notes(profile).ok_or(CapacityExceeded)? = NO_NOTES;
-        Ok(())
     }
 }
 

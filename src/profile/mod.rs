@@ -5,5 +5,5 @@ mod object;
 mod tests;
 pub mod trace;
 
-pub use object::{Profile, ProfileEvent, ProfileLevel};
+pub use object::{PreparePart, Profile, ProfileCall, ProfileEvent, ProfileLevel};
 pub use trace::{Decimal, Trace, TraceKind, TraceRecord};

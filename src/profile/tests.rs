@@ -6,9 +6,11 @@ use std::vec::Vec;
 use serde_json::Value;
 
 use super::trace::write_json;
-use super::{Profile, ProfileEvent, ProfileLevel, Trace, TraceKind, TraceRecord};
+use super::{Profile, ProfileCall, ProfileEvent, ProfileLevel, Trace, TraceKind, TraceRecord};
+use crate::device::{ExecutionReport, PrepareTimes};
 use crate::event::RequestTimes;
-use crate::handle::{Epoch, RequestId};
+use crate::handle::{Epoch, GraphId, RequestId};
+use crate::queue::Mode;
 use crate::region::Region;
 use crate::time::Instant;
 
@@ -115,33 +117,109 @@ fn a_full_writer_is_an_error_and_not_half_a_success() {
     assert!(write_json([].iter(), &mut &mut bytes[..]).is_err());
 }
 
-// REQ: PROF-001
-#[test]
-fn a_profile_holds_the_last_call_only() {
-    let times = |submitted, dispatched, completed| RequestTimes {
+const REPORT: ExecutionReport = ExecutionReport {
+    device_time_us: 3,
+    cycles: 900,
+    yields: 2,
+    started: Instant::from_us(103),
+    hvx_threads: 4,
+    power_up_us: 1,
+    number: 7,
+};
+
+fn times(submitted: u64, dispatched: u64, completed: u64) -> RequestTimes {
+    RequestTimes {
         submitted: Instant::from_us(submitted),
         dispatched: Instant::from_us(dispatched),
         completed: Instant::from_us(completed),
-        device_time_us: 3,
-        cycles: 900,
-        yields: 2,
-    };
-    let mut profile = Profile::new(ProfileLevel::Detailed);
+        ..RequestTimes::default()
+    }
+}
+
+fn graph() -> GraphId {
+    GraphId::from_parts(5, 1, Epoch::FIRST)
+}
+
+fn executed(profile: &mut Profile, times: &RequestTimes, mode: Mode) {
+    profile.begin();
+    profile.executed(graph(), &REPORT);
+    profile.end(times, mode);
+}
+
+// REQ: PROF-001
+#[test]
+fn a_profile_holds_the_last_call_only() {
+    let mut profile = Profile::new(ProfileLevel::Basic);
     assert!(profile.events().is_empty());
-    profile.record_execution(&times(10, 15, 30));
-    profile.record_execution(&times(100, 101, 104));
-    let expected = [
-        ProfileEvent::TotalUs(4),
-        ProfileEvent::DeviceUs(3),
-        ProfileEvent::DeviceCycles(900),
-        ProfileEvent::QueueWaitUs(1),
-        ProfileEvent::Yields(2),
-    ];
+    executed(&mut profile, &times(10, 15, 30), Mode::Blocking);
+    let before = profile.recordings();
+    executed(&mut profile, &times(100, 101, 104), Mode::Blocking);
+    let expected =
+        [ProfileEvent::HvxThreads(4), ProfileEvent::DeviceUs(3), ProfileEvent::TotalUs(4)];
     assert_eq!(profile.events(), expected);
-    let mut basic = Profile::new(ProfileLevel::Basic);
-    basic.record_execution(&times(100, 101, 104));
-    assert_eq!(basic.events(), &expected[..3]);
-    // A request that never reached the device did not wait for it.
-    profile.record_execution(&times(100, 0, 104));
-    assert_eq!(profile.events()[3], ProfileEvent::QueueWaitUs(0));
+    assert_ne!(profile.recordings(), before);
+    assert_eq!(profile.execution(), None, "operations are told from the next level on");
+    profile.record(ProfileCall::Load { total_us: 9, device_us: 5 });
+    assert_eq!(profile.events(), [ProfileEvent::DeviceLoadUs(5), ProfileEvent::LoadUs(9)]);
+    profile.record(ProfileCall::Free { total_us: 8, device_us: 4 });
+    assert_eq!(profile.events(), [ProfileEvent::DeviceFreeUs(4), ProfileEvent::FreeUs(8)]);
+}
+
+// REQ: PROF-010, PROF-019
+#[test]
+fn higher_levels_tell_the_parts_of_an_execution() {
+    let parts = |cycles| {
+        [
+            ProfileEvent::HvxThreads(4),
+            ProfileEvent::Yields(2),
+            ProfileEvent::VtcmWaitUs(2),
+            ProfileEvent::PowerUpUs(1),
+            cycles,
+            ProfileEvent::DeviceUs(3),
+            ProfileEvent::TotalUs(4),
+        ]
+    };
+    let mut detailed = Profile::new(ProfileLevel::Detailed);
+    executed(&mut detailed, &times(100, 101, 104), Mode::Blocking);
+    assert_eq!(detailed.events(), parts(ProfileEvent::DeviceCycles(900)));
+    assert_eq!(detailed.execution(), Some((graph(), 7)));
+    let mut linting = Profile::new(ProfileLevel::Linting);
+    executed(&mut linting, &times(100, 101, 104), Mode::Blocking);
+    assert_eq!(linting.events(), parts(ProfileEvent::CriticalCycles(900)));
+    executed(&mut linting, &times(90, 101, 104), Mode::Asynchronous);
+    assert_eq!(linting.events()[6], ProfileEvent::QueueWaitUs(11));
+}
+
+#[test]
+fn what_the_device_did_not_execute_has_no_events_of_it() {
+    let mut profile = Profile::new(ProfileLevel::Detailed);
+    executed(&mut profile, &times(100, 101, 104), Mode::Blocking);
+    profile.begin();
+    profile.end(&times(200, 0, 204), Mode::Asynchronous);
+    // It never reached the device, so it did not wait for it.
+    assert_eq!(profile.events(), [ProfileEvent::QueueWaitUs(0), ProfileEvent::TotalUs(4)]);
+    assert_eq!(profile.execution(), None);
+}
+
+#[test]
+fn the_parts_of_a_finalization_make_up_its_time() {
+    let device = PrepareTimes { check_us: 20, place_us: 30, compile_us: 40 };
+    let call = ProfileCall::Finalize { total_us: 111, compose_us: 10, device };
+    let mut profile = Profile::new(ProfileLevel::Detailed);
+    profile.record(call);
+    let (whole, parts) = profile.events().split_first().unwrap();
+    assert_eq!(*whole, ProfileEvent::FinalizeUs(111));
+    let times: Vec<u64> = parts
+        .iter()
+        .map(|part| match *part {
+            ProfileEvent::PrepareUs(_, us) => us,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(times, [10, 0, 0, 20, 30, 0, 40, 11]);
+    for level in [ProfileLevel::Basic, ProfileLevel::Linting] {
+        let mut profile = Profile::new(level);
+        profile.record(call);
+        assert_eq!(profile.events(), [ProfileEvent::FinalizeUs(111)]);
+    }
 }

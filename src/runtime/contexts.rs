@@ -26,6 +26,11 @@ pub struct ContextConfig {
     pub priority: Priority,
     /// What a restart does to it.
     pub recovery: Recovery,
+    /// Which graphs of a context binary can be executed: bit `i` for graph `i`. The others only
+    /// have a name (SWITCH-011).
+    pub enabled_graphs: u64,
+    /// Graphs are finalized, to be written into a binary, and not executed (CTX-042).
+    pub prepare_only: bool,
 }
 
 impl Default for ContextConfig {
@@ -34,6 +39,8 @@ impl Default for ContextConfig {
             queue_depth: QUEUE_DEPTH_DEFAULT.into(),
             priority: Priority::DEFAULT,
             recovery: Recovery::Native,
+            enabled_graphs: u64::MAX,
+            prepare_only: false,
         }
     }
 }
@@ -108,6 +115,7 @@ impl<'m> Runtime<'m> {
                 recovery: config.recovery,
                 rebuild: Rebuild::NONE,
                 priority: self.effective_priority(config.priority),
+                prepare_only: config.prepare_only,
                 queue: Queue::EMPTY,
                 binary: None,
                 create_due: true,
@@ -165,7 +173,8 @@ impl<'m> Runtime<'m> {
         config: &ContextConfig,
     ) -> Result<ContextId, CreateError> {
         let created = self.context_create(config);
-        let loaded = created.map(|id| (id, self.load_graphs(id, &binary)));
+        let enabled = config.enabled_graphs;
+        let loaded = created.map(|id| (id, self.load_graphs(id, &binary, enabled)));
         let binary = binary.into_bytes();
         let (id, result) = match loaded {
             Ok(loaded) => loaded,
@@ -190,13 +199,18 @@ impl<'m> Runtime<'m> {
         &mut self,
         id: ContextId,
         binary: &CheckedBinary<'m>,
+        enabled: u64,
     ) -> Result<(), CreateError> {
         let parsed = binary.open()?;
         for index in 0..parsed.graph_count() {
             let entry = parsed.graph(index).ok_or(CreateError::Config)?;
             let table = binary.bytes().part(entry.range).ok_or(CreateError::Config)?;
             let priority = Priority::from_qnn(entry.priority);
-            self.graph_load(id, table, priority)?;
+            if enabled >> index & 1 == 1 {
+                self.graph_load(id, table, priority)?;
+            } else {
+                self.graph_load_disabled(id, table, priority)?;
+            }
         }
         Ok(())
     }
@@ -238,6 +252,19 @@ impl<'m> Runtime<'m> {
         }
         if let Ok(context) = self.contexts.get_mut(id) {
             context.priority = priority;
+        }
+        Ok(())
+    }
+
+    /// Whether graphs of the context are only prepared from here on. Requests in flight go on.
+    pub fn context_set_prepare_only(
+        &mut self,
+        id: ContextId,
+        prepare_only: bool,
+    ) -> Result<(), HandleError> {
+        self.context(id)?;
+        if let Ok(context) = self.contexts.get_mut(id) {
+            context.prepare_only = prepare_only;
         }
         Ok(())
     }
@@ -421,7 +448,9 @@ impl<'m> Runtime<'m> {
             };
             match graph.state {
                 GraphState::Releasing => {}
-                GraphState::Composing(_) | GraphState::Failed(_) => self.drop_graph(id),
+                GraphState::Composing(_) | GraphState::Failed(_) | GraphState::Disabled => {
+                    self.drop_graph(id);
+                }
                 // The rebuild of the context has not come to it.
                 _ if graph.told != told => self.drop_graph(id),
                 GraphState::Ready => {

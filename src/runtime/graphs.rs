@@ -133,6 +133,25 @@ impl<'m> Runtime<'m> {
         }
     }
 
+    /// Adds a graph that has its name and its table and cannot be executed. Otherwise as
+    /// [`Runtime::graph_load`].
+    pub(super) fn graph_load_disabled(
+        &mut self,
+        context: ContextId,
+        table: SharedBytes<'m>,
+        priority: Option<Priority>,
+    ) -> Result<GraphId, CreateError> {
+        if let Err(error) = self.check_graph_room(context) {
+            let _ = self.region.reclaim(table);
+            return Err(error);
+        }
+        let id = self.insert_graph(context, GraphState::Disabled, priority)?;
+        if let Ok(graph) = self.graphs.get_mut(id) {
+            graph.table = Some(table);
+        }
+        Ok(id)
+    }
+
     fn prepare_load(
         &mut self,
         context: ContextId,
@@ -168,6 +187,7 @@ impl<'m> Runtime<'m> {
                 Ok(Status::Pending)
             }
             GraphState::Failed(error) => Err(CreateError::Device(*error)),
+            GraphState::Disabled => Err(CreateError::NotSupported),
             GraphState::Composing(_) | GraphState::Releasing => {
                 Err(CreateError::Handle(HandleError::Invalid))
             }

@@ -32,6 +32,8 @@ pub(super) struct Context<'m> {
     pub recovery: Recovery,
     pub rebuild: Rebuild,
     pub priority: Priority,
+    /// Its graphs are not executed (CTX-042).
+    pub prepare_only: bool,
     pub queue: Queue<'m>,
     /// The binary it was loaded from, which its graphs' tables are parts of.
     pub binary: Option<SharedBytes<'m>>,
@@ -76,6 +78,8 @@ pub(super) enum GraphState<'m> {
     /// The rebuild of its context is taken back; `GraphRelease` was sent.
     Undoing,
     Failed(PrepareError),
+    /// Loaded by name only (SWITCH-011).
+    Disabled,
     /// Teardown of its context; `GraphRelease` was sent.
     Releasing,
 }

@@ -356,9 +356,10 @@ impl Runtime<'_> {
                 GraphState::Ready | GraphState::Rebuilding | GraphState::Undoing => {
                     graph.state = GraphState::Rebuilding;
                 }
-                GraphState::Composing(_) | GraphState::Failed(_) | GraphState::Releasing => {
-                    continue;
-                }
+                GraphState::Composing(_)
+                | GraphState::Failed(_)
+                | GraphState::Disabled
+                | GraphState::Releasing => continue,
             }
             graph.told = Some(epoch);
             self.await_answers(context, 1, 0);

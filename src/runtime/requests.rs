@@ -84,8 +84,11 @@ impl<'m> Runtime<'m> {
             return Err(SubmitError::MixedModes);
         }
         self.check_profile(options.profile)?;
-        let queue = &self.contexts.get(context).map_err(|_| HandleError::Invalid)?.queue;
-        let slot = queue.free_slot().ok_or(SubmitError::QueueFull)?;
+        let owner = self.contexts.get(context).map_err(|_| HandleError::Invalid)?;
+        if owner.prepare_only {
+            return Err(SubmitError::PrepareOnly);
+        }
+        let slot = owner.queue.free_slot().ok_or(SubmitError::QueueFull)?;
         // The row belongs to a free slot: writing it changes nothing yet.
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
         graph.bind(slot, io)?;
@@ -108,7 +111,7 @@ impl<'m> Runtime<'m> {
         context.counts.submitted = context.counts.submitted.saturating_add(1);
         let used = u32::from(context.queue.used());
         if let Some(profile) = options.profile.and_then(|id| self.profiles.get_mut(id).ok()) {
-            profile.in_use = true;
+            profile.begin();
         }
         if options.deadline != Instant::FAR {
             self.deadlines.insert(&mut self.contexts, place);
@@ -128,6 +131,7 @@ impl<'m> Runtime<'m> {
         let rebuilding = context.rebuild.phase != Phase::Settled;
         match graph.state {
             GraphState::Ready | GraphState::Rebuilding | GraphState::Undoing => {}
+            GraphState::Disabled => return Err(SubmitError::Disabled),
             _ => return Err(SubmitError::NotFinalized),
         }
         match rebuilding || !matches!(graph.state, GraphState::Ready) {
@@ -259,6 +263,10 @@ impl<'m> Runtime<'m> {
                 request.times.device_time_us = report.device_time_us;
                 request.times.cycles = report.cycles;
                 request.times.yields = report.yields;
+                let (graph, profile) = (request.graph, request.profile);
+                if let Some(profile) = profile.and_then(|id| self.profiles.get_mut(id).ok()) {
+                    profile.executed(graph, &report);
+                }
                 Outcome::Completed
             }
             Err(ExecuteError::Aborted) => cancelled.unwrap_or(Outcome::Aborted),
@@ -288,8 +296,7 @@ impl<'m> Runtime<'m> {
             *active = active.saturating_sub(1);
         }
         if let Some(profile) = profile.and_then(|id| self.profiles.get_mut(id).ok()) {
-            profile.in_use = false;
-            profile.record_execution(&times);
+            profile.end(&times, mode);
         }
         if let Some(context) = self.contexts.at_mut(place.context) {
             context.counts.count(outcome);

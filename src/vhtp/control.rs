@@ -3,7 +3,7 @@
 use super::exec::Execution;
 use super::journal::JournalKind;
 use super::objects::Control;
-use super::prepared::Graph;
+use super::prepared::Preparing;
 use super::Vhtp;
 use crate::device::{Command, Event, ExecuteError, PrepareError, Step, ThreadPriority};
 use crate::handle::{Epoch, GraphId, Handle, RequestId};
@@ -175,19 +175,14 @@ impl<'m> Vhtp<'m> {
                 Event::ContextReleased { context, epoch }
             }
             Control::GraphPrepare { graph, context, table } => {
-                let result = if self.contexts.get(context).is_none() {
-                    Err(PrepareError::InvalidTable)
+                let refusal = if self.contexts.get(context).is_none() {
+                    PrepareError::InvalidTable
                 } else if !self.graphs.has_room(graph) {
-                    Err(PrepareError::CapacityExceeded)
+                    PrepareError::CapacityExceeded
                 } else {
-                    Graph::prepare(&mut self.region, &self.config, table)
+                    return self.prepare_on(Preparing::new(graph, table, self.now));
                 };
-                let result = result.map(|prepared| {
-                    let report = prepared.report;
-                    self.graphs.insert(graph, prepared);
-                    report
-                });
-                Event::GraphPrepared { graph, epoch, result }
+                Event::GraphPrepared { graph, epoch, result: Err(refusal) }
             }
             Control::GraphRelease(graph) => {
                 if let Some(released) = self.graphs.remove(graph) {
@@ -208,6 +203,27 @@ impl<'m> Vhtp<'m> {
             }
         };
         self.emit(event)
+    }
+
+    /// Carries out the next part of a preparation; reports it at the end.
+    pub(super) fn prepare_on(&mut self, mut preparing: Preparing<'m>) -> Step {
+        let (graph, epoch) = (preparing.graph, self.epoch);
+        self.steps = self.steps.saturating_add(1);
+        let result = match preparing.advance(&mut self.region, &self.config, self.now) {
+            Ok(None) => {
+                self.preparing = Some(preparing);
+                return Step::Worked;
+            }
+            Ok(Some(report)) => {
+                self.graphs.insert(graph, preparing.into_graph());
+                Ok(report)
+            }
+            Err(error) => {
+                preparing.release(&mut self.region);
+                Err(error)
+            }
+        };
+        self.emit(Event::GraphPrepared { graph, epoch, result })
     }
 
     /// Notes an event and hands it out.

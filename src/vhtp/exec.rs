@@ -113,6 +113,10 @@ impl Vhtp<'_> {
             cycles: execution.cycles,
             yields: execution.yields,
             started: execution.started.unwrap_or_default(),
+            hvx_threads: self.config.hvx_units,
+            // Its units are always powered.
+            power_up_us: 0,
+            number: execution.number,
         }
     }
 

@@ -34,7 +34,7 @@ pub use ops::SUPPORTED_OPS;
 pub use plan::Placement;
 
 use crate::capability::Capabilities;
-use crate::device::{Command, Device, Event, PrepareError, Step};
+use crate::device::{Command, Device, Event, OpReport, PrepareError, Step};
 use crate::graph::Op;
 use crate::handle::{kind, Epoch, GraphId};
 use crate::memory::ClientMemory;
@@ -46,7 +46,7 @@ use exec::{Busy, Execution, EXECUTIONS_MAX};
 use faults::Faults;
 use journal::Journal;
 use objects::{Control, Fifo, Table};
-use prepared::Graph;
+use prepared::{Graph, Preparing};
 
 /// How many objects the device holds. Handles index its tables, so these are the runtime's own
 /// capacities.
@@ -108,6 +108,8 @@ pub struct Vhtp<'m> {
     connect: Option<(Epoch, u32)>,
     probe: bool,
     control: Fifo<'m, Control<'m>>,
+    /// A graph whose preparation is under way.
+    preparing: Option<Preparing<'m>>,
     contexts: Table<'m, kind::Context, ()>,
     graphs: Table<'m, kind::Graph, Graph<'m>>,
     buffers: Table<'m, kind::Buffer, ClientMemory>,
@@ -151,6 +153,7 @@ impl<'m> Vhtp<'m> {
             connect: None,
             probe: false,
             control,
+            preparing: None,
             contexts,
             graphs,
             buffers,
@@ -292,6 +295,9 @@ impl<'m> Vhtp<'m> {
     /// Everything loaded is gone; region memory returns, owners of tables are dropped.
     fn drop_everything(&mut self) {
         while self.control.pop().is_some() {}
+        if let Some(preparing) = self.preparing.take() {
+            preparing.release(&mut self.region);
+        }
         self.graphs.drain().for_each(|graph| graph.release(&mut self.region));
         self.contexts.drain().for_each(drop);
         self.buffers.drain().for_each(drop);
@@ -331,7 +337,8 @@ impl<'m> Device<'m> for Vhtp<'m> {
         self.take_in(command);
     }
 
-    /// One control command, or one op of the most important execution, or one completion.
+    /// One control command or a part of one, or one op of the most important execution, or one
+    /// completion.
     fn step(&mut self, now: Instant) -> Step {
         self.now = self.now.max(now);
         let now = self.now;
@@ -347,6 +354,9 @@ impl<'m> Device<'m> for Vhtp<'m> {
         if self.hung {
             return Step::Waiting(None);
         }
+        if let Some(preparing) = self.preparing.take() {
+            return self.prepare_on(preparing);
+        }
         if let Some(control) = self.control.pop() {
             return self.process(control);
         }
@@ -356,6 +366,13 @@ impl<'m> Device<'m> for Vhtp<'m> {
             return self.emit(Event::Alive { epoch: self.epoch, steps: self.steps });
         }
         self.execute(now)
+    }
+
+    fn op_report(&self, graph: GraphId, number: u64, op: usize) -> Option<OpReport> {
+        let mut report = self.graphs.get(graph)?.op_report(op)?;
+        let place = u64::try_from(op).unwrap_or(u64::MAX);
+        report.cycles = timing::varied(report.cycles, self.config.seed, number, place);
+        Some(report)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -5,10 +5,12 @@ use super::model::VhtpConfig;
 use super::ops::{self, Compiled, Extras, Operands};
 use super::plan::{self, Placement, PLACE_ALIGN};
 use super::timing;
-use crate::device::{GraphReport, PrepareError};
+use crate::device::{GraphReport, OpReport, PrepareError, Resources};
 use crate::graph::{GraphTable, Op, Tensor, TensorKind};
+use crate::handle::GraphId;
 use crate::memory::ClientMemory;
 use crate::region::{OutOfMemory, Region, RegionSlice, SharedBytes};
+use crate::time::Instant;
 
 /// What computes one output of an op, ready to run.
 #[derive(Clone, Copy)]
@@ -23,13 +25,19 @@ struct Record {
 }
 
 /// One op: its parts are slices of what the graph keeps for all.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct OpSpan {
     /// Records: the first, and how many.
     records: (usize, usize),
     /// Operands.
     operands: (usize, usize),
     cycles: u64,
+    resources: Resources,
+}
+
+impl OpSpan {
+    const NOTHING: OpSpan =
+        OpSpan { records: (0, 0), operands: (0, 0), cycles: 0, resources: Resources::empty() };
 }
 
 fn part<T>(all: &[T], (start, len): (usize, usize)) -> Option<&[T]> {
@@ -70,15 +78,82 @@ pub(super) struct Graph<'m> {
     pub(super) executing: bool,
 }
 
-impl<'m> Graph<'m> {
-    /// Compiles every op and plans memory. After an error nothing is kept, and the table's owner
-    /// was dropped.
-    pub(super) fn prepare(
+/// A graph on its way to be executable: one part of the work in each step, with the time that each
+/// took.
+pub(super) struct Preparing<'m> {
+    pub(super) graph: GraphId,
+    prepared: Graph<'m>,
+    part: Part,
+    began: Instant,
+}
+
+/// What comes next.
+enum Part {
+    Check,
+    Place,
+    Compile,
+    Done,
+}
+
+impl<'m> Preparing<'m> {
+    /// Begins at `now`.
+    pub(super) fn new(graph: GraphId, table: SharedBytes<'m>, now: Instant) -> Self {
+        Self { graph, prepared: Graph::unprepared(table), part: Part::Check, began: now }
+    }
+
+    /// Does the next part; gives the report when all are done. After an error release it.
+    pub(super) fn advance(
+        &mut self,
         region: &mut Region<'m>,
         config: &VhtpConfig,
-        table: SharedBytes<'m>,
-    ) -> Result<Self, PrepareError> {
-        let mut graph = Self {
+        now: Instant,
+    ) -> Result<Option<GraphReport>, PrepareError> {
+        let took_us = now.since_us(self.began);
+        self.began = now;
+        let owner = self.prepared.table.clone();
+        let graph = &mut self.prepared;
+        match self.part {
+            Part::Check => {
+                let table = GraphTable::parse(&owner).map_err(|_| PrepareError::InvalidTable)?;
+                graph.allocate(region, &table)?;
+                self.part = Part::Place;
+            }
+            Part::Place => {
+                graph.report.times.check_us = took_us;
+                graph.place(region, &open(&owner)?)?;
+                self.part = Part::Compile;
+            }
+            Part::Compile => {
+                graph.report.times.place_us = took_us;
+                graph.compile(&open(&owner)?, config)?;
+                self.part = Part::Done;
+            }
+            Part::Done => {
+                graph.report.times.compile_us = took_us;
+                return Ok(Some(graph.report));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The graph, when all parts are done.
+    pub(super) fn into_graph(self) -> Graph<'m> {
+        self.prepared
+    }
+
+    /// Gives the memory back and drops the table's owner.
+    pub(super) fn release(self, region: &mut Region<'m>) {
+        self.prepared.release(region);
+    }
+}
+
+fn open<'a>(table: &'a SharedBytes<'_>) -> Result<GraphTable<'a>, PrepareError> {
+    GraphTable::open(table).map_err(|_| PrepareError::InvalidTable)
+}
+
+impl<'m> Graph<'m> {
+    fn unprepared(table: SharedBytes<'m>) -> Self {
+        Self {
             table,
             ops: RegionSlice::empty(),
             records: RegionSlice::empty(),
@@ -92,13 +167,6 @@ impl<'m> Graph<'m> {
             input_count: 0,
             report: GraphReport::default(),
             executing: false,
-        };
-        match graph.build(region, config) {
-            Ok(()) => Ok(graph),
-            Err(error) => {
-                graph.release(region);
-                Err(error)
-            }
         }
     }
 
@@ -115,14 +183,14 @@ impl<'m> Graph<'m> {
         region.free(self.io);
     }
 
-    fn build(&mut self, region: &mut Region<'m>, config: &VhtpConfig) -> Result<(), PrepareError> {
-        let owner = self.table.clone();
-        let table = GraphTable::parse(&owner).map_err(|_| PrepareError::InvalidTable)?;
-        self.allocate(region, &table)?;
-        let scratch = plan::plan(&table, &mut self.places).ok_or(PrepareError::OutOfMemory)?;
+    /// Plans the memory and takes it.
+    fn place(
+        &mut self,
+        region: &mut Region<'m>,
+        table: &GraphTable<'_>,
+    ) -> Result<(), PrepareError> {
+        let scratch = plan::plan(table, &mut self.places).ok_or(PrepareError::OutOfMemory)?;
         self.scratch = region.alloc_bytes(scratch, PLACE_ALIGN)?;
-        self.compile(&table, config)?;
-
         let listed = table.inputs().iter().chain(table.outputs().iter());
         for (to, tensor) in self.io_places.iter_mut().zip(listed) {
             let place = self.places.get(tensor.index()).ok_or(PrepareError::InvalidTable)?;
@@ -159,7 +227,7 @@ impl<'m> Graph<'m> {
             output: (0, 0),
         };
         let (channels, bytes) = extras.counts();
-        self.ops = region.alloc(table.op_count(), OpSpan::default())?;
+        self.ops = region.alloc(table.op_count(), OpSpan::NOTHING)?;
         self.records = region.alloc(records, nothing)?;
         self.operands = region.alloc(operands, Operand::Absent)?;
         self.channels = region.alloc(channels, Channel::NEUTRAL)?;
@@ -182,6 +250,7 @@ impl<'m> Graph<'m> {
                 next_operand = next_operand.saturating_add(1);
             }
             let mut cycles = 0u64;
+            let mut resources = Resources::empty();
             for index in ops::outputs(&op) {
                 let record = self.records.get_mut(next_record).ok_or(missing)?;
                 next_record = next_record.saturating_add(1);
@@ -200,11 +269,13 @@ impl<'m> Graph<'m> {
                 // The outputs are computed together: an op starts once and moves its data once.
                 let work = compiled.work(output.element_count(), traffic(&op));
                 cycles = cycles.max(timing::cycles(&work, config));
+                resources |= timing::resources(&work, config);
             }
             *span = OpSpan {
                 records: (first_record, next_record.saturating_sub(first_record)),
                 operands: (first_operand, next_operand.saturating_sub(first_operand)),
                 cycles,
+                resources,
             };
             let estimated = &mut self.report.cycles_estimated;
             *estimated = estimated.saturating_add(cycles);
@@ -220,6 +291,11 @@ impl<'m> Graph<'m> {
     /// Modelled cycles of op `index`.
     pub(super) fn cycles(&self, index: usize) -> u64 {
         self.ops.get(index).map_or(0, |op| op.cycles)
+    }
+
+    /// What op `index` takes on the modelled device.
+    pub(super) fn op_report(&self, index: usize) -> Option<OpReport> {
+        self.ops.get(index).map(|op| OpReport { cycles: op.cycles, resources: op.resources })
     }
 
     /// Places of all tensors that have one.

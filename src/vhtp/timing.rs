@@ -3,6 +3,7 @@
 //! A model, not a measurement: it ranks networks and SoCs plausibly and is the same on every host.
 
 use super::model::VhtpConfig;
+use crate::device::Resources;
 
 /// Cycles of starting any op: descriptors, synchronisation of the threads.
 const OP_START_CYCLES: u64 = 400;
@@ -42,6 +43,17 @@ pub(super) fn cycles(work: &Work, config: &VhtpConfig) -> u64 {
     let bandwidth =
         if work.bytes > vtcm_bytes { DDR_BYTES_PER_CYCLE } else { VTCM_BYTES_PER_CYCLE };
     OP_START_CYCLES.saturating_add(compute.max(per(work.bytes, bandwidth)))
+}
+
+/// What `work` runs on. What is not multiplied there is done by the vector units; more data than
+/// the VTCM holds comes from DDR on the way.
+pub(super) fn resources(work: &Work, config: &VhtpConfig) -> Resources {
+    let from_ddr = work.bytes > u64::from(config.vtcm_mib) << 20;
+    let mut used = Resources::empty();
+    used.set(Resources::HMX, work.matrix);
+    used.set(Resources::HVX, !work.matrix || work.vector_passes > 0);
+    used.set(Resources::DMA, from_ddr);
+    used
 }
 
 fn per(amount: u64, rate: u64) -> u64 {

@@ -19,13 +19,38 @@ Scenarios error_scenarios();
 Scenarios global_scenarios();
 Scenarios system_scenarios();
 Scenarios handle_scenarios();
+Scenarios context_scenarios();
+Scenarios binary_scenarios();
+Scenarios binary_variant_scenarios();
+Scenarios profile_scenarios();
+Scenarios signal_scenarios();
+Scenarios mem_scenarios();
+Scenarios async_scenarios();
+Scenarios bogus_scenarios();
 
-/** Every scenario, in the order of measured.tsv. */
+/** Every scenario. */
 inline Scenarios all_scenarios() {
   Scenarios all;
-  for (const auto list : {provider_scenarios, log_scenarios, backend_scenarios, device_scenarios,
-                          perf_scenarios, property_scenarios, error_scenarios, global_scenarios,
-                          system_scenarios, handle_scenarios}) {
+  for (const auto list : {
+           provider_scenarios,
+           log_scenarios,
+           backend_scenarios,
+           device_scenarios,
+           perf_scenarios,
+           property_scenarios,
+           error_scenarios,
+           global_scenarios,
+           system_scenarios,
+           handle_scenarios,
+           context_scenarios,
+           binary_scenarios,
+           binary_variant_scenarios,
+           profile_scenarios,
+           signal_scenarios,
+           mem_scenarios,
+           async_scenarios,
+           bogus_scenarios,
+       }) {
     for (Scenario& scenario : list()) {
       all.push_back(scenario);
     }

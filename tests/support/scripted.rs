@@ -8,7 +8,8 @@ use std::collections::{HashMap, VecDeque};
 
 use htp_runtime::capability::Capabilities;
 use htp_runtime::device::{
-    Command, Device, Event, ExecuteError, ExecutionReport, GraphReport, PrepareError, Step,
+    Command, Device, Event, ExecuteError, ExecutionReport, GraphReport, PrepareError, PrepareTimes,
+    Step,
 };
 use htp_runtime::handle::{BufferId, ContextId, Epoch, GraphId, RequestId};
 use htp_runtime::limits::{IN_FLIGHT_MAX, PARALLEL_PER_PRIORITY};
@@ -247,12 +248,23 @@ impl Scripted {
 }
 
 /// What every finished execution reports.
-pub const REPORT: ExecutionReport =
-    ExecutionReport { device_time_us: 40, cycles: 52_000, yields: 1, started: Instant::ZERO };
+pub const REPORT: ExecutionReport = ExecutionReport {
+    device_time_us: 40,
+    cycles: 52_000,
+    yields: 1,
+    started: Instant::ZERO,
+    hvx_threads: 4,
+    power_up_us: 0,
+    number: 0,
+};
 
 /// What every prepared graph reports.
-pub const GRAPH_REPORT: GraphReport =
-    GraphReport { scratch_bytes: 4096, constant_bytes: 0, cycles_estimated: 52_000 };
+pub const GRAPH_REPORT: GraphReport = GraphReport {
+    scratch_bytes: 4096,
+    constant_bytes: 0,
+    cycles_estimated: 52_000,
+    times: PrepareTimes { check_us: 0, place_us: 0, compile_us: 0 },
+};
 
 impl Device<'static> for Scripted {
     fn submit(&mut self, _now: Instant, command: Command<'_, 'static>) {

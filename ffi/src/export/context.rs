@@ -5,6 +5,7 @@ use runtime::error::{CreateError, HandleError, Status};
 use runtime::handle::ContextId;
 use runtime::limits::BLOCKING_TIMEOUT_US;
 use runtime::platform::drive::{Answer, WaitTimeout};
+use runtime::profile::ProfileCall;
 use runtime::time::Instant;
 
 use crate::abi::*;
@@ -118,9 +119,15 @@ fn wait_until_ready(
 ) -> Result<(), Code> {
     let now = instance.driver.now();
     let left_us = signal.map_or(BLOCKING_TIMEOUT_US, |(_, deadline)| deadline.since_us(now));
-    let waited = instance.driver.call_blocking(left_us.min(BLOCKING_TIMEOUT_US), |machine, _| {
-        if signal.is_some_and(|(signal, _)| signal::creation_aborted(instance, signal)) {
-            return Answer::Ready(Err(QNN_CONTEXT_ERROR_ABORTED));
+    let waited = instance.driver.call_blocking(left_us.min(BLOCKING_TIMEOUT_US), |machine, now| {
+        if let Some((signal, deadline)) = signal {
+            if signal::creation_aborted(instance, signal) {
+                return Answer::Ready(Err(QNN_CONTEXT_ERROR_ABORTED));
+            }
+            // Ready too late is too late, whoever drove the device meanwhile.
+            if now >= deadline {
+                return Answer::Ready(Err(QNN_CONTEXT_ERROR_TIMED_OUT));
+            }
         }
         match machine.context_status(id) {
             Ok(Status::Ready) => Answer::Ready(Ok(())),
@@ -160,16 +167,20 @@ unsafe fn set_config(
         let text = c"the queue depth is fixed for the life of a context: not changed";
         crate::log::emit(QNN_LOG_LEVEL_WARN, c"QnnContext_setConfig", text);
     }
-    if !config.has_priority {
-        return Ok(());
-    }
-    let priority = config.context.priority;
-    settled(instance, |machine, _| machine.context_set_priority(id, priority)).map_err(|error| {
-        match error {
-            // Requests of its graphs are in flight (C-11).
-            CreateError::Config => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
-            other => Family::CONTEXT.create_error(other),
+    let context = config.context;
+    settled(instance, |machine, _| {
+        if config.has_priority {
+            machine.context_set_priority(id, context.priority)?;
         }
+        if config.has_prepare_only {
+            machine.context_set_prepare_only(id, context.prepare_only)?;
+        }
+        Ok(())
+    })
+    .map_err(|error| match error {
+        // Requests of its graphs are in flight (C-11).
+        CreateError::Config => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
+        other => Family::CONTEXT.create_error(other),
     })
 }
 
@@ -184,10 +195,11 @@ pub(crate) extern "C" fn QnnContext_free(
 fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<(), Code> {
     let instance = living(INVALID_HANDLE)?;
     let id = context_id(context).ok_or(INVALID_HANDLE)?;
-    let profile = profile::optional(instance, profile, BAD)?;
     let started = instance.driver.now();
-    release(instance, id)?;
-    profile::record_call(instance, profile, QNN_PROFILE_EVENTTYPE_DEINIT, started);
+    let profile = profile::optional(instance, profile, BAD)?;
+    let device_us = release_timed(instance, id)?;
+    let total_us = instance.driver.now().since_us(started);
+    profile::record(instance, profile, ProfileCall::Free { total_us, device_us });
     Ok(())
 }
 
@@ -195,6 +207,12 @@ fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<()
 /// notifications has returned, so that the client may free what they use. Within a notification it
 /// does not wait: the context goes when the notifications of its requests were heard.
 pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
+    release_timed(instance, id).map(|_| ())
+}
+
+/// As [`release`]; gives the microseconds until the context was gone.
+fn release_timed(instance: &Instance, id: ContextId) -> Result<u64, Code> {
+    let started = instance.driver.now();
     let freed = settled(instance, |machine, now| machine.context_free(now, id));
     if matches!(freed, Ok(()) | Err(HandleError::Invalid)) {
         // One that could not be made, or that another thread frees, has no owner either.
@@ -215,12 +233,12 @@ pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
             crate::log::emit(QNN_LOG_LEVEL_WARN, c"QnnContext_free", text);
         }
     }
+    let waited_us = instance.driver.now().since_us(started);
     mem::sweep(instance);
-    Ok(())
+    Ok(waited_us)
 }
 
 not_supported! {
-    QnnContext_addToDlc(Qnn_ContextHandle_t, QnnSystemDlc_Handle_t);
     QnnContext_createFromBinaryListAsync(
         Qnn_BackendHandle_t, Qnn_DeviceHandle_t, *mut *const QnnContext_Params_t,
         *mut *const QnnContext_Config_t, Qnn_SignalHandle_t,
@@ -229,32 +247,6 @@ not_supported! {
         Qnn_BackendHandle_t, Qnn_DeviceHandle_t, *mut *const QnnContext_Config_t,
         *const Qnn_ContextBinaryCallback_t, *const c_void, Qnn_ContextBinarySize_t,
         *mut Qnn_ContextHandle_t, Qnn_ProfileHandle_t, Qnn_SignalHandle_t,
-    );
-    QnnContext_getBinarySectionSize(
-        Qnn_ContextHandle_t, Qnn_GraphHandle_t, QnnContext_SectionType_t,
-        *mut Qnn_ContextBinarySize_t,
-    );
-    QnnContext_getBinarySection(
-        Qnn_ContextHandle_t, Qnn_GraphHandle_t, QnnContext_SectionType_t,
-        *const QnnContext_Buffer_t, *mut Qnn_ContextBinarySize_t, Qnn_ProfileHandle_t,
-        Qnn_SignalHandle_t,
-    );
-    QnnContext_applyBinarySection(
-        Qnn_ContextHandle_t, Qnn_GraphHandle_t, QnnContext_SectionType_t,
-        *const QnnContext_Buffer_t, Qnn_ProfileHandle_t, Qnn_SignalHandle_t,
-    );
-    QnnContext_getBinarySectionUpdate(
-        *const QnnContext_Buffer_t, *const QnnContext_Buffer_t, *mut *const Qnn_Tensor_t, u64, u8,
-        Qnn_LogHandle_t, Qnn_ProfileHandle_t, Qnn_SignalHandle_t, *mut QnnContext_Buffer_t,
-    );
-    QnnContext_freeBinarySectionUpdate(QnnContext_Buffer_t, Qnn_LogHandle_t);
-    QnnContext_getProperty(Qnn_ContextHandle_t, *mut *mut QnnContext_Property_t);
-    QnnContext_getIncrementalBinary(
-        Qnn_ContextHandle_t, *mut *const c_void, *mut Qnn_ContextBinarySize_t,
-        *mut Qnn_ContextBinarySize_t,
-    );
-    QnnContext_releaseIncrementalBinary(
-        Qnn_ContextHandle_t, *const c_void, Qnn_ContextBinarySize_t,
     );
     QnnContext_finalize(Qnn_ContextHandle_t, Qnn_ProfileHandle_t);
 }

@@ -6,6 +6,7 @@ use runtime::binary::{BinaryLayout, CheckedBinary, ContextBinary, GraphSource, G
 use runtime::error::{CreateError, HandleError, Status};
 use runtime::graph::table::CONSTANTS_ALIGN;
 use runtime::handle::{ContextId, GraphId};
+use runtime::profile::ProfileCall;
 use runtime::region::SharedBytes;
 
 use crate::abi::*;
@@ -196,8 +197,10 @@ unsafe fn create(
     if let Some((signal, _)) = signal {
         signal::attach_creation(instance, signal, false);
     }
-    *context = to_client(created?);
-    profile::record_call(instance, profile, QNN_PROFILE_EVENTTYPE_INIT, started);
+    let (id, device_us) = created?;
+    *context = to_client(id);
+    let total_us = instance.driver.now().since_us(started);
+    profile::record(instance, profile, ProfileCall::Load { total_us, device_us });
     Ok(())
 }
 
@@ -239,21 +242,33 @@ fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound
 const LOADS_MAX: u32 = 4;
 
 /// Loads a binary: in place if it is persistent, otherwise as a copy in the runtime's memory. Its
-/// bytes are copied and checked outside the runtime's lock, so that others go on meanwhile.
+/// bytes are copied and checked outside the runtime's lock, so that others go on meanwhile. Gives
+/// the context and the microseconds on the device.
 fn load(
     parents: &Parents,
     binary: &'static [u8],
-    config: &Config,
+    config: &Config<'_>,
     signal: Option<Bound>,
-) -> Result<ContextId, Code> {
+) -> Result<(ContextId, u64), Code> {
     let instance = parents.instance;
     let mut created = Err(CreateError::Handle(HandleError::Recovering));
     for _ in 0..LOADS_MAX {
         settled(instance, |machine, _| machine.check_online())
             .map_err(|error| Family::CONTEXT.create_error(error.into()))?;
         let checked = checked(instance, binary, config.persistent)?;
+        let context = match checked.open().map_err(binary_error) {
+            Ok(binary) => config.for_binary(&binary),
+            Err(code) => Err(code),
+        };
+        let context = match context {
+            Ok(context) => context,
+            Err(code) => {
+                give_back(instance, checked.into_bytes());
+                return Err(code);
+            }
+        };
         created = instance.driver.call(|machine, _| -> Result<ContextId, CreateError> {
-            let id = machine.context_load_checked(checked, &config.context)?;
+            let id = machine.context_load_checked(checked, &context)?;
             if config.has_priority {
                 machine.context_set_priority(id, config.context.priority)?;
             }
@@ -264,8 +279,9 @@ fn load(
         }
     }
     let id = created.map_err(|error| Family::CONTEXT.create_error(error))?;
+    let handed_over = instance.driver.now();
     parents.finish(id, true, signal)?;
-    Ok(id)
+    Ok((id, instance.driver.now().since_us(handed_over)))
 }
 
 /// The binary, checked, as the runtime takes it.
@@ -286,10 +302,14 @@ fn checked(
         block.iter_mut().zip(binary).for_each(|(to, from)| *to = *from);
     }
     CheckedBinary::check(shared, instance.device.arch).map_err(|(error, shared)| {
-        // Nobody else has it, so it goes back.
-        let _ = instance.driver.call(|machine, _| machine.region_mut().reclaim(shared));
+        give_back(instance, shared);
         binary_error(error)
     })
+}
+
+/// Nobody else has these bytes, so they go back.
+fn give_back(instance: &Instance, bytes: SharedBytes<'static>) {
+    let _ = instance.driver.call(|machine, _| machine.region_mut().reclaim(bytes));
 }
 
 fn check(binary: &[u8], arch: u32) -> Result<(), Code> {

@@ -1,5 +1,9 @@
 //! The configuration list of contexts, read and checked once for all calls that take it.
+//!
+//! Of several entries with one option the last counts: values of the others are not looked at. An
+//! option that the call does not take is refused wherever it stands.
 
+use runtime::binary::{ContextBinary, GRAPHS_MAX};
 use runtime::limits::QUEUE_DEPTH_MAX;
 use runtime::runtime::ContextConfig;
 use runtime::sched::Priority;
@@ -7,9 +11,16 @@ use runtime::sched::Priority;
 use crate::abi::*;
 use crate::client::{self, Configs};
 use crate::convert::Code;
+use crate::export::htp_context_config::Custom;
 
 const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
 const BAD_CONFIG: Code = QNN_CONTEXT_ERROR_INVALID_CONFIG;
+
+/// Tells the logs what is wrong with a list, beside the code. Under no lock.
+pub(crate) fn refused(what: &[&str], code: Code) -> Code {
+    crate::log::emit_parts(QNN_LOG_LEVEL_ERROR, c"context configuration", what);
+    code
+}
 
 /// Which call the list is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,7 +31,7 @@ pub(crate) enum Call {
 }
 
 /// What a list says.
-pub(crate) struct Config {
+pub(crate) struct Config<'a> {
     pub(crate) context: ContextConfig,
     /// The list names a priority.
     pub(crate) has_priority: bool,
@@ -28,10 +39,16 @@ pub(crate) struct Config {
     pub(crate) has_depth: bool,
     /// The binary stays where it is for the life of the context.
     pub(crate) persistent: bool,
+    /// The list says whether graphs are only prepared.
+    pub(crate) has_prepare_only: bool,
+    enabled: Option<Names<'a>>,
 }
 
-impl Config {
-    /// Reads a list. Of several entries with one option the last counts.
+/// Number of options, which are counted from 0.
+const OPTIONS: usize = QNN_CONTEXT_CONFIG_GRAPH_RETENTION_ORDER as usize + 1;
+
+impl<'a> Config<'a> {
+    /// Reads a list.
     ///
     /// # Safety
     /// As the QNN API says of configuration lists.
@@ -41,23 +58,53 @@ impl Config {
     ) -> Result<Self, Code> {
         // SAFETY: the caller's promise.
         let configs = unsafe { Configs::read(list) }.map_err(|_| BAD)?;
-        let context = ContextConfig::default();
-        let mut read = Self { context, has_priority: false, has_depth: false, persistent: false };
+        let mut last: [Option<&QnnContext_Config_t>; OPTIONS] = [None; OPTIONS];
+        let mut custom = Custom::NOTHING;
         for config in configs.iter() {
-            // SAFETY: the caller's promise.
-            unsafe { read.take(config, call) }?;
+            if config.option == QNN_CONTEXT_CONFIG_OPTION_CUSTOM {
+                // SAFETY: the option selects this member, which points to an HTP option or is null.
+                let option = unsafe { config.u.customConfig };
+                // SAFETY: the caller's promise.
+                let option = unsafe { client::one(option.cast::<QnnHtpContext_CustomConfig_t>()) };
+                custom.take(option.ok_or(BAD)?)?;
+                continue;
+            }
+            let place = usize::try_from(config.option).ok().and_then(|at| last.get_mut(at));
+            match place.filter(|_| call.takes(config.option)) {
+                Some(place) => *place = Some(config),
+                None => {
+                    let what = ["an option is not for this call"];
+                    return Err(refused(&what, QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE));
+                }
+            }
         }
+        let mut read = Self {
+            context: ContextConfig::default(),
+            has_priority: false,
+            has_depth: false,
+            persistent: false,
+            has_prepare_only: false,
+            enabled: None,
+        };
+        for config in last.into_iter().flatten() {
+            // SAFETY: the caller's promise.
+            unsafe { read.apply(config, call) }?;
+        }
+        let prepare_only = custom.check()?;
+        read.has_prepare_only = prepare_only.is_some();
+        read.context.prepare_only = prepare_only.unwrap_or(false);
         Ok(read)
     }
 
     /// # Safety
     /// What the entry points to is readable.
-    unsafe fn take(&mut self, config: &QnnContext_Config_t, call: Call) -> Result<(), Code> {
+    unsafe fn apply(&mut self, config: &QnnContext_Config_t, call: Call) -> Result<(), Code> {
         match config.option {
             QNN_CONTEXT_CONFIG_OPTION_PRIORITY => {
                 // SAFETY: the option selects this member; every bit pattern is a number.
                 let number = unsafe { config.u.priority };
-                self.context.priority = Priority::from_qnn(number).ok_or(BAD_CONFIG)?;
+                self.context.priority = Priority::from_qnn(number)
+                    .ok_or_else(|| refused(&["no priority has this number"], BAD_CONFIG))?;
                 self.has_priority = true;
             }
             QNN_CONTEXT_CONFIG_ASYNC_EXECUTION_QUEUE_DEPTH => {
@@ -70,12 +117,15 @@ impl Config {
                     self.context.queue_depth = queue_depth(depth.type_, unsafe { depth.u.depth })?;
                 }
             }
-            QNN_CONTEXT_CONFIG_OPTION_ERROR_REPORTING => {}
-            QNN_CONTEXT_CONFIG_PERSISTENT_BINARY if call == Call::CreateFromBinary => {
+            QNN_CONTEXT_CONFIG_ENABLE_GRAPHS => {
+                // SAFETY: the option selects this member, a list of names or null.
+                self.enabled = unsafe { Names::read(config.u.enableGraphs) }?;
+            }
+            QNN_CONTEXT_CONFIG_PERSISTENT_BINARY => {
                 // SAFETY: the option selects this member, a byte.
                 self.persistent = unsafe { config.u.isPersistentBinary } != 0;
             }
-            QNN_CONTEXT_CONFIG_BINARY_COMPATIBILITY if call == Call::CreateFromBinary => {
+            QNN_CONTEXT_CONFIG_BINARY_COMPATIBILITY => {
                 // Binaries run optimally or not at all, so both types mean the same (BIN-003).
                 // SAFETY: the option selects this member, a number.
                 let compatibility = unsafe { config.u.binaryCompatibilityType };
@@ -83,16 +133,42 @@ impl Config {
                     return Err(BAD_CONFIG);
                 }
             }
-            QNN_CONTEXT_CONFIG_OPTION_CUSTOM => {
-                // SAFETY: the option selects this member, which points to an HTP option or is null.
-                let custom = unsafe { config.u.customConfig };
-                // SAFETY: the caller's promise.
-                let custom = unsafe { client::one(custom.cast::<QnnHtpContext_CustomConfig_t>()) };
-                check_custom(custom.ok_or(BAD)?)?;
-            }
-            _ => return Err(QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE),
+            // Error reporting changes nothing; without a memory limit neither does a retention
+            // order (SWITCH-022).
+            _ => {}
         }
         Ok(())
+    }
+
+    /// What the list says for the graphs of this binary. A name that no graph has is refused
+    /// (SWITCH-011).
+    pub(crate) fn for_binary(&self, binary: &ContextBinary<'_>) -> Result<ContextConfig, Code> {
+        let mut context = self.context;
+        if let Some(names) = &self.enabled {
+            context.enabled_graphs = 0;
+            for name in names.iter() {
+                let index = binary.graphs().position(|graph| graph.name == name);
+                let unknown = || refused(&["no graph of the binary is called ", name], BAD_CONFIG);
+                context.enabled_graphs |= 1 << index.ok_or_else(unknown)?;
+            }
+        }
+        Ok(context)
+    }
+}
+
+impl Call {
+    /// Whether the call takes an option.
+    fn takes(self, option: QnnContext_ConfigOption_t) -> bool {
+        match option {
+            QNN_CONTEXT_CONFIG_OPTION_PRIORITY
+            | QNN_CONTEXT_CONFIG_OPTION_ERROR_REPORTING
+            | QNN_CONTEXT_CONFIG_ASYNC_EXECUTION_QUEUE_DEPTH
+            | QNN_CONTEXT_CONFIG_GRAPH_RETENTION_ORDER => true,
+            QNN_CONTEXT_CONFIG_ENABLE_GRAPHS
+            | QNN_CONTEXT_CONFIG_PERSISTENT_BINARY
+            | QNN_CONTEXT_CONFIG_BINARY_COMPATIBILITY => self == Call::CreateFromBinary,
+            _ => false,
+        }
     }
 }
 
@@ -102,39 +178,42 @@ fn queue_depth(kind: QnnContext_AsyncExecutionQueueDepthType_t, depth: u32) -> R
     if numeric && (1..=QUEUE_DEPTH_MAX.into()).contains(&depth) {
         Ok(depth)
     } else {
-        Err(BAD_CONFIG)
+        Err(refused(&["a queue depth is a number from 1 to 300"], BAD_CONFIG))
     }
 }
 
-/// HTP options: switching a feature off that is not there is fine, switching it on is not.
-fn check_custom(config: &QnnHtpContext_CustomConfig_t) -> Result<(), Code> {
-    // SAFETY: each option selects its member, and every bit pattern of a byte or number is one.
-    let on = unsafe {
-        match config.option {
-            QNN_HTP_CONTEXT_CONFIG_OPTION_WEIGHT_SHARING_ENABLED => config.u.weightSharingEnabled,
-            QNN_HTP_CONTEXT_CONFIG_OPTION_FILE_READ_MEMORY_BUDGET => {
-                u8::from(config.u.fileReadMemoryBudgetInMb != 0)
-            }
-            QNN_HTP_CONTEXT_CONFIG_OPTION_DSP_MEMORY_PROFILING_ENABLED => {
-                config.u.dspMemoryProfilingEnabled
-            }
-            QNN_HTP_CONTEXT_CONFIG_OPTION_SHARE_RESOURCES => config.u.shareResources,
-            QNN_HTP_CONTEXT_CONFIG_OPTION_IO_MEM_ESTIMATION => config.u.ioMemEstimation,
-            QNN_HTP_CONTEXT_CONFIG_OPTION_PREPARE_ONLY => config.u.isPrepareOnly,
-            QNN_HTP_CONTEXT_CONFIG_OPTION_INIT_ACCELERATION => config.u.initAcceleration,
-            QNN_HTP_CONTEXT_CONFIG_OPTION_SKIP_VALIDATION_ON_BINARY_SECTION => {
-                config.u.skipValidationOnBinarySection
-            }
-            QNN_HTP_CONTEXT_CONFIG_OPTION_USE_EXTENDED_UDMA => config.u.useExtendedUdma,
-            QNN_HTP_CONTEXT_CONFIG_OPTION_LORA_WEIGHT_SHARING_ENABLED => {
-                config.u.loraWeightSharingEnabled
-            }
-            _ => return Err(QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE),
+/// Names of graphs: a list ended by null.
+struct Names<'a> {
+    names: heapless::Vec<&'a str, GRAPHS_MAX>,
+}
+
+impl<'a> Names<'a> {
+    /// Reads a list; nothing if it is null or empty, which enables every graph.
+    ///
+    /// # Safety
+    /// `list` is null or points to strings, ended by null, that stay as they are for `'a`.
+    unsafe fn read(list: *const *const cty::c_char) -> Result<Option<Self>, Code> {
+        let mut names = heapless::Vec::new();
+        if list.is_null() {
+            return Ok(None);
         }
-    };
-    if on == 0 {
-        Ok(())
-    } else {
-        Err(QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE)
+        if !list.is_aligned() {
+            return Err(BAD);
+        }
+        loop {
+            // SAFETY: every pointer up to the end is readable, and none behind it is read.
+            let name = unsafe { list.wrapping_add(names.len()).read() };
+            if name.is_null() {
+                return Ok((!names.is_empty()).then_some(Self { names }));
+            }
+            // SAFETY: the caller's promise.
+            let name = unsafe { client::text(name) }.map_err(|_| BAD_CONFIG)?;
+            // More names than a binary has graphs.
+            names.push(name).map_err(|_| BAD_CONFIG)?;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {
+        self.names.iter().copied()
     }
 }

@@ -244,7 +244,6 @@ fn check(
     let instance = living(INVALID_HANDLE)?;
     let graph = graph_id(graph).ok_or(INVALID_HANDLE)?;
     let profile = profile::optional(instance, profile, QNN_GRAPH_ERROR_INVALID_ARGUMENT)?;
-    profile::begin_execution(instance, profile);
     let signal = match signal.is_null() {
         true => None,
         false => Some(from_client(signal).ok_or(QNN_SIGNAL_ERROR_INVALID_HANDLE)?),

@@ -176,15 +176,21 @@ fn finalize(
     }
     let started = instance.driver.now();
     // Finalizing again is not offered; a graph that failed says so again.
-    settled(instance, |machine, _| match machine.graph_finalize(id) {
-        Err(CreateError::AlreadyFinalized) => {
-            machine.graph_status(id).and(Err(CreateError::NotSupported))
+    let mut composed = started;
+    settled(instance, |machine, _| {
+        let composing = machine.graph_finalize(id);
+        // Before the device, driven by another thread, begins with it.
+        composed = instance.driver.now();
+        match composing {
+            Err(CreateError::AlreadyFinalized) => {
+                machine.graph_status(id).and(Err(CreateError::NotSupported))
+            }
+            other => other,
         }
-        other => other,
     })
     .map_err(|error| Family::GRAPH.create_error(error))?;
     wait_until_prepared(instance, id)?;
-    profile::record_call(instance, profile, QNN_PROFILE_EVENTTYPE_FINALIZE, started);
+    profile::record_finalize(instance, profile, id, started, composed);
     Ok(())
 }
 

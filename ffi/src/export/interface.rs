@@ -4,8 +4,8 @@ use crate::abi::provider::{ProviderStorage, RESERVED_ENTRIES};
 use crate::abi::*;
 use crate::client;
 use crate::export::{
-    backend, context, context_binary, device, error, execute, global_config, graph, infrastructure,
-    log, mem, node, profile, property, signal, tensor,
+    backend, context, context_binary, context_section, device, error, execute, global_config,
+    graph, infrastructure, log, mem, node, profile, property, signal, tensor,
 };
 
 /// Version of the core API and of the HTP API (DEV-001 names an older one; entries only ever were
@@ -83,19 +83,19 @@ const TABLE: QnnInterface_ImplementationV2_39_t = QnnInterface_ImplementationV2_
     contextCreateFromBinaryListAsync: Some(context::QnnContext_createFromBinaryListAsync),
     tensorUpdateGraphTensors: Some(tensor::QnnTensor_updateGraphTensors),
     tensorUpdateContextTensors: Some(tensor::QnnTensor_updateContextTensors),
-    contextGetBinarySectionSize: Some(context::QnnContext_getBinarySectionSize),
-    contextGetBinarySection: Some(context::QnnContext_getBinarySection),
-    contextApplyBinarySection: Some(context::QnnContext_applyBinarySection),
+    contextGetBinarySectionSize: Some(context_section::QnnContext_getBinarySectionSize),
+    contextGetBinarySection: Some(context_section::QnnContext_getBinarySection),
+    contextApplyBinarySection: Some(context_section::QnnContext_applyBinarySection),
     backendGetProperty: Some(backend::QnnBackend_getProperty),
-    contextGetProperty: Some(context::QnnContext_getProperty),
-    contextGetIncrementalBinary: Some(context::QnnContext_getIncrementalBinary),
-    contextReleaseIncrementalBinary: Some(context::QnnContext_releaseIncrementalBinary),
+    contextGetProperty: Some(context_section::QnnContext_getProperty),
+    contextGetIncrementalBinary: Some(context_section::QnnContext_getIncrementalBinary),
+    contextReleaseIncrementalBinary: Some(context_section::QnnContext_releaseIncrementalBinary),
     contextFinalize: Some(context::QnnContext_finalize),
     globalConfigSet: Some(global_config::QnnGlobalConfig_Set),
     contextCreateFromBinaryWithCallback: Some(context::QnnContext_createFromBinaryWithCallback),
-    contextGetBinarySectionUpdate: Some(context::QnnContext_getBinarySectionUpdate),
-    contextFreeBinarySectionUpdate: Some(context::QnnContext_freeBinarySectionUpdate),
-    contextAddToDlc: Some(context::QnnContext_addToDlc),
+    contextGetBinarySectionUpdate: Some(context_section::QnnContext_getBinarySectionUpdate),
+    contextFreeBinarySectionUpdate: Some(context_section::QnnContext_freeBinarySectionUpdate),
+    contextAddToDlc: Some(context_section::QnnContext_addToDlc),
     graphValidate: Some(graph::QnnGraph_validate),
     graphFreeValidationResult: Some(graph::QnnGraph_freeValidationResult),
     backendRegisterOpPackageFromBinary: Some(backend::QnnBackend_registerOpPackageFromBinary),

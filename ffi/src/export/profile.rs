@@ -1,20 +1,18 @@
 //! `QnnProfile.h`: what the call that used a profile object last has measured.
 //!
-//! An event's id holds its profile's handle and its place in the list, so asking for one of a freed
-//! profile is an ordinary error.
+//! The list of events is in [`crate::profile_list`].
 
-use core::ffi::CStr;
-
-use runtime::handle::{Epoch, Handle, ProfileId};
-use runtime::limits::PROFILE_EVENTS_MAX;
-use runtime::profile::{ProfileEvent, ProfileLevel};
+use runtime::device::Device as _;
+use runtime::handle::{GraphId, ProfileId};
+use runtime::profile::{ProfileCall, ProfileLevel};
 use runtime::time::Instant;
 
 use crate::abi::*;
 use crate::client::{self, Configs};
 use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, backend, living};
-use crate::instance::{self, Instance};
+use crate::instance::{self, Device, Instance};
+use crate::profile_list::{event_place, Listing, Nodes, Size};
 
 const INVALID_HANDLE: Code = QNN_PROFILE_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_PROFILE_ERROR_INVALID_ARGUMENT;
@@ -44,15 +42,19 @@ unsafe fn create(
     let level = match level {
         QNN_PROFILE_LEVEL_BASIC => ProfileLevel::Basic,
         QNN_PROFILE_LEVEL_DETAILED => ProfileLevel::Detailed,
+        QNN_HTP_PROFILE_LEVEL_LINTING => ProfileLevel::Linting,
         QNN_PROFILE_LEVEL_BACKEND.. => return Err(QNN_PROFILE_ERROR_UNSUPPORTED),
         _ => return Err(BAD),
     };
     let created = instance.driver.call(|machine, _| {
         let id = machine.profile_create(level)?;
-        instance.objects.lock().begin_notes(id).inspect_err(|_| {
-            let _ = machine.profile_free(id);
-        })?;
-        Ok(id)
+        match instance.objects.lock().listing(id) {
+            Some(_) => Ok(id),
+            None => {
+                let _ = machine.profile_free(id);
+                Err(runtime::slots::CapacityExceeded)
+            }
+        }
     });
     let created: Result<ProfileId, runtime::slots::CapacityExceeded> = created;
     *profile = to_client(created.map_err(|_| QNN_PROFILE_ERROR_MEM_ALLOC)?);
@@ -64,18 +66,36 @@ pub(crate) unsafe extern "C" fn QnnProfile_setConfig(
     profileHandle: Qnn_ProfileHandle_t,
     config: *mut *const QnnProfile_Config_t,
 ) -> Qnn_ErrorHandle_t {
-    let result = known(profileHandle).and_then(|_| {
+    let result = known(profileHandle).and_then(|(instance, id)| {
         // SAFETY: the caller's promise.
         let configs = unsafe { Configs::read(config) }.map_err(|_| BAD)?;
-        let first = configs.iter().next();
-        first.map_or(Ok(()), |config| match config.option {
-            QNN_PROFILE_CONFIG_OPTION_CUSTOM..=QNN_PROFILE_CONFIG_OPTION_ENABLE_OPTRACE => {
-                Err(QNN_PROFILE_ERROR_UNSUPPORTED)
-            }
-            _ => Err(BAD),
-        })
+        configs.iter().try_for_each(|config| set(instance, id, config))
     });
     answer(c"QnnProfile_setConfig", result)
+}
+
+fn set(instance: &Instance, id: ProfileId, config: &QnnProfile_Config_t) -> Result<(), Code> {
+    match config.option {
+        QNN_PROFILE_CONFIG_OPTION_CUSTOM | QNN_PROFILE_CONFIG_OPTION_MAX_EVENTS => {
+            Err(QNN_PROFILE_ERROR_UNSUPPORTED)
+        }
+        QNN_PROFILE_CONFIG_OPTION_ENABLE_OPTRACE => {
+            // SAFETY: the option selects this member, a byte.
+            let on = unsafe { config.u.enableOptrace } != 0;
+            let level = instance.driver.call(|machine, _| {
+                machine.profile(id).map(|profile| profile.level).map_err(|_| INVALID_HANDLE)
+            })?;
+            if on && level != ProfileLevel::Detailed {
+                return Err(BAD);
+            }
+            if on {
+                let text = c"the trace is htp_rt_trace_write_json's: events stay as they are";
+                crate::log::emit(QNN_LOG_LEVEL_INFO, c"QnnProfile_setConfig", text);
+            }
+            Ok(())
+        }
+        _ => Err(BAD),
+    }
 }
 
 /// The profile object that a handle names, if it lives.
@@ -87,7 +107,7 @@ fn known(profile: Qnn_ProfileHandle_t) -> Result<(&'static Instance, ProfileId),
 }
 
 fn check(instance: &Instance, id: ProfileId) -> Result<(), ()> {
-    instance.driver.call(|machine, _| machine.profile_events(id).map(|_| ()).map_err(|_| ()))
+    instance.driver.call(|machine, _| machine.profile(id).map(|_| ()).map_err(|_| ()))
 }
 
 /// The profile object that a call is given, if it is; `invalid` if it is none.
@@ -104,26 +124,26 @@ pub(crate) fn optional(
     Ok(Some(id))
 }
 
-/// An execution begins to use a profile object: what other calls measured is forgotten.
-pub(crate) fn begin_execution(instance: &Instance, profile: Option<ProfileId>) {
+/// A call other than an execution has ended.
+pub(crate) fn record(instance: &Instance, profile: Option<ProfileId>, call: ProfileCall) {
     let Some(id) = profile else { return };
-    if let Some(notes) = instance.objects.lock().notes(id) {
-        notes.call = None;
-    }
+    // It may have been freed meanwhile.
+    let _ = instance.driver.call(|machine, _| machine.profile_record(id, call));
 }
 
-/// A call other than an execution ends: its time is the one event.
-pub(crate) fn record_call(
+/// A finalization that began at `started` and had its table written at `composed` has ended.
+pub(crate) fn record_finalize(
     instance: &Instance,
     profile: Option<ProfileId>,
-    event: QnnProfile_EventType_t,
+    graph: GraphId,
     started: Instant,
+    composed: Instant,
 ) {
-    let Some(id) = profile else { return };
-    let us = instance.driver.now().since_us(started);
-    if let Some(notes) = instance.objects.lock().notes(id) {
-        notes.call = Some((event, us));
-    }
+    let report = instance.driver.call(|machine, _| machine.graph_report(graph));
+    let device = report.map(|report| report.times).unwrap_or_default();
+    let total_us = instance.driver.now().since_us(started);
+    let compose_us = composed.since_us(started);
+    record(instance, profile, ProfileCall::Finalize { total_us, compose_us, device });
 }
 
 #[no_mangle]
@@ -136,7 +156,7 @@ pub(crate) unsafe extern "C" fn QnnProfile_getEvents(
     let outputs = unsafe { (client::out(profileEventIds), client::out(numEvents)) };
     let result = known(profile).and_then(|(instance, id)| match outputs {
         (Some(ids), Some(count)) => {
-            (*ids, *count) = list(instance, id).ok_or(INVALID_HANDLE)?;
+            (*ids, *count) = list(instance, id)?;
             Ok(())
         }
         _ => Err(BAD),
@@ -144,94 +164,69 @@ pub(crate) unsafe extern "C" fn QnnProfile_getEvents(
     answer(c"QnnProfile_getEvents", result)
 }
 
-/// The ids of a profile object's events, and where they stay until it is asked again or freed.
-fn list(instance: &Instance, id: ProfileId) -> Option<(*const QnnProfile_EventId_t, u32)> {
+/// The ids of a profile object's events, and where they stay until another call has used it and it
+/// is asked again, or until it is freed.
+fn list(instance: &Instance, id: ProfileId) -> Result<(*const QnnProfile_EventId_t, u32), Code> {
+    // Only the device knows what each operation took.
+    let has_nodes = instance
+        .driver
+        .call(|machine, _| machine.profile(id).is_ok_and(|profile| profile.execution().is_some()));
+    if has_nodes {
+        instance.driver.with_device(|device| refresh(instance, id, Some(device)))
+    } else {
+        refresh(instance, id, None)
+    }
+}
+
+/// Lists the events anew if a call has used the object since.
+fn refresh(
+    instance: &Instance,
+    id: ProfileId,
+    device: Option<&Device>,
+) -> Result<(*const QnnProfile_EventId_t, u32), Code> {
     instance.driver.call(|machine, _| {
-        let measured = machine.profile_events(id).ok()?.len();
+        let profile = machine.profile(id).map_err(|_| INVALID_HANDLE)?;
         let mut objects = instance.objects.lock();
-        let notes = objects.notes(id)?;
-        let count = if notes.call.is_some() { 1 } else { measured };
-        for (event, position) in notes.event_ids.iter_mut().take(count).zip(0..) {
-            *event = event_id(id, position);
+        let listing = objects.listing(id).ok_or(INVALID_HANDLE)?;
+        if !listing.is_of(profile) {
+            // A graph that is gone takes the names of its operations with it.
+            let execution = profile.execution().filter(|_| device.is_some());
+            let table = execution.and_then(|(graph, _)| machine.graph_table(graph).ok());
+            let size = Size::of(profile, table.as_ref());
+            let region = machine.region_mut();
+            core::mem::replace(listing, Listing::EMPTY).release(region);
+            *listing = Listing::allocate(region, size).map_err(|_| QNN_PROFILE_ERROR_MEM_ALLOC)?;
+            let profile = machine.profile(id).map_err(|_| INVALID_HANDLE)?;
+            let report = |op| {
+                let (graph, number) = execution?;
+                device?.op_report(graph, number, op)
+            };
+            let table = execution.and_then(|(graph, _)| machine.graph_table(graph).ok());
+            let nodes = table.map(|table| Nodes { table, report: &report });
+            listing.fill(id, profile, nodes.as_ref());
         }
-        Some((notes.event_ids.as_ptr(), u32::try_from(count).unwrap_or(0)))
+        let tops = listing.tops();
+        Ok((tops.as_ptr(), u32::try_from(tops.len()).unwrap_or(0)))
     })
 }
 
-const EVENT_TAG: u64 = 9 << 60;
-
-fn event_id(profile: ProfileId, position: u64) -> QnnProfile_EventId_t {
-    let owner = u64::from(profile.generation()) << 16 | u64::from(profile.index());
-    EVENT_TAG | position << 32 | owner
-}
-
-/// Profile and place of an event id; `None` if it is none.
-fn event_place(id: QnnProfile_EventId_t) -> Option<(ProfileId, usize)> {
-    let position = (id & !EVENT_TAG) >> 32;
-    let is_one = id & EVENT_TAG == EVENT_TAG && position < PROFILE_EVENTS_MAX as u64;
-    let profile = Handle::from_parts(id as u16, (id >> 16) as u16, Epoch::FIRST);
-    is_one.then_some((profile, position as usize))
-}
-
-/// One event as the C interface tells it.
-fn event(id: QnnProfile_EventId_t) -> Option<QnnProfile_EventData_t> {
+/// An event as the C interface tells it, and its parts.
+fn event(
+    id: QnnProfile_EventId_t,
+) -> Option<(QnnProfile_EventData_t, (*const QnnProfile_EventId_t, u32))> {
     let instance = instance::existing()?;
     let (profile, position) = event_place(id)?;
     instance.driver.call(|machine, _| {
-        let measured = machine.profile_events(profile).ok()?;
-        let call = instance.objects.lock().notes(profile)?.call;
-        match call {
-            Some((event, us)) => (position == 0).then_some(call_data(event, us)),
-            None => measured.get(position).map(measured_data),
-        }
+        machine.profile(profile).ok()?;
+        let mut objects = instance.objects.lock();
+        let listing = objects.listing(profile)?;
+        let parts = listing.parts(position)?;
+        let parts = match parts.is_empty() {
+            true => (core::ptr::null(), 0),
+            false => (parts.as_ptr(), u32::try_from(parts.len()).unwrap_or(0)),
+        };
+        Some((listing.event(position)?, parts))
     })
-}
-
-fn data(
-    type_: QnnProfile_EventType_t,
-    unit: QnnProfile_EventUnit_t,
-    value: u64,
-    name: &'static CStr,
-) -> QnnProfile_EventData_t {
-    QnnProfile_EventData_t { type_, unit, value, identifier: client::address(name) }
-}
-
-fn call_data(event: QnnProfile_EventType_t, us: u64) -> QnnProfile_EventData_t {
-    let name = match event {
-        QNN_PROFILE_EVENTTYPE_INIT => c"QNN (load binary) time",
-        QNN_PROFILE_EVENTTYPE_FINALIZE => c"QNN (finalize) time",
-        _ => c"QNN (deinit) time",
-    };
-    data(event, QNN_PROFILE_EVENTUNIT_MICROSEC, us, name)
-}
-
-fn measured_data(event: &ProfileEvent) -> QnnProfile_EventData_t {
-    use ProfileEvent::{DeviceCycles, DeviceUs, QueueWaitUs, TotalUs, Yields};
-    const US: QnnProfile_EventUnit_t = QNN_PROFILE_EVENTUNIT_MICROSEC;
-    match *event {
-        TotalUs(us) => data(QNN_PROFILE_EVENTTYPE_EXECUTE, US, us, c"QNN (execute) time"),
-        QueueWaitUs(us) => {
-            data(QNN_PROFILE_EVENTTYPE_EXECUTE_QUEUE_WAIT, US, us, c"QNN (queue wait) time")
-        }
-        DeviceUs(us) => data(
-            QNN_HTP_PROFILE_EVENTTYPE_GRAPH_EXECUTE_ACCEL_TIME_MICROSEC,
-            US,
-            us,
-            c"Accelerator (execute) time",
-        ),
-        DeviceCycles(cycles) => data(
-            QNN_HTP_PROFILE_EVENTTYPE_GRAPH_EXECUTE_ACCEL_TIME_CYCLE,
-            QNN_PROFILE_EVENTUNIT_CYCLES,
-            cycles,
-            c"Accelerator (execute) time (cycles)",
-        ),
-        Yields(count) => data(
-            QNN_HTP_PROFILE_EVENTTYPE_GRAPH_EXECUTE_YIELD_COUNT,
-            QNN_PROFILE_EVENTUNIT_COUNT,
-            count,
-            c"Number of yields",
-        ),
-    }
 }
 
 #[no_mangle]
@@ -243,9 +238,8 @@ pub(crate) unsafe extern "C" fn QnnProfile_getSubEvents(
     // SAFETY: the caller's promise.
     let outputs = unsafe { (client::out(subEventIds), client::out(numSubEvents)) };
     let result = match (outputs, event(eventId)) {
-        ((Some(ids), Some(count)), Some(_)) => {
-            // No event has parts.
-            (*ids, *count) = (core::ptr::null(), 0);
+        ((Some(ids), Some(count)), Some((_, parts))) => {
+            (*ids, *count) = parts;
             Ok(())
         }
         _ => Err(BAD),
@@ -260,7 +254,7 @@ pub(crate) unsafe extern "C" fn QnnProfile_getEventData(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let out = unsafe { client::out(eventData) };
-    let result = out.zip(event(eventId)).map(|(out, event)| *out = event).ok_or(BAD);
+    let result = out.zip(event(eventId)).map(|(out, (data, _))| *out = data).ok_or(BAD);
     answer(c"QnnProfile_getEventData", result)
 }
 
@@ -271,7 +265,7 @@ pub(crate) unsafe extern "C" fn QnnProfile_getExtendedEventData(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let out = unsafe { client::out(eventData) };
-    let result = out.zip(event(eventId)).map(|(out, event)| *out = extended(&event)).ok_or(BAD);
+    let result = out.zip(event(eventId)).map(|(out, (data, _))| *out = extended(&data)).ok_or(BAD);
     answer(c"QnnProfile_getExtendedEventData", result)
 }
 
@@ -297,7 +291,14 @@ fn extended(event: &QnnProfile_EventData_t) -> QnnProfile_ExtendedEventData_t {
 #[no_mangle]
 pub(crate) extern "C" fn QnnProfile_free(profile: Qnn_ProfileHandle_t) -> Qnn_ErrorHandle_t {
     let result = known(profile).and_then(|(instance, id)| {
-        instance.driver.call(|machine, _| machine.profile_free(id)).map_err(|_| INVALID_HANDLE)
+        instance.driver.call(|machine, _| {
+            machine.profile_free(id).map_err(|_| INVALID_HANDLE)?;
+            let mut objects = instance.objects.lock();
+            if let Some(listing) = objects.listing(id) {
+                core::mem::replace(listing, Listing::EMPTY).release(machine.region_mut());
+            }
+            Ok(())
+        })
     });
     answer(c"QnnProfile_free", result)
 }
