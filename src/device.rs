@@ -96,6 +96,8 @@ pub enum Command<'a, 'm> {
         epoch: Epoch,
         /// Thread priorities to run with.
         priority: ThreadPriority,
+        /// HVX threads to run with; 0, or more than there are: all.
+        hvx_threads: u32,
         /// Memory of the inputs, then of the outputs, in the table's order, each exactly the
         /// tensor's size. The device copies this list; the memory itself is lent until
         /// `Executed`.
@@ -226,6 +228,8 @@ pub struct GraphReport {
     pub scratch_bytes: u64,
     /// Bytes of constant data used in place.
     pub constant_bytes: u64,
+    /// Operations that are executed; one that was folded into another is none of its own.
+    pub ops: u32,
     /// Modelled cycles of one uninterrupted execution.
     pub cycles_estimated: u64,
     /// How long its preparation took.

@@ -56,6 +56,8 @@ pub enum CreateError {
     DuplicateName,
     /// The graph is not under construction any more.
     AlreadyFinalized,
+    /// The graph was executed, which fixes what was to be changed.
+    AlreadyExecuted,
     /// What was given for the graph does not fit together.
     Build(crate::graph::BuildError),
     /// The context binary cannot be used.

@@ -63,7 +63,7 @@ fn assert_unusable(world: &mut World, objects: &Objects, error: HandleError) {
     assert_eq!(runtime.graph_add_tensor(composing, &support::tensors()[0]), Err(created));
     assert_eq!(runtime.graph_add_op(composing, &support::OP), Err(created));
     assert_eq!(runtime.graph_finalize(composing), Err(created));
-    assert_eq!(runtime.graph_tensor_by_id(composing, 7), Err(created));
+    assert_eq!(runtime.graph_operand(composing, 7, false), Err(created));
     assert_eq!(runtime.graph_status(graph), Err(created));
     assert_eq!(runtime.graph_io(graph, 0), Err(error));
     assert_eq!(runtime.graph_table(graph).err(), Some(error));

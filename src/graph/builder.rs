@@ -4,12 +4,14 @@
 use zerocopy::little_endian::{F32, I32, U32, U64};
 use zerocopy::{Immutable, IntoBytes};
 
+use super::growing::{align_up, count32, run, Growing};
+use super::options::{GraphOptions, OptionsRecord};
 use super::table::{
-    Header, OpRecord, ParamRecord, QuantRecord, Span, TensorRecord, CONSTANTS_ALIGN, MAGIC,
-    NO_PRODUCER, VERSION,
+    Header, OpRecord, ParamRecord, QuantRecord, Span, TensorRecord, CONSTANTS_ALIGN,
+    CONTEXT_TENSOR, MAGIC, NO_PRODUCER, VERSION,
 };
 use super::types::{element_count, DataType, ScaleOffset, TensorKind, RANK_MAX};
-use crate::region::{OutOfMemory, Region, RegionSlice, SharedBytes};
+use crate::region::{OutOfMemory, Region, SharedBytes};
 
 /// Constant tensors start at multiples of this within the constants.
 const TENSOR_ALIGN: usize = 64;
@@ -79,7 +81,8 @@ pub enum BuildError {
     OutOfMemory,
     /// The id or the name is taken.
     DuplicateTensor,
-    /// Rank, a dimension, the quantization or the amount of data is wrong.
+    /// Rank, a dimension, the quantization or the amount of data is wrong, or the role is one that
+    /// only a context, or only a graph, has.
     BadTensor,
     /// No tensor with this index.
     NoSuchTensor,
@@ -99,71 +102,22 @@ impl From<OutOfMemory> for BuildError {
     }
 }
 
-/// A vector in region memory that doubles when full.
-struct Growing<'m, T> {
-    items: RegionSlice<'m, T>,
-    len: usize,
-}
-
-impl<'m, T: Copy> Growing<'m, T> {
-    const fn new() -> Self {
-        Self { items: RegionSlice::empty(), len: 0 }
-    }
-
-    fn get(&self) -> &[T] {
-        self.items.get(..self.len).unwrap_or(&[])
-    }
-
-    fn get_mut(&mut self) -> &mut [T] {
-        self.items.get_mut(..self.len).unwrap_or(&mut [])
-    }
-
-    fn reserve(
-        &mut self,
-        region: &mut Region<'m>,
-        more: usize,
-        fill: T,
-    ) -> Result<(), OutOfMemory> {
-        let needed = self.len.checked_add(more).ok_or(OutOfMemory)?;
-        if needed <= self.items.len() {
-            return Ok(());
-        }
-        let capacity = needed.max(self.items.len().saturating_mul(2)).max(8);
-        let old = self.get();
-        let items = region.alloc_with(capacity, |index| old.get(index).copied().unwrap_or(fill))?;
-        region.free(core::mem::replace(&mut self.items, items));
-        Ok(())
-    }
-
-    /// Appends; room was reserved.
-    fn push(&mut self, item: T) {
-        if let Some(slot) = self.items.get_mut(self.len) {
-            *slot = item;
-            self.len = self.len.saturating_add(1);
-        }
-    }
-
-    /// Place of the next item.
-    fn next(&self) -> U32 {
-        U32::new(u32::try_from(self.len).unwrap_or(u32::MAX))
-    }
-
-    fn release(self, region: &mut Region<'m>) {
-        region.free(self.items);
-    }
-}
-
-fn count32(count: usize) -> U32 {
-    U32::new(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-fn align_up(value: usize, align: usize) -> Option<usize> {
-    value.checked_next_multiple_of(align)
+/// How much a [`GraphBuilder`] has.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    tensors: usize,
+    quants: usize,
+    words: usize,
+    strings: usize,
+    constants: usize,
 }
 
 /// A graph under construction. Its memory goes back with [`GraphBuilder::release`].
 pub struct GraphBuilder<'m> {
     name: Span,
+    options: GraphOptions,
+    /// It only collects the tensors of a context.
+    of_context: bool,
     tensors: Growing<'m, TensorRecord>,
     ops: Growing<'m, OpRecord>,
     params: Growing<'m, ParamRecord>,
@@ -176,8 +130,18 @@ pub struct GraphBuilder<'m> {
 impl<'m> GraphBuilder<'m> {
     /// An empty graph called `name`.
     pub fn new(region: &mut Region<'m>, name: &str) -> Result<Self, OutOfMemory> {
-        let mut graph = Self {
+        let mut graph = Self { of_context: false, ..Self::of_context() };
+        graph.strings.reserve(region, name.len(), 0)?;
+        graph.name = graph.push_text(name);
+        Ok(graph)
+    }
+
+    /// No tensors of a context yet; graphs [adopt](GraphBuilder::adopt) them.
+    pub fn of_context() -> Self {
+        Self {
             name: Span::default(),
+            options: GraphOptions::default(),
+            of_context: true,
             tensors: Growing::new(),
             ops: Growing::new(),
             params: Growing::new(),
@@ -185,15 +149,22 @@ impl<'m> GraphBuilder<'m> {
             words: Growing::new(),
             strings: Growing::new(),
             constants: Growing::new(),
-        };
-        graph.strings.reserve(region, name.len(), 0)?;
-        graph.name = graph.push_text(name);
-        Ok(graph)
+        }
     }
 
     /// Name of the graph.
     pub fn name(&self) -> &str {
         self.text(self.name)
+    }
+
+    /// What was chosen for the graph.
+    pub fn options(&self) -> GraphOptions {
+        self.options
+    }
+
+    /// Chooses. The values are the caller's to check.
+    pub fn set_options(&mut self, options: GraphOptions) {
+        self.options = options;
     }
 
     /// Tensors so far.
@@ -219,19 +190,11 @@ impl<'m> GraphBuilder<'m> {
         spec: &TensorSpec<'_>,
     ) -> Result<u32, BuildError> {
         self.check_tensor(spec)?;
-        let data_start =
-            align_up(self.constants.len, TENSOR_ALIGN).ok_or(BuildError::OutOfMemory)?;
-        let padding = data_start.saturating_sub(self.constants.len);
         self.tensors.reserve(region, 1, EMPTY_TENSOR)?;
         self.words.reserve(region, spec.dims.len(), U32::ZERO)?;
         self.quants.reserve(region, spec.quants.len(), EMPTY_QUANT)?;
         self.strings.reserve(region, spec.name.len(), 0)?;
-        if !spec.data.is_empty() {
-            let bytes = spec.data.len().checked_add(padding).ok_or(BuildError::OutOfMemory)?;
-            self.constants.reserve(region, bytes, 0)?;
-            (0..padding).for_each(|_| self.constants.push(0));
-            spec.data.iter().for_each(|&byte| self.constants.push(byte));
-        }
+        let data_offset = self.add_data(region, spec.data)?;
 
         let index = self.tensors.next().get();
         let quants = Span { first: self.quants.next(), count: count32(spec.quants.len()) };
@@ -248,11 +211,116 @@ impl<'m> GraphBuilder<'m> {
             quants,
             name: self.push_text(spec.name),
             dims: self.push_words(spec.dims.iter().copied()),
-            data_offset: U64::new(if spec.data.is_empty() { 0 } else { data_start as u64 }),
+            data_offset,
             data_bytes: U64::new(spec.data.len() as u64),
+            flags: U32::ZERO,
         };
         self.tensors.push(record);
         Ok(index)
+    }
+
+    /// Whether a tensor has this name; none has the empty one. Linear in the number of tensors.
+    pub fn has_name(&self, name: &str) -> bool {
+        let mut tensors = self.tensors.get().iter();
+        !name.is_empty() && tensors.any(|tensor| self.text(tensor.name) == name)
+    }
+
+    /// How much there is now, for [`GraphBuilder::truncate`].
+    pub fn mark(&self) -> Mark {
+        Mark {
+            tensors: self.tensors.len,
+            quants: self.quants.len,
+            words: self.words.len,
+            strings: self.strings.len,
+            constants: self.constants.len,
+        }
+    }
+
+    /// Forgets the tensors added since `mark`. No operation may have been added since.
+    pub fn truncate(&mut self, mark: Mark) {
+        self.tensors.len = self.tensors.len.min(mark.tensors);
+        self.quants.len = self.quants.len.min(mark.quants);
+        self.words.len = self.words.len.min(mark.words);
+        self.strings.len = self.strings.len.min(mark.strings);
+        self.constants.len = self.constants.len.min(mark.constants);
+    }
+
+    /// Index of the tensor that tensor `index` of the context's own `tensors` is in this graph, for
+    /// an operation that writes it, or that does not. Its first use adds it, with its data. One
+    /// that the client both writes and reads is two: what the client wrote, until an operation has
+    /// written it. Linear in the number of tensors and in the data.
+    pub fn adopt(
+        &mut self,
+        region: &mut Region<'m>,
+        tensors: &GraphBuilder<'_>,
+        index: u32,
+        writes: bool,
+    ) -> Result<u32, BuildError> {
+        let index = usize::try_from(index).map_err(|_| BuildError::NoSuchTensor)?;
+        let record = *tensors.tensors.get().get(index).ok_or(BuildError::NoSuchTensor)?;
+        let kind = match TensorKind::from_qnn(record.kind.get()) {
+            Some(TensorKind::AppReadWrite) if writes => TensorKind::AppRead,
+            Some(TensorKind::AppReadWrite) => TensorKind::AppWrite,
+            kind => kind.ok_or(BuildError::NoSuchTensor)?,
+        };
+        let mut own = self.tensors.get().iter();
+        let produced = |own: &TensorRecord| !writes && own.producer.get() != NO_PRODUCER;
+        let found = own.clone().position(|own| own.id == record.id && produced(own));
+        let as_kind = |own: &TensorRecord| own.id == record.id && own.kind.get() == kind.qnn();
+        if let Some(found) = found.or_else(|| own.position(as_kind)) {
+            return Ok(count32(found).get());
+        }
+        self.add_copy(region, tensors, record, kind)
+    }
+
+    /// Copies a tensor of a context.
+    fn add_copy(
+        &mut self,
+        region: &mut Region<'m>,
+        from: &GraphBuilder<'_>,
+        record: TensorRecord,
+        kind: TensorKind,
+    ) -> Result<u32, BuildError> {
+        let (name, dims) = (from.text(record.name), run(&from.words, record.dims));
+        let quants = run(&from.quants, record.quants);
+        let data = || {
+            let first = usize::try_from(record.data_offset.get()).ok()?;
+            let bytes = usize::try_from(record.data_bytes.get()).ok()?;
+            from.constants.get().get(first..)?.get(..bytes)
+        };
+        self.tensors.reserve(region, 1, EMPTY_TENSOR)?;
+        self.words.reserve(region, dims.len(), U32::ZERO)?;
+        self.quants.reserve(region, quants.len(), EMPTY_QUANT)?;
+        self.strings.reserve(region, name.len(), 0)?;
+        let data_offset = self.add_data(region, data().ok_or(BuildError::NoSuchTensor)?)?;
+        let index = self.tensors.next().get();
+        let first = self.quants.next();
+        quants.iter().for_each(|&quant| self.quants.push(quant));
+        let copy = TensorRecord {
+            kind: U32::new(kind.qnn()),
+            quants: Span { first, count: record.quants.count },
+            name: self.push_text(name),
+            dims: self.push_words(dims.iter().map(|dim| dim.get())),
+            data_offset,
+            flags: U32::new(CONTEXT_TENSOR),
+            ..record
+        };
+        self.tensors.push(copy);
+        Ok(index)
+    }
+
+    /// Adds constant data and gives its place. Reserves everything before it changes anything.
+    fn add_data(&mut self, region: &mut Region<'m>, data: &[u8]) -> Result<U64, BuildError> {
+        if data.is_empty() {
+            return Ok(U64::ZERO);
+        }
+        let start = align_up(self.constants.len, TENSOR_ALIGN).ok_or(BuildError::OutOfMemory)?;
+        let padding = start.saturating_sub(self.constants.len);
+        let bytes = data.len().checked_add(padding).ok_or(BuildError::OutOfMemory)?;
+        self.constants.reserve(region, bytes, 0)?;
+        (0..padding).for_each(|_| self.constants.push(0));
+        data.iter().for_each(|&byte| self.constants.push(byte));
+        Ok(U64::new(start as u64))
     }
 
     /// Adds an operation behind those added before, which must have produced its inputs.
@@ -354,6 +422,7 @@ impl<'m> GraphBuilder<'m> {
             name: self.name,
             inputs,
             outputs,
+            options: OptionsRecord::new(self.options),
         })
     }
 
@@ -388,7 +457,13 @@ impl<'m> GraphBuilder<'m> {
         let data_expected = if spec.kind == TensorKind::Static { bytes.unwrap_or(0) } else { 0 };
         let null = spec.kind == TensorKind::Null;
         let sized = null || bytes.is_some_and(|bytes| bytes > 0);
+        let at_home = match spec.kind {
+            TensorKind::Native => !self.of_context,
+            TensorKind::AppReadWrite => self.of_context,
+            _ => true,
+        };
         if !sized
+            || !at_home
             || spec.dims.len() > RANK_MAX
             || !quants_fit
             || !quants_sane
@@ -396,11 +471,7 @@ impl<'m> GraphBuilder<'m> {
         {
             return Err(BuildError::BadTensor);
         }
-        let taken = |tensor: &TensorRecord| {
-            tensor.id.get() == spec.id
-                || (!spec.name.is_empty() && self.text(tensor.name) == spec.name)
-        };
-        match self.tensors.get().iter().any(taken) {
+        match self.tensor_by_id(spec.id).is_some() || self.has_name(spec.name) {
             true => Err(BuildError::DuplicateTensor),
             false => Ok(()),
         }
@@ -466,10 +537,7 @@ impl<'m> GraphBuilder<'m> {
     }
 
     fn text(&self, span: Span) -> &str {
-        let first = usize::try_from(span.first.get()).unwrap_or(usize::MAX);
-        let count = usize::try_from(span.count.get()).unwrap_or(0);
-        let text = self.strings.get().get(first..).and_then(|text| text.get(..count));
-        text.and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
+        core::str::from_utf8(run(&self.strings, span)).unwrap_or("")
     }
 }
 
@@ -500,4 +568,5 @@ const EMPTY_TENSOR: TensorRecord = TensorRecord {
     dims: EMPTY_SPAN,
     data_offset: U64::ZERO,
     data_bytes: U64::ZERO,
+    flags: U32::ZERO,
 };

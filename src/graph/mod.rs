@@ -2,12 +2,15 @@
 //! its check.
 
 mod builder;
+mod growing;
+mod options;
 pub mod table;
 #[cfg(test)]
 mod tests;
 mod types;
 mod validate;
 
-pub use builder::{BuildError, GraphBuilder, OpSpec, ParamSpec, ParamValue, TensorSpec};
+pub use builder::{BuildError, GraphBuilder, Mark, OpSpec, ParamSpec, ParamValue, TensorSpec};
+pub use options::{GraphOptions, OptionsRecord, VTCM_DEFAULT_BYTES};
 pub use table::{GraphTable, Op, Param, TableError, Tensor, TensorList};
 pub use types::{element_count, DataType, ScaleOffset, TensorKind, RANK_MAX};

@@ -12,17 +12,22 @@
 use zerocopy::little_endian::{F32, I32, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::options::{GraphOptions, OptionsRecord};
 use super::types::{element_count, DataType, ScaleOffset, TensorKind, RANK_MAX};
 
 /// First bytes of every graph table.
 pub const MAGIC: [u8; 4] = *b"HTPG";
 /// Layout version; a table of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Alignment of the constants from the start of the block, so that they can be mapped page-wise.
 pub const CONSTANTS_ALIGN: usize = 4096;
 
 /// `producer` of a tensor that no operation writes.
 pub const NO_PRODUCER: u32 = u32::MAX;
+
+/// Flag of a tensor that belongs to the context: other graphs of it may have it too, under the same
+/// id.
+pub const CONTEXT_TENSOR: u32 = 1;
 
 /// A run of records: index of the first, number of them.
 #[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -66,6 +71,8 @@ pub struct Header {
     pub inputs: Span,
     /// Tensor indices of the graph's outputs, in the words.
     pub outputs: Span,
+    /// What was chosen for the graph.
+    pub options: OptionsRecord,
 }
 
 /// One tensor.
@@ -92,6 +99,8 @@ pub struct TensorRecord {
     pub data_offset: U64,
     /// Constant data: bytes; 0 for tensors that are not static.
     pub data_bytes: U64,
+    /// [`CONTEXT_TENSOR`], or 0.
+    pub flags: U32,
 }
 
 /// One operation.
@@ -157,6 +166,8 @@ pub enum TableError {
     BadOp,
     /// A name is not UTF-8.
     BadName,
+    /// An option of the graph is out of range or not known.
+    BadOption,
 }
 
 /// A view of a graph table. Copying it copies a reference.
@@ -242,6 +253,11 @@ impl<'a> GraphTable<'a> {
         self.text(self.header.name)
     }
 
+    /// What was chosen for the graph when it was composed.
+    pub fn options(&self) -> GraphOptions {
+        self.header.options.read().unwrap_or_default()
+    }
+
     /// Number of tensors.
     pub fn tensor_count(&self) -> usize {
         self.tensors.len()
@@ -265,13 +281,20 @@ impl<'a> GraphTable<'a> {
 
     /// Operation `index`, counted in execution order.
     pub fn op(&self, index: usize) -> Option<Op<'a>> {
-        Some(Op { table: *self, record: self.ops.get(index)?, index })
+        let record = self.ops.get(index)?;
+        Some(Op { table: *self, record, outputs: record.outputs, index })
     }
 
     /// All operations in execution order.
     pub fn ops(&self) -> impl Iterator<Item = Op<'a>> + 'a {
         let table = *self;
-        table.ops.iter().enumerate().map(move |(index, record)| Op { table, record, index })
+        let op = move |(index, record): (usize, &'a OpRecord)| Op {
+            table,
+            record,
+            outputs: record.outputs,
+            index,
+        };
+        table.ops.iter().enumerate().map(op)
     }
 
     /// The graph's inputs (tensors the client writes), in order of creation.
@@ -372,6 +395,11 @@ impl<'a> Tensor<'a> {
         TensorKind::from_qnn(self.record.kind.get()).unwrap_or(TensorKind::Null)
     }
 
+    /// Whether it belongs to the context: other graphs of it may have it under the same id.
+    pub fn is_of_context(&self) -> bool {
+        self.record.flags.get() == CONTEXT_TENSOR
+    }
+
     /// Element type.
     pub fn data_type(&self) -> DataType {
         DataType::from_qnn(self.record.data_type.get()).unwrap_or(DataType::Uint8)
@@ -448,6 +476,7 @@ impl<'a> Tensor<'a> {
 pub struct Op<'a> {
     table: GraphTable<'a>,
     pub(super) record: &'a OpRecord,
+    outputs: Span,
     index: usize,
 }
 
@@ -479,7 +508,12 @@ impl<'a> Op<'a> {
 
     /// Outputs.
     pub fn outputs(&self) -> TensorList<'a> {
-        self.table.list(self.record.outputs)
+        self.table.list(self.outputs)
+    }
+
+    /// The same operation, writing what `other` writes instead of its own outputs.
+    pub fn writing(&self, other: &Op<'a>) -> Op<'a> {
+        Op { outputs: other.outputs, ..*self }
     }
 
     /// All parameters.

@@ -104,6 +104,10 @@ pub enum TensorKind {
     AppWrite = 0,
     /// Graph output: the client reads it after an execution.
     AppRead = 1,
+    /// Connects the graphs of a context: the client writes it before one execution and reads it
+    /// after another. Only contexts have such tensors; in a graph it is one that the client writes
+    /// or one that it reads, as the graph uses it.
+    AppReadWrite = 2,
     /// Intermediate result, which lives on the device only.
     Native = 3,
     /// Constant data, copied at creation.
@@ -118,6 +122,7 @@ impl TensorKind {
         Some(match number {
             0 => TensorKind::AppWrite,
             1 => TensorKind::AppRead,
+            2 => TensorKind::AppReadWrite,
             3 => TensorKind::Native,
             4 => TensorKind::Static,
             5 => TensorKind::Null,

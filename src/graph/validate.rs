@@ -1,6 +1,8 @@
 //! The one check of a graph table, after which its records are trusted.
 
-use super::table::{GraphTable, Op, ParamRecord, Span, TableError, Tensor, NO_PRODUCER};
+use super::table::{
+    GraphTable, Op, ParamRecord, Span, TableError, Tensor, CONTEXT_TENSOR, NO_PRODUCER,
+};
 use super::types::{element_count, DataType, TensorKind, RANK_MAX};
 
 /// Checks every record: names, types, ranges, sizes, and that each operation reads only what exists
@@ -8,6 +10,7 @@ use super::types::{element_count, DataType, TensorKind, RANK_MAX};
 pub(super) fn validate(table: &GraphTable<'_>) -> Result<(), TableError> {
     let header = table.header();
     name(table, header.name)?;
+    header.options.read().ok_or(TableError::BadOption)?;
     for tensor in table.tensors() {
         check_tensor(table, &tensor)?;
     }
@@ -43,6 +46,9 @@ fn check_tensor(table: &GraphTable<'_>, tensor: &Tensor<'_>) -> Result<(), Table
     let kind = TensorKind::from_qnn(record.kind.get()).ok_or(TableError::BadTensor)?;
     let dims = table.word_run(record.dims).ok_or(TableError::OutOfBounds)?;
     let quants = table.quant_run(record.quants).ok_or(TableError::OutOfBounds)?;
+    if kind == TensorKind::AppReadWrite || record.flags.get() & !CONTEXT_TENSOR != 0 {
+        return Err(TableError::BadTensor);
+    }
     if kind == TensorKind::Null {
         return Ok(());
     }
@@ -94,6 +100,7 @@ fn check_op(table: &GraphTable<'_>, op: &Op<'_>) -> Result<(), TableError> {
                 TensorKind::AppWrite | TensorKind::Static | TensorKind::Null => {
                     !writes && producer == NO_PRODUCER
                 }
+                TensorKind::AppReadWrite => false,
             };
             if !allowed {
                 return Err(TableError::BadOp);

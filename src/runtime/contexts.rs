@@ -12,7 +12,7 @@ use crate::event::Outcome;
 use crate::handle::{ContextId, GraphId};
 use crate::limits::{GRAPHS_PER_CONTEXT_MAX, QUEUE_DEPTH_DEFAULT, QUEUE_DEPTH_MAX};
 use crate::queue::{Queue, RequestRef, RequestState};
-use crate::region::SharedBytes;
+use crate::region::{RegionSlice, SharedBytes};
 use crate::sched::Priority;
 use crate::ssr::{Recovery, State};
 use crate::time::Instant;
@@ -124,6 +124,7 @@ impl<'m> Runtime<'m> {
                 maps_due: 0,
                 graphs: 0,
                 on_device: false,
+                tensors: RegionSlice::empty(),
                 counts: ContextCounts::default(),
             },
         )?;
@@ -483,6 +484,7 @@ impl<'m> Runtime<'m> {
         if let Ok(context) = self.contexts.remove(id) {
             self.requests_free = self.requests_free.saturating_add(context.queue.depth());
             context.queue.release(&mut self.region);
+            self.release_context_tensors(context.tensors);
             if let Some(binary) = context.binary {
                 self.give_back(binary);
             }

@@ -7,7 +7,7 @@ use super::Runtime;
 use crate::capability::Capabilities;
 use crate::device::{GraphReport, PrepareError};
 use crate::error::{CreateError, HandleError, Status};
-use crate::graph::{BuildError, GraphBuilder, GraphTable, OpSpec, TensorSpec};
+use crate::graph::{BuildError, GraphBuilder, GraphOptions, GraphTable, Mark, OpSpec, TensorSpec};
 use crate::handle::{ContextId, GraphId};
 use crate::memory::ClientMemory;
 use crate::region::{RegionSlice, SharedBytes};
@@ -26,6 +26,16 @@ pub struct TensorInfo {
 /// What submit needs of a graph: its inputs and outputs, and a row of memories for each slot of the
 /// queue.
 type Rows<'m> = (RegionSlice<'m, IoTensor>, RegionSlice<'m, ClientMemory>);
+
+/// HVX threads of a graph that was prepared offline (C-18, GRAPH-025).
+fn offline_hvx_threads(table: &[u8]) -> u32 {
+    let options = GraphTable::open(table).map(|table| table.options()).unwrap_or_default();
+    if options.hvx_threads == 0 {
+        GraphOptions::HVX_THREADS_OFFLINE
+    } else {
+        options.hvx_threads
+    }
+}
 
 impl<'m> Runtime<'m> {
     /// Begins the online composition of a graph. The name must be new in the context. Without
@@ -67,15 +77,114 @@ impl<'m> Runtime<'m> {
         Ok(builder.add_op(region, spec)?)
     }
 
-    /// Index of the tensor with this id in a graph under construction. Linear in the number of its
-    /// tensors.
-    pub fn graph_tensor_by_id(&self, id: GraphId, tensor: u32) -> Result<u32, CreateError> {
-        match &self.graph(id)?.state {
-            GraphState::Composing(builder) => {
-                builder.tensor_by_id(tensor).ok_or(CreateError::Build(BuildError::NoSuchTensor))
-            }
-            _ => Err(CreateError::AlreadyFinalized),
+    /// Index of the tensor with this id in a graph under construction, for an operation that writes
+    /// it, or that does not. One of the context becomes one of the graph. Linear in the number of
+    /// tensors, and in the data of one that the graph did not have.
+    pub fn graph_operand(
+        &mut self,
+        id: GraphId,
+        tensor: u32,
+        writes: bool,
+    ) -> Result<u32, CreateError> {
+        let context = self.graph(id)?.context;
+        let shared = self.contexts.get(context).map_err(|_| HandleError::Invalid)?.tensors.first();
+        let shared = shared.and_then(|shared| Some((shared, shared.tensor_by_id(tensor)?)));
+        let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
+        let GraphState::Composing(builder) = &mut graph.state else {
+            return Err(CreateError::AlreadyFinalized);
+        };
+        match shared {
+            Some((shared, index)) => Ok(builder.adopt(&mut self.region, shared, index, writes)?),
+            None => builder.tensor_by_id(tensor).ok_or(BuildError::NoSuchTensor.into()),
         }
+    }
+
+    /// How much a graph under construction has, for [`Runtime::graph_truncate`].
+    pub fn graph_mark(&mut self, id: GraphId) -> Result<Mark, CreateError> {
+        let (builder, _) = self.composing(id)?;
+        Ok(builder.mark())
+    }
+
+    /// Takes out of a graph under construction the tensors that came since `mark`; no operation may
+    /// have.
+    pub fn graph_truncate(&mut self, id: GraphId, mark: Mark) {
+        if let Ok((builder, _)) = self.composing(id) {
+            builder.truncate(mark);
+        }
+    }
+
+    /// Adds a tensor to a context: its graphs can use it from here on, each under the same id. The
+    /// name must be new in the context and in the graphs under construction; data is copied.
+    /// Linear in the number of tensors and graphs.
+    pub fn context_add_tensor(
+        &mut self,
+        id: ContextId,
+        spec: &TensorSpec<'_>,
+    ) -> Result<(), CreateError> {
+        if self.context(id)?.state != ContextState::Ready {
+            return Err(HandleError::Invalid.into());
+        }
+        let taken = |graph: &Graph<'_>| match &graph.state {
+            GraphState::Composing(builder) => graph.context == id && builder.has_name(spec.name),
+            _ => false,
+        };
+        if self.graphs.iter().any(|(_, graph)| taken(graph)) {
+            return Err(BuildError::DuplicateTensor.into());
+        }
+        let context = self.contexts.get_mut(id).map_err(|_| HandleError::Invalid)?;
+        if context.tensors.is_empty() {
+            context.tensors = self.region.alloc_with(1, |_| GraphBuilder::of_context())?;
+        }
+        let builder = context.tensors.first_mut().ok_or(HandleError::Invalid)?;
+        builder.add_tensor(&mut self.region, spec)?;
+        Ok(())
+    }
+
+    pub(super) fn release_context_tensors(
+        &mut self,
+        mut tensors: RegionSlice<'m, GraphBuilder<'m>>,
+    ) {
+        if let Some(builder) = tensors.first_mut() {
+            let builder = core::mem::replace(builder, GraphBuilder::of_context());
+            builder.release(&mut self.region);
+        }
+        self.region.free(tensors);
+    }
+
+    /// What was chosen for a graph when it was composed.
+    pub fn graph_options(&self, id: GraphId) -> Result<GraphOptions, HandleError> {
+        match &self.graph(id)?.state {
+            GraphState::Composing(builder) => Ok(builder.options()),
+            _ => Ok(self.graph_table(id)?.options()),
+        }
+    }
+
+    /// Chooses for a graph under construction. The values are the caller's to check.
+    pub fn graph_set_options(
+        &mut self,
+        id: GraphId,
+        options: GraphOptions,
+    ) -> Result<(), CreateError> {
+        let (builder, _) = self.composing(id)?;
+        builder.set_options(options);
+        Ok(())
+    }
+
+    /// HVX threads of a finalized graph's executions; 0: all there are.
+    pub fn graph_hvx_threads(&self, id: GraphId) -> Result<u32, HandleError> {
+        Ok(self.graph(id)?.hvx_threads)
+    }
+
+    /// Changes the HVX threads of a finalized graph for all its executions (GRAPH-027). Refused with
+    /// `AlreadyExecuted` once there was one (GRAPH-028, C-18).
+    pub fn graph_set_hvx_threads(&mut self, id: GraphId, threads: u32) -> Result<(), CreateError> {
+        self.graph(id)?;
+        let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
+        if graph.executed {
+            return Err(CreateError::AlreadyExecuted);
+        }
+        graph.hvx_threads = threads;
+        Ok(())
     }
 
     /// Ends the construction: writes the graph table and has the device prepare it. Executable when
@@ -85,12 +194,14 @@ impl<'m> Runtime<'m> {
         let context = self.graph(id)?.context;
         let depth = self.context(context)?.queue.depth();
         let (builder, region) = self.composing(id)?;
+        let hvx_threads = builder.options().hvx_threads;
         let table = builder.write(region)?;
         let prepared = self.make_rows(&table, depth);
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
         match prepared {
             Ok((io, rows)) => {
                 (graph.io, graph.rows, graph.table) = (io, rows, Some(table));
+                graph.hvx_threads = hvx_threads;
                 let composing = core::mem::replace(&mut graph.state, GraphState::Preparing);
                 if let GraphState::Composing(builder) = composing {
                     builder.release(&mut self.region);
@@ -119,8 +230,10 @@ impl<'m> Runtime<'m> {
         match self.prepare_load(context, &table) {
             Ok((io, rows)) => {
                 let id = self.insert_graph(context, GraphState::Preparing, priority)?;
+                let hvx_threads = offline_hvx_threads(&table);
                 if let Ok(graph) = self.graphs.get_mut(id) {
                     (graph.io, graph.rows, graph.table) = (io, rows, Some(table));
+                    graph.hvx_threads = hvx_threads;
                 }
                 self.send_prepare(id, context);
                 Ok(id)
@@ -339,6 +452,8 @@ impl<'m> Runtime<'m> {
             active_async: 0,
             active_blocking: 0,
             report: GraphReport::default(),
+            hvx_threads: 0,
+            executed: false,
         };
         let graph = self.graphs.insert(self.ssr.epoch(), graph)?;
         if let Ok(context) = self.contexts.get_mut(id) {

@@ -47,6 +47,8 @@ pub(super) struct Context<'m> {
     pub graphs: u16,
     /// The device knows the context.
     pub on_device: bool,
+    /// One builder with the tensors of its own, if it has any.
+    pub tensors: RegionSlice<'m, GraphBuilder<'m>>,
     pub counts: super::ContextCounts,
 }
 
@@ -106,6 +108,10 @@ pub(super) struct Graph<'m> {
     pub active_async: u16,
     pub active_blocking: u16,
     pub report: GraphReport,
+    /// HVX threads of its executions; 0: all there are.
+    pub hvx_threads: u32,
+    /// An execution was accepted.
+    pub executed: bool,
 }
 
 impl Graph<'_> {

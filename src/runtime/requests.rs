@@ -92,6 +92,7 @@ impl<'m> Runtime<'m> {
         // The row belongs to a free slot: writing it changes nothing yet.
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
         graph.bind(slot, io)?;
+        graph.executed = true;
 
         let active =
             if asynchronous { &mut graph.active_async } else { &mut graph.active_blocking };
@@ -215,8 +216,10 @@ impl<'m> Runtime<'m> {
         let threads = priority.threads();
         let request = place.with_generation(generation);
         self.record(now, TraceKind::Dispatched, request, threads.hmx.into());
-        let io = memories(self.graphs.get(graph).ok(), place.slot);
-        Some(Command::Execute { request, graph, epoch: self.ssr.epoch(), priority: threads, io })
+        let object = self.graphs.get(graph).ok();
+        let hvx_threads = object.map_or(0, |graph| graph.hvx_threads);
+        let (epoch, priority, io) = (self.ssr.epoch(), threads, memories(object, place.slot));
+        Some(Command::Execute { request, graph, epoch, priority, hvx_threads, io })
     }
 
     /// The request that may start now.
@@ -416,8 +419,13 @@ impl super::objects::Graph<'_> {
         for (index, (tensor, memory)) in tensors.iter().zip(row).enumerate() {
             let is_it = |binding: &IoBinding| binding.tensor_id == tensor.id;
             let in_order = io.binding(index).filter(is_it);
-            let mut others = (0..io.count()).filter_map(|other| io.binding(other));
-            let binding = in_order.or_else(|| others.find(is_it));
+            let elsewhere = || {
+                // A tensor that is both written and read comes twice, as an input first.
+                let same = tensors.iter().take(index).filter(|other| other.id == tensor.id);
+                let mut others = (0..io.count()).filter_map(|other| io.binding(other));
+                others.by_ref().filter(is_it).nth(same.count())
+            };
+            let binding = in_order.or_else(elsewhere);
             *memory = binding
                 .filter(|binding| !binding.memory.is_empty())
                 .and_then(|binding| binding.memory.part(0, tensor.size_bytes))

@@ -68,13 +68,14 @@ impl<'m> Vhtp<'m> {
                 self.record(epoch, Kind::BufferUnmap, object(buffer), 0);
                 self.queue(epoch, Control::BufferUnmap(buffer));
             }
-            Command::Execute { request, graph, epoch, priority, io } => {
-                let arg = u64::from(priority.hmx) << 32
+            Command::Execute { request, graph, epoch, priority, hvx_threads, io } => {
+                let arg = u64::from(hvx_threads) << 40
+                    | u64::from(priority.hmx) << 32
                     | context_bits(request)
                     | u64::from(graph.index());
                 self.record(epoch, Kind::Execute, request_object(request), arg);
                 if self.listens_to(epoch) {
-                    self.begin_execution(request, graph, priority, io);
+                    self.begin_execution(request, graph, (priority, hvx_threads), io);
                 }
             }
             Command::Abort { request, epoch } => {
@@ -119,7 +120,7 @@ impl<'m> Vhtp<'m> {
         &mut self,
         request: RequestId,
         graph: GraphId,
-        priority: ThreadPriority,
+        (priority, hvx_threads): (ThreadPriority, u32),
         io: &[ClientMemory],
     ) {
         let verdict = match self.graphs.get_mut(graph) {
@@ -139,6 +140,7 @@ impl<'m> Vhtp<'m> {
             request,
             graph,
             priority,
+            hvx_threads,
             verdict,
             started: None,
             next_op: 0,
@@ -180,7 +182,7 @@ impl<'m> Vhtp<'m> {
                 } else if !self.graphs.has_room(graph) {
                     PrepareError::CapacityExceeded
                 } else {
-                    return self.prepare_on(Preparing::new(graph, table, self.now));
+                    return self.prepare_on(Preparing::new(graph, table, &self.config, self.now));
                 };
                 Event::GraphPrepared { graph, epoch, result: Err(refusal) }
             }

@@ -17,6 +17,8 @@ pub(super) struct Execution {
     pub(super) request: RequestId,
     pub(super) graph: GraphId,
     pub(super) priority: ThreadPriority,
+    /// HVX threads; 0: all.
+    pub(super) hvx_threads: u32,
     /// How it will end, if that is known before it runs (or because it was told to stop).
     pub(super) verdict: Option<ExecuteError>,
     /// When the first op started.
@@ -152,7 +154,8 @@ impl Vhtp<'_> {
             execution.started = Some(now);
             execution.mhz = clock_mhz;
         }
-        let Execution { graph, next_op, number, priority, mhz, cycles: before, .. } = *execution;
+        let Execution { graph, next_op, number, priority, hvx_threads, mhz, .. } = *execution;
+        let before = execution.cycles;
         self.count_yield(slot, priority.hmx);
         let Some(graph) = self.graphs.get_mut(graph) else { return Step::Worked };
         if first && !graph.read_inputs() {
@@ -160,7 +163,8 @@ impl Vhtp<'_> {
             return Step::Worked;
         }
         let op = u64::try_from(next_op).unwrap_or(u64::MAX);
-        let cycles = timing::varied(graph.cycles(next_op), self.config.seed, number, op);
+        let cycles =
+            timing::varied(graph.cycles(next_op, hvx_threads), self.config.seed, number, op);
         let crash = self.faults.crash_at_op.is_some_and(|at| u64::from(at) == op);
         if crash {
             self.faults.crash_at_op = None;

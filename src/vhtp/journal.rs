@@ -24,7 +24,7 @@ pub enum JournalKind {
     /// Command `BufferUnmap`.
     BufferUnmap = 6,
     /// Command `Execute`; arg: graph index in the low 16 bits, the request's context above, then
-    /// the HMX priority.
+    /// the HMX priority, and from bit 40 the HVX threads, 0 for all.
     Execute = 7,
     /// Command `Abort`; arg: the request's context in bits 16 to 31.
     Abort = 8,

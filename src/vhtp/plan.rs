@@ -2,8 +2,10 @@
 //!
 //! A tensor lives from the op that writes it to the last op that reads it; graph inputs live from
 //! the start, graph outputs to the end. Tensors are placed in order of birth at the lowest place
-//! that no tensor alive at the same time takes (first fit).
+//! that no tensor alive at the same time takes (first fit). What lies between a convolution and the
+//! Relu that was folded into it has no place.
 
+use super::ops::fold;
 use crate::graph::{GraphTable, TensorKind};
 
 /// Places start at multiples of this.
@@ -16,7 +18,8 @@ pub struct Placement {
     pub tensor: u32,
     /// Offset in the scratch area, in bytes; a multiple of 64.
     pub offset: usize,
-    /// Bytes of the tensor; 0 if it has no place (constant, or absent).
+    /// Bytes of the tensor; 0 if it has no place (constant, absent, or between an op and one that
+    /// was folded into it).
     pub bytes: usize,
     /// First op that needs it there.
     pub first_op: u32,
@@ -37,8 +40,12 @@ impl Placement {
 /// Fills `places`, which has one entry per tensor, and gives the bytes of the scratch area. `None`
 /// if they overflow. Takes time cubic in the number of tensors alive at once, at worst; part of
 /// preparing a graph.
-pub(super) fn plan(table: &GraphTable<'_>, places: &mut [Placement]) -> Option<usize> {
-    lifetimes(table, places)?;
+pub(super) fn plan(
+    table: &GraphTable<'_>,
+    folds: &[bool],
+    places: &mut [Placement],
+) -> Option<usize> {
+    lifetimes(table, folds, places)?;
     let mut scratch_bytes = 0usize;
     let mut place = |places: &mut [Placement], tensor: usize| {
         let mut new = *places.get(tensor)?;
@@ -50,8 +57,8 @@ pub(super) fn plan(table: &GraphTable<'_>, places: &mut [Placement]) -> Option<u
     for input in table.inputs().iter() {
         place(places, input.index())?;
     }
-    for op in table.ops() {
-        for output in op.outputs().iter() {
+    for step in fold::steps(table, folds) {
+        for output in step.op.outputs().iter() {
             place(places, output.index())?;
         }
     }
@@ -61,7 +68,7 @@ pub(super) fn plan(table: &GraphTable<'_>, places: &mut [Placement]) -> Option<u
 /// Not yet placed.
 const NOWHERE: usize = usize::MAX;
 
-fn lifetimes(table: &GraphTable<'_>, places: &mut [Placement]) -> Option<()> {
+fn lifetimes(table: &GraphTable<'_>, folds: &[bool], places: &mut [Placement]) -> Option<()> {
     let end = u32::try_from(table.op_count().checked_sub(1)?).ok()?;
     for (tensor, place) in table.tensors().zip(places.iter_mut()) {
         let scratch = matches!(
@@ -76,7 +83,11 @@ fn lifetimes(table: &GraphTable<'_>, places: &mut [Placement]) -> Option<()> {
             last_op: if tensor.kind() == TensorKind::AppRead { end } else { 0 },
         };
     }
-    for op in table.ops() {
+    for step in fold::steps(table, folds) {
+        let op = step.op;
+        if let Some(between) = step.relu.and_then(|relu| relu.inputs().at(0)) {
+            places.get_mut(between.index())?.bytes = 0;
+        }
         let now = u32::try_from(op.index()).ok()?;
         for output in op.outputs().iter() {
             let place = places.get_mut(output.index())?;

@@ -1,12 +1,14 @@
 //! A prepared graph: everything an execution needs, computed and allocated once.
 
+use super::kernels::elementwise::{self, Limit};
 use super::kernels::fixed::Channel;
 use super::model::VhtpConfig;
+use super::ops::fold::{self, Step};
 use super::ops::{self, Compiled, Extras, Operands};
 use super::plan::{self, Placement, PLACE_ALIGN};
-use super::timing;
+use super::timing::{self, Grant, Work};
 use crate::device::{GraphReport, OpReport, PrepareError, Resources};
-use crate::graph::{GraphTable, Op, Tensor, TensorKind};
+use crate::graph::{GraphOptions, GraphTable, Op, Tensor, TensorKind};
 use crate::handle::GraphId;
 use crate::memory::ClientMemory;
 use crate::region::{OutOfMemory, Region, RegionSlice, SharedBytes};
@@ -22,22 +24,18 @@ struct Record {
     table: (usize, usize),
     /// Place of the result in the scratch area.
     output: (usize, usize),
+    work: Work,
+    /// What the result is brought into afterwards.
+    limit: Option<Limit>,
 }
 
 /// One op: its parts are slices of what the graph keeps for all.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct OpSpan {
     /// Records: the first, and how many.
     records: (usize, usize),
     /// Operands.
     operands: (usize, usize),
-    cycles: u64,
-    resources: Resources,
-}
-
-impl OpSpan {
-    const NOTHING: OpSpan =
-        OpSpan { records: (0, 0), operands: (0, 0), cycles: 0, resources: Resources::empty() };
 }
 
 fn part<T>(all: &[T], (start, len): (usize, usize)) -> Option<&[T]> {
@@ -61,6 +59,8 @@ impl From<OutOfMemory> for PrepareError {
 /// A graph that can be executed. Its memory goes back with [`Graph::release`].
 pub(super) struct Graph<'m> {
     table: SharedBytes<'m>,
+    /// Which ops take in the one behind them.
+    folds: RegionSlice<'m, bool>,
     ops: RegionSlice<'m, OpSpan>,
     records: RegionSlice<'m, Record>,
     operands: RegionSlice<'m, Operand>,
@@ -73,6 +73,7 @@ pub(super) struct Graph<'m> {
     /// Client memory of inputs, then outputs, of the present execution.
     io: RegionSlice<'m, ClientMemory>,
     input_count: usize,
+    grant: Grant,
     pub(super) report: GraphReport,
     /// Whether an execution uses it.
     pub(super) executing: bool,
@@ -97,8 +98,13 @@ enum Part {
 
 impl<'m> Preparing<'m> {
     /// Begins at `now`.
-    pub(super) fn new(graph: GraphId, table: SharedBytes<'m>, now: Instant) -> Self {
-        Self { graph, prepared: Graph::unprepared(table), part: Part::Check, began: now }
+    pub(super) fn new(
+        graph: GraphId,
+        table: SharedBytes<'m>,
+        config: &VhtpConfig,
+        now: Instant,
+    ) -> Self {
+        Self { graph, prepared: Graph::unprepared(table, config), part: Part::Check, began: now }
     }
 
     /// Does the next part; gives the report when all are done. After an error release it.
@@ -115,6 +121,12 @@ impl<'m> Preparing<'m> {
         match self.part {
             Part::Check => {
                 let table = GraphTable::parse(&owner).map_err(|_| PrepareError::InvalidTable)?;
+                let options = table.options();
+                graph.grant = Grant::new(config, &options);
+                graph.folds = region.alloc(table.op_count(), false)?;
+                if !options.fold_relu_off {
+                    fold::mark(&table, &mut graph.folds);
+                }
                 graph.allocate(region, &table)?;
                 self.part = Part::Place;
             }
@@ -125,7 +137,7 @@ impl<'m> Preparing<'m> {
             }
             Part::Compile => {
                 graph.report.times.place_us = took_us;
-                graph.compile(&open(&owner)?, config)?;
+                graph.compile(&open(&owner)?)?;
                 self.part = Part::Done;
             }
             Part::Done => {
@@ -152,9 +164,10 @@ fn open<'a>(table: &'a SharedBytes<'_>) -> Result<GraphTable<'a>, PrepareError> 
 }
 
 impl<'m> Graph<'m> {
-    fn unprepared(table: SharedBytes<'m>) -> Self {
+    fn unprepared(table: SharedBytes<'m>, config: &VhtpConfig) -> Self {
         Self {
             table,
+            folds: RegionSlice::empty(),
             ops: RegionSlice::empty(),
             records: RegionSlice::empty(),
             operands: RegionSlice::empty(),
@@ -165,6 +178,7 @@ impl<'m> Graph<'m> {
             io_places: RegionSlice::empty(),
             io: RegionSlice::empty(),
             input_count: 0,
+            grant: Grant::new(config, &GraphOptions::default()),
             report: GraphReport::default(),
             executing: false,
         }
@@ -172,6 +186,7 @@ impl<'m> Graph<'m> {
 
     /// Gives the memory back and drops the table's owner.
     pub(super) fn release(self, region: &mut Region<'m>) {
+        region.free(self.folds);
         region.free(self.ops);
         region.free(self.records);
         region.free(self.operands);
@@ -189,7 +204,8 @@ impl<'m> Graph<'m> {
         region: &mut Region<'m>,
         table: &GraphTable<'_>,
     ) -> Result<(), PrepareError> {
-        let scratch = plan::plan(table, &mut self.places).ok_or(PrepareError::OutOfMemory)?;
+        let scratch = plan::plan(table, &self.folds, &mut self.places);
+        let scratch = scratch.ok_or(PrepareError::OutOfMemory)?;
         self.scratch = region.alloc_bytes(scratch, PLACE_ALIGN)?;
         let listed = table.inputs().iter().chain(table.outputs().iter());
         for (to, tensor) in self.io_places.iter_mut().zip(listed) {
@@ -212,7 +228,7 @@ impl<'m> Graph<'m> {
     ) -> Result<(), PrepareError> {
         let mut extras = Extras::counting();
         let (mut operands, mut records) = (0usize, 0usize);
-        for op in table.ops() {
+        for Step { op, .. } in fold::steps(table, &self.folds) {
             for output in ops::outputs(&op) {
                 ops::compile(&op, output, &mut extras).map_err(|refusal| refusal.of(op.index()))?;
                 records = records.saturating_add(1);
@@ -225,9 +241,11 @@ impl<'m> Graph<'m> {
             channels: (0, 0),
             table: (0, 0),
             output: (0, 0),
+            work: Work::NONE,
+            limit: None,
         };
         let (channels, bytes) = extras.counts();
-        self.ops = region.alloc(table.op_count(), OpSpan::NOTHING)?;
+        self.ops = region.alloc(table.op_count(), OpSpan::default())?;
         self.records = region.alloc(records, nothing)?;
         self.operands = region.alloc(operands, Operand::Absent)?;
         self.channels = region.alloc(channels, Channel::NEUTRAL)?;
@@ -238,48 +256,33 @@ impl<'m> Graph<'m> {
         Ok(())
     }
 
-    fn compile(&mut self, table: &GraphTable<'_>, config: &VhtpConfig) -> Result<(), PrepareError> {
+    fn compile(&mut self, table: &GraphTable<'_>) -> Result<(), PrepareError> {
         let missing = PrepareError::InvalidTable;
+        let options = table.options();
         let mut extras = Extras::keeping(&mut self.channels, &mut self.tables);
         let (mut next_operand, mut next_record) = (0usize, 0usize);
-        for (op, span) in table.ops().zip(self.ops.iter_mut()) {
+        for step in fold::steps(table, &self.folds) {
+            let op = step.op;
             let (first_operand, first_record) = (next_operand, next_record);
             for tensor in op.inputs().iter() {
                 let slot = self.operands.get_mut(next_operand).ok_or(missing)?;
                 *slot = locate(table, &tensor, &self.places).ok_or(missing)?;
                 next_operand = next_operand.saturating_add(1);
             }
-            let mut cycles = 0u64;
-            let mut resources = Resources::empty();
             for index in ops::outputs(&op) {
                 let record = self.records.get_mut(next_record).ok_or(missing)?;
                 next_record = next_record.saturating_add(1);
-                let (channels, table_start) = extras.counts();
-                let compiled = ops::compile(&op, index, &mut extras)
-                    .map_err(|refusal| refusal.of(op.index()))?;
-                let (channels_end, table_end) = extras.counts();
-                let output = op.outputs().at(index).ok_or(missing)?;
-                let place = self.places.get(output.index()).ok_or(missing)?;
-                *record = Record {
-                    compiled,
-                    channels: (channels, channels_end.saturating_sub(channels)),
-                    table: (table_start, table_end.saturating_sub(table_start)),
-                    output: (place.offset, place.bytes),
-                };
-                // The outputs are computed together: an op starts once and moves its data once.
-                let work = compiled.work(output.element_count(), traffic(&op));
-                cycles = cycles.max(timing::cycles(&work, config));
-                resources |= timing::resources(&work, config);
+                *record = make_record(&step, index, &mut extras, &self.places, &options)?;
             }
+            let span = self.ops.get_mut(op.index()).ok_or(missing)?;
             *span = OpSpan {
                 records: (first_record, next_record.saturating_sub(first_record)),
                 operands: (first_operand, next_operand.saturating_sub(first_operand)),
-                cycles,
-                resources,
             };
-            let estimated = &mut self.report.cycles_estimated;
-            *estimated = estimated.saturating_add(cycles);
+            self.report.ops = self.report.ops.saturating_add(1);
         }
+        let cycles = (0..self.ops.len()).map(|index| self.cycles(index, options.hvx_threads));
+        self.report.cycles_estimated = cycles.fold(0, u64::saturating_add);
         Ok(())
     }
 
@@ -288,14 +291,28 @@ impl<'m> Graph<'m> {
         self.ops.len()
     }
 
-    /// Modelled cycles of op `index`.
-    pub(super) fn cycles(&self, index: usize) -> u64 {
-        self.ops.get(index).map_or(0, |op| op.cycles)
+    /// Modelled cycles of op `index` with that many HVX threads, 0 for all. Its outputs are computed
+    /// together: an op starts once and moves its data once.
+    pub(super) fn cycles(&self, index: usize, hvx_threads: u32) -> u64 {
+        let grant = self.grant.with_threads(hvx_threads);
+        let cycles = self.records(index).iter().map(|it| timing::cycles(&it.work, &grant));
+        cycles.max().unwrap_or(0)
     }
 
     /// What op `index` takes on the modelled device.
     pub(super) fn op_report(&self, index: usize) -> Option<OpReport> {
-        self.ops.get(index).map(|op| OpReport { cycles: op.cycles, resources: op.resources })
+        let records = self.ops.get(index).map(|_| self.records(index))?;
+        let used = records.iter().map(|record| timing::resources(&record.work, &self.grant));
+        let cycles = records.iter().map(|record| timing::cycles(&record.work, &self.grant)).max();
+        Some(OpReport {
+            cycles: cycles.unwrap_or(0),
+            resources: used.fold(Resources::empty(), Resources::union),
+        })
+    }
+
+    /// What computes the outputs of op `index`.
+    fn records(&self, index: usize) -> &[Record] {
+        self.ops.get(index).and_then(|op| part(&self.records, op.records)).unwrap_or(&[])
     }
 
     /// Places of all tensors that have one.
@@ -358,9 +375,44 @@ impl<'m> Graph<'m> {
                 table: part(&self.tables, record.table)?,
             };
             record.compiled.run(operands, out)?;
+            if let Some(limit) = &record.limit {
+                elementwise::limit(limit, out)?;
+            }
         }
         Some(())
     }
+}
+
+/// What computes output `index` of a step.
+fn make_record(
+    step: &Step<'_>,
+    index: usize,
+    extras: &mut Extras<'_>,
+    places: &[Placement],
+    options: &GraphOptions,
+) -> Result<Record, PrepareError> {
+    let (op, missing) = (&step.op, PrepareError::InvalidTable);
+    let (channels, table_start) = extras.counts();
+    let refused = |refusal: ops::Refusal| refusal.of(op.index());
+    let compiled = ops::compile(op, index, extras).map_err(refused)?;
+    let (channels_end, table_end) = extras.counts();
+    let output = op.outputs().at(index).ok_or(missing)?;
+    let place = places.get(output.index()).ok_or(missing)?;
+    let mut work = compiled.work(output.element_count(), traffic(op));
+    work.matrix &= !(options.short_depth_hmx_off && compiled.is_short_depth());
+    let limit = match &step.relu {
+        Some(relu) => Some(fold::limit(relu).map_err(refused)?),
+        None if options.clamp_overflow => fold::half_precision(&output),
+        None => None,
+    };
+    Ok(Record {
+        compiled,
+        channels: (channels, channels_end.saturating_sub(channels)),
+        table: (table_start, table_end.saturating_sub(table_start)),
+        output: (place.offset, place.bytes),
+        work,
+        limit,
+    })
 }
 
 fn locate(table: &GraphTable<'_>, tensor: &Tensor<'_>, places: &[Placement]) -> Option<Operand> {

@@ -4,9 +4,11 @@
 
 use super::model::VhtpConfig;
 use crate::device::Resources;
+use crate::graph::GraphOptions;
 
-/// Cycles of starting any op: descriptors, synchronisation of the threads.
-const OP_START_CYCLES: u64 = 400;
+/// Cycles of starting any op: descriptors, synchronisation of the threads. By optimization level,
+/// from 1: a better schedule overlaps more of it (GRAPH-002).
+const OP_START_CYCLES: [u64; 3] = [500, 400, 350];
 /// Bytes of one HVX vector.
 const VECTOR_BYTES: u64 = 128;
 /// Bytes per cycle between VTCM and the units.
@@ -29,26 +31,63 @@ pub(super) struct Work {
     pub(super) bytes: u64,
 }
 
-/// Cycles of `work` on the configured device: start, then the slower of computing and moving data.
-pub(super) fn cycles(work: &Work, config: &VhtpConfig) -> u64 {
+impl Work {
+    /// Nothing to do.
+    pub(super) const NONE: Work =
+        Work { macs: 0, matrix: false, bits: 8, vector_passes: 0, bytes: 0 };
+}
+
+/// What a graph has of the device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grant {
+    hvx_units: u32,
+    hvx_threads: u32,
+    vtcm_bytes: u64,
+    matrix_macs_per_cycle: u64,
+    op_start_cycles: u64,
+}
+
+impl Grant {
+    /// What the device grants of what was chosen: never more than it has.
+    pub(super) fn new(config: &VhtpConfig, options: &GraphOptions) -> Self {
+        let level = usize::try_from(options.level().saturating_sub(1)).unwrap_or(usize::MAX);
+        let vtcm_bytes = u64::from(config.vtcm_mib) << 20;
+        Self {
+            hvx_units: config.hvx_units.max(1),
+            hvx_threads: 0,
+            vtcm_bytes: vtcm_bytes.min(options.vtcm().into()),
+            matrix_macs_per_cycle: config.matrix_macs_per_cycle(),
+            op_start_cycles: OP_START_CYCLES.get(level).copied().unwrap_or(0),
+        }
+        .with_threads(options.hvx_threads)
+    }
+
+    /// The same with other HVX threads; 0, or more than there are: all.
+    pub(super) fn with_threads(self, threads: u32) -> Self {
+        let hvx_threads = if threads == 0 { self.hvx_units } else { threads.min(self.hvx_units) };
+        Self { hvx_threads, ..self }
+    }
+}
+
+/// Cycles of `work` with this grant: start, then the slower of computing and moving data.
+pub(super) fn cycles(work: &Work, grant: &Grant) -> u64 {
     let wide = u64::from(work.bits > 8);
-    let vector = VECTOR_BYTES.saturating_mul(u64::from(config.hvx_units.max(1)));
+    let vector = VECTOR_BYTES.saturating_mul(grant.hvx_threads.into());
     let macs_per_cycle = match work.matrix {
-        true => config.matrix_macs_per_cycle() >> wide,
+        true => grant.matrix_macs_per_cycle >> wide,
         false => vector >> wide,
     };
     let data = work.bytes.saturating_mul(work.vector_passes);
     let compute = per(work.macs, macs_per_cycle).saturating_add(per(data, vector));
-    let vtcm_bytes = u64::from(config.vtcm_mib) << 20;
-    let bandwidth =
-        if work.bytes > vtcm_bytes { DDR_BYTES_PER_CYCLE } else { VTCM_BYTES_PER_CYCLE };
-    OP_START_CYCLES.saturating_add(compute.max(per(work.bytes, bandwidth)))
+    let fits = work.bytes <= grant.vtcm_bytes;
+    let bandwidth = if fits { VTCM_BYTES_PER_CYCLE } else { DDR_BYTES_PER_CYCLE };
+    grant.op_start_cycles.saturating_add(compute.max(per(work.bytes, bandwidth)))
 }
 
 /// What `work` runs on. What is not multiplied there is done by the vector units; more data than
 /// the VTCM holds comes from DDR on the way.
-pub(super) fn resources(work: &Work, config: &VhtpConfig) -> Resources {
-    let from_ddr = work.bytes > u64::from(config.vtcm_mib) << 20;
+pub(super) fn resources(work: &Work, grant: &Grant) -> Resources {
+    let from_ddr = work.bytes > grant.vtcm_bytes;
     let mut used = Resources::empty();
     used.set(Resources::HMX, work.matrix);
     used.set(Resources::HVX, !work.matrix || work.vector_passes > 0);

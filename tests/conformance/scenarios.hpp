@@ -27,6 +27,11 @@ Scenarios signal_scenarios();
 Scenarios mem_scenarios();
 Scenarios async_scenarios();
 Scenarios bogus_scenarios();
+Scenarios graph_scenarios();
+Scenarios graph_option_scenarios();
+Scenarios tensor_scenarios();
+Scenarios node_scenarios();
+Scenarios execute_scenarios();
 
 /** Every scenario. */
 inline Scenarios all_scenarios() {
@@ -50,6 +55,11 @@ inline Scenarios all_scenarios() {
            mem_scenarios,
            async_scenarios,
            bogus_scenarios,
+           graph_scenarios,
+           graph_option_scenarios,
+           tensor_scenarios,
+           node_scenarios,
+           execute_scenarios,
        }) {
     for (Scenario& scenario : list()) {
       all.push_back(scenario);

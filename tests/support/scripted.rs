@@ -58,6 +58,7 @@ pub struct Executing {
     pub request: RequestId,
     pub graph: GraphId,
     pub hmx: u8,
+    pub hvx_threads: u32,
     /// First words of the addresses it was lent.
     pub io: usize,
 }
@@ -262,6 +263,7 @@ pub const REPORT: ExecutionReport = ExecutionReport {
 pub const GRAPH_REPORT: GraphReport = GraphReport {
     scratch_bytes: 4096,
     constant_bytes: 0,
+    ops: 1,
     cycles_estimated: 52_000,
     times: PrepareTimes { check_us: 0, place_us: 0, compile_us: 0 },
 };
@@ -340,10 +342,11 @@ impl Device<'static> for Scripted {
                 self.memory = config;
                 Seen::MemorySet(config)
             }
-            Command::Execute { request, graph, epoch, priority, io } => {
+            Command::Execute { request, graph, epoch, priority, hvx_threads, io } => {
                 self.check_epoch(epoch);
                 assert_eq!(priority.hvx, priority.hmx + 1);
-                self.execute(Executing { request, graph, hmx: priority.hmx, io: io.len() });
+                let (hmx, io) = (priority.hmx, io.len());
+                self.execute(Executing { request, graph, hmx, hvx_threads, io });
                 Seen::Execute(request)
             }
             Command::Abort { request, epoch } => {

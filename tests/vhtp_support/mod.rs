@@ -224,7 +224,7 @@ impl Rig {
     ) {
         let io = lend(io);
         let (request, epoch) = (request(slot), self.epoch);
-        self.submit(Command::Execute { request, graph, epoch, priority, io: &io });
+        self.submit(Command::Execute { request, graph, epoch, priority, hvx_threads: 0, io: &io });
     }
 }
 

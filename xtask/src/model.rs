@@ -6,7 +6,8 @@ use std::fs;
 use anyhow::{bail, Context as _, Result};
 use htp_runtime::binary::{BinaryLayout, GraphSource};
 use htp_runtime::graph::{
-    DataType, GraphBuilder, OpSpec, ParamSpec, ParamValue, ScaleOffset, TensorKind, TensorSpec,
+    DataType, GraphBuilder, GraphOptions, OpSpec, ParamSpec, ParamValue, ScaleOffset, TensorKind,
+    TensorSpec,
 };
 use htp_runtime::region::Region;
 use htp_runtime::sched::Priority;
@@ -90,6 +91,8 @@ fn build(network: &Network) -> Result<Vec<u8>> {
         region,
         indices: HashMap::new(),
     };
+    // The results that the network is trained and compared with round behind each convolution.
+    graph.builder.set_options(GraphOptions { fold_relu_off: true, ..GraphOptions::default() });
     for tensor in &network.tensors {
         graph.add_tensor(tensor)?;
     }

@@ -124,7 +124,7 @@ fn numbers_of_types_and_roles_are_stable() {
     };
     assert!(known.iter().all(|data_type| data_type.size_bytes() * 8 == bits(data_type)));
     let kinds = (0..9).filter_map(TensorKind::from_qnn).map(TensorKind::qnn).collect::<Vec<_>>();
-    assert_eq!(kinds, [0, 1, 3, 4, 5]);
+    assert_eq!(kinds, [0, 1, 2, 3, 4, 5]);
 }
 
 const fn span(first: u32, count: u32) -> Span {
@@ -143,6 +143,7 @@ const fn tensor(id: u32, kind: u32, producer: u32, at: u32) -> TensorRecord {
         dims: span(at, 1),
         data_offset: U64::ZERO,
         data_bytes: U64::ZERO,
+        flags: U32::ZERO,
     }
 }
 
@@ -162,18 +163,24 @@ static BAKED: Baked = Baked {
     header: Header {
         magic: MAGIC,
         version: U32::new(VERSION),
-        total_bytes: U64::new(335),
-        tensors: span(104, 2),
-        ops: span(224, 1),
-        params: span(272, 0),
-        quants: span(272, 2),
-        words: span(288, 6),
-        strings: span(312, 23),
-        constants_offset: U64::new(335),
+        total_bytes: U64::new(359),
+        tensors: span(120, 2),
+        ops: span(248, 1),
+        params: span(296, 0),
+        quants: span(296, 2),
+        words: span(312, 6),
+        strings: span(336, 23),
+        constants_offset: U64::new(359),
         constants_bytes: U64::ZERO,
         name: span(0, 4),
         inputs: span(4, 1),
         outputs: span(5, 1),
+        options: OptionsRecord {
+            vtcm_bytes: U32::ZERO,
+            hvx_threads: U32::ZERO,
+            optimization_level: U32::ZERO,
+            switches: U32::ZERO,
+        },
     },
     tensors: [tensor(1, 0, NO_PRODUCER, 0), tensor(2, 1, 0, 1)],
     op: OpRecord {

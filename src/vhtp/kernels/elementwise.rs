@@ -274,3 +274,35 @@ pub(in crate::vhtp) fn clamp(op: &Clamp, x: &[u8], out: &mut [u8]) -> Option<()>
         }
     }
 }
+
+/// Bounds of a result, in what is stored.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::vhtp) enum Limit {
+    /// Quantized: lowest and highest stored value.
+    Quantized(FixedType, i64, i64),
+    /// Float.
+    Float(RealType, f32, f32),
+}
+
+/// Brings every element of `out` within its bounds; a NaN stays a NaN.
+pub(in crate::vhtp) fn limit(limit: &Limit, out: &mut [u8]) -> Option<()> {
+    match *limit {
+        Limit::Quantized(element, low, high) => with_fixed!(element, X => {
+            for x in element::view_mut::<X>(out)? {
+                *x = X::clamped(i64::from(x.stored()).min(high).max(low));
+            }
+            Some(())
+        }),
+        Limit::Float(real, low, high) => with_real!(real, X => {
+            for x in element::view_mut::<X>(out)? {
+                let number = x.operand();
+                if number < low {
+                    *x = X::rounded(f64::from(low), Unit::Vector);
+                } else if number > high {
+                    *x = X::rounded(f64::from(high), Unit::Vector);
+                }
+            }
+            Some(())
+        }),
+    }
+}

@@ -126,6 +126,12 @@ impl Compiled {
         }
     }
 
+    /// Whether it is a convolution over few channels, which fill only a part of the matrix unit.
+    pub(in crate::vhtp) fn is_short_depth(&self) -> bool {
+        const MATRIX_CHANNELS: usize = 32;
+        matches!(self, Compiled::Convolution(op) if op.group_inputs < MATRIX_CHANNELS)
+    }
+
     /// How much work the op is, for the cycle model; `bytes` are all operands and results.
     pub(in crate::vhtp) fn work(&self, elements_out: usize, bytes: usize) -> Work {
         let size = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);

@@ -7,7 +7,7 @@ use crate::vhtp::kernels::codec::Codec;
 use crate::vhtp::kernels::convert::Encoding;
 use crate::vhtp::kernels::element::Unit;
 use crate::vhtp::kernels::elementwise::{
-    Arithmetic, Binary, Broadcast, Clamp, FloatBinary, SUM_BITS,
+    Arithmetic, Binary, Broadcast, Clamp, FloatBinary, Limit, SUM_BITS,
 };
 use crate::vhtp::kernels::fixed::Multiplier;
 use crate::vhtp::kernels::function::{Binary as Function, Unary};
@@ -116,14 +116,39 @@ pub(super) fn relu_min_max(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compi
 
 /// Between the bounds that parameters say.
 pub(super) fn bounded(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
-    let bound = |name| op.param(name).and_then(|param| param.as_f32()).ok_or(Refusal::Invalid);
-    let (low, high) = (bound("min_value")?, bound("max_value")?);
-    ensure(low <= high)?;
+    let (low, high) = bounds(op)?;
     clamped(op, extras, low, high)
 }
 
-/// Bounds become output steps, rounded half up: rounding keeps the order, so clamping the rounded
-/// value gives what rounding the clamped one would.
+/// The bounds that parameters say.
+pub(super) fn bounds(op: &Op<'_>) -> Result<(f32, f32), Refusal> {
+    let bound = |name| op.param(name).and_then(|param| param.as_f32()).ok_or(Refusal::Invalid);
+    let (low, high) = (bound("min_value")?, bound("max_value")?);
+    ensure(low <= high)?;
+    Ok((low, high))
+}
+
+/// A bound in steps, rounded half up: rounding keeps the order, so clamping the rounded value gives
+/// what rounding the clamped one would. The conversion to an integer saturates, which leaves
+/// infinite bounds without effect.
+fn steps(bound: f32, out: &Fixed) -> i64 {
+    libm::floor(f64::from(bound) / f64::from(out.scale) + 0.5) as i64
+}
+
+/// What brings the elements of `out` between two bounds.
+pub(super) fn limit(out: &Tensor<'_>, low: f32, high: f32) -> Result<Limit, Refusal> {
+    Ok(match check::format(out)? {
+        Format::Fixed(out) => {
+            let (min, max) = out.element.range();
+            let stored = |bound| steps(bound, &out).saturating_sub(out.offset.into());
+            let within = |bound: i64| bound.max(min).min(max);
+            Limit::Quantized(out.element, within(stored(low)), within(stored(high)))
+        }
+        Format::Real(real) => Limit::Float(real, low, high),
+    })
+}
+
+/// Bounds become output steps.
 pub(super) fn clamped(
     op: &Op<'_>,
     extras: &mut Extras<'_>,
@@ -134,10 +159,7 @@ pub(super) fn clamped(
     ensure(check::same_shape(&x, &out))?;
     let fast = match (check::format(&x), check::format(&out)) {
         (Ok(Format::Fixed(x)), Ok(Format::Fixed(out))) if x.element == out.element => {
-            // The conversion to an integer saturates, which leaves infinite bounds without effect.
-            let steps =
-                |bound: f32| libm::floor(f64::from(bound) / f64::from(out.scale) + 0.5) as i64;
-            requantize(&x, &out, steps(low), steps(high))
+            requantize(&x, &out, steps(low, &out), steps(high, &out))
         }
         (Ok(Format::Real(from)), Ok(Format::Real(to))) if from == to => {
             Ok(Compiled::Clamp(Clamp::Float { from, to, low, high }))

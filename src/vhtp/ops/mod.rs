@@ -8,6 +8,7 @@ mod check;
 mod compiled;
 mod convolution;
 mod elementwise;
+pub(super) mod fold;
 mod gather;
 mod matmul;
 mod movement;
