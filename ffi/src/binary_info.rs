@@ -8,7 +8,7 @@
 use core::{iter, mem};
 
 use runtime::binary::{layout, ContextBinary};
-use runtime::graph::{Tensor, TensorList};
+use runtime::graph::{GraphOptions, GraphTable, Tensor, TensorKind, TensorList};
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 
 use crate::abi::*;
@@ -59,6 +59,9 @@ struct BinaryInfo {
     info: RegionSlice<'static, QnnSystemContext_BinaryInfo_t>,
     metadata: RegionSlice<'static, QnnHtpSystemContext_ContextBlobInfo_t>,
     graphs: RegionSlice<'static, QnnSystemContext_GraphInfo_t>,
+    /// What was chosen for each graph.
+    blobs: RegionSlice<'static, QnnHtpSystemContext_GraphBlobInfo_t>,
+    /// Inputs and outputs of the graphs, then the tensors of the context.
     tensors: RegionSlice<'static, Qnn_Tensor_t>,
     dims: RegionSlice<'static, u32>,
     scales: RegionSlice<'static, Qnn_ScaleOffset_t>,
@@ -76,6 +79,7 @@ impl BinaryInfo {
         info: RegionSlice::empty(),
         metadata: RegionSlice::empty(),
         graphs: RegionSlice::empty(),
+        blobs: RegionSlice::empty(),
         tensors: RegionSlice::empty(),
         dims: RegionSlice::empty(),
         scales: RegionSlice::empty(),
@@ -89,10 +93,10 @@ impl BinaryInfo {
         region: &mut Region<'static>,
         binary: ContextBinary<'_>,
     ) -> Result<(), OutOfMemory> {
-        self.dims = store(region, || tensors(binary).flat_map(|tensor| tensor.dims()))?;
-        self.scales = store(region, || tensors(binary).flat_map(|tensor| scales(&tensor)))?;
+        self.dims = store(region, || tensors(binary).flat_map(|(tensor, _)| tensor.dims()))?;
+        self.scales = store(region, || tensors(binary).flat_map(|(tensor, _)| scales(&tensor)))?;
         let names = || {
-            let tensors = tensors(binary).map(|tensor| tensor.name());
+            let tensors = tensors(binary).map(|(tensor, _)| tensor.name());
             tensors.chain(binary.graphs().map(|graph| graph.name))
         };
         self.names = store(region, || names().flat_map(|name| name.bytes().chain(iter::once(0))))?;
@@ -104,18 +108,21 @@ impl BinaryInfo {
         };
         self.tensors = store(region, || {
             let mut places = places;
-            tensors(binary).map(move |tensor| places.tensor(&tensor))
+            tensors(binary).map(move |(tensor, kind)| places.tensor(&tensor, kind))
         })?;
         let mut graph_names = places.names;
-        tensors(binary).for_each(|tensor| {
+        tensors(binary).for_each(|(tensor, _)| {
             graph_names.name(tensor.name());
         });
+        self.blobs = store(region, || binary.graphs().map(|graph| graph_blob(&graph.table)))?;
         let first = Cursor(self.tensors.as_mut_ptr());
+        let first_blob = Cursor(self.blobs.as_mut_ptr());
         self.graphs = store(region, || {
-            let (mut names, mut tensors) = (graph_names, first);
+            let (mut names, mut tensors, mut blobs) = (graph_names, first, first_blob);
             binary.graphs().map(move |graph| {
                 let (inputs, outputs) = (graph.table.inputs(), graph.table.outputs());
-                graph_info(names.name(graph.name), &inputs, &outputs, &mut tensors)
+                let parts = (names.name(graph.name), blobs.take(1));
+                graph_info(parts, &inputs, &outputs, &mut tensors)
             })
         })?;
         self.metadata = region.alloc(1, context_blob(binary.arch()))?;
@@ -125,6 +132,10 @@ impl BinaryInfo {
     }
 
     fn top(&mut self, binary: ContextBinary<'_>) -> QnnSystemContext_BinaryInfo_t {
+        let of_context = context_tensors(binary).count();
+        let of_graphs = self.tensors.len().saturating_sub(of_context);
+        let mut tensors = Cursor(self.tensors.as_mut_ptr());
+        tensors.take(of_graphs);
         let v3 = QnnSystemContext_BinaryInfoV3_t {
             backendId: QNN_BACKEND_ID_HTP,
             // A binary does not name its writer: every build that knows its format writes the same
@@ -136,8 +147,8 @@ impl BinaryInfo {
             socVersion: client::address(c""),
             contextBlobVersion: Qnn_Version_t { major: layout::VERSION, minor: 0, patch: 0 },
             contextBlobSize: binary.bytes().len() as u64,
-            numContextTensors: 0,
-            contextTensors: core::ptr::null_mut(),
+            numContextTensors: of_context as u32,
+            contextTensors: tensors.take(of_context),
             numGraphs: self.graphs.len() as u32,
             graphs: Cursor(self.graphs.as_mut_ptr()).take(self.graphs.len()),
             platformInfo: (&raw const PLATFORM.0).cast_mut(),
@@ -156,6 +167,7 @@ impl BinaryInfo {
         size_of_val(&*self.info)
             .saturating_add(size_of_val(&*self.metadata))
             .saturating_add(size_of_val(&*self.graphs))
+            .saturating_add(size_of_val(&*self.blobs))
             .saturating_add(size_of_val(&*self.tensors))
             .saturating_add(size_of_val(&*self.dims))
             .saturating_add(size_of_val(&*self.scales))
@@ -167,6 +179,7 @@ impl BinaryInfo {
         give_back(region, &mut self.info);
         give_back(region, &mut self.metadata);
         give_back(region, &mut self.graphs);
+        give_back(region, &mut self.blobs);
         give_back(region, &mut self.tensors);
         give_back(region, &mut self.dims);
         give_back(region, &mut self.scales);
@@ -189,11 +202,28 @@ fn store<T: Copy, I: Iterator<Item = T>>(
     Ok(block)
 }
 
-/// What a client exchanges with the graphs of a binary, in the order of description.
-fn tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = Tensor<'a>> + 'a {
-    binary
-        .graphs()
-        .flat_map(|graph| graph.table.inputs().iter().chain(graph.table.outputs().iter()))
+/// A tensor and the role that it is described with.
+type InRole<'a> = (Tensor<'a>, TensorKind);
+
+/// What a client exchanges with the graphs of a binary, in the order of description, and the
+/// tensors of the context.
+fn tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
+    let graphs = binary.graphs();
+    let lists = graphs.flat_map(|graph| [graph.table.inputs(), graph.table.outputs()]);
+    let exchanged = lists.flat_map(|list| list.iter()).map(|tensor| (tensor, tensor.kind()));
+    exchanged.chain(context_tensors(binary))
+}
+
+/// The tensors of the context that its graphs use (C-116), each once. Quadratic in their number.
+fn context_tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
+    let all = move || {
+        let tensors = binary.graphs().flat_map(|graph| graph.table.tensors());
+        tensors.filter_map(|tensor| Some((tensor, tensor.kind_in_context()?)))
+    };
+    all().enumerate().filter_map(move |(place, (tensor, kind))| {
+        let first = all().position(|(other, _)| other.id() == tensor.id());
+        (first == Some(place)).then_some((tensor, kind))
+    })
 }
 
 fn scales<'a>(tensor: &Tensor<'a>) -> impl Iterator<Item = Qnn_ScaleOffset_t> + 'a {
@@ -241,11 +271,11 @@ struct Places {
 }
 
 impl Places {
-    fn tensor(&mut self, tensor: &Tensor<'_>) -> Qnn_Tensor_t {
+    fn tensor(&mut self, tensor: &Tensor<'_>, kind: TensorKind) -> Qnn_Tensor_t {
         let v1 = Qnn_TensorV1_t {
             id: tensor.id(),
             name: self.names.name(tensor.name()),
-            type_: tensor.kind().qnn(),
+            type_: kind.qnn(),
             dataFormat: QNN_TENSOR_DATA_FORMAT_DENSE,
             dataType: tensor.data_type().qnn(),
             quantizeParams: self.quantization(tensor),
@@ -289,7 +319,7 @@ impl Places {
 }
 
 fn graph_info(
-    name: *const cty::c_char,
+    (name, blob): (*const cty::c_char, *mut QnnHtpSystemContext_GraphBlobInfo_t),
     inputs: &TensorList<'_>,
     outputs: &TensorList<'_>,
     tensors: &mut Cursor<Qnn_Tensor_t>,
@@ -303,7 +333,7 @@ fn graph_info(
         numUpdateableTensors: 0,
         updateableTensors: core::ptr::null_mut(),
         graphBlobInfoSize: size_of::<QnnHtpSystemContext_GraphBlobInfo_t>() as u32,
-        graphBlobInfo: (&raw const GRAPH_BLOB).cast_mut().cast(),
+        graphBlobInfo: blob.cast(),
         startOpIndex: 0,
         endOpIndex: 0,
     };
@@ -324,20 +354,27 @@ fn context_blob(arch: u32) -> QnnHtpSystemContext_ContextBlobInfo_t {
     }
 }
 
-/// A binary fixes none of this: no graph has a spill-fill buffer, and the rest is the device's
-/// choice at loading.
-static GRAPH_BLOB: QnnHtpSystemContext_GraphBlobInfo_t = QnnHtpSystemContext_GraphBlobInfo_t {
-    version: QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V1,
-    u: QnnHtpSystemContext_GraphBlobInfo_u {
-        contextBinaryGraphBlobInfoV1: QnnHtpSystemContext_GraphBlobInfoV1_t {
-            spillFillBufferSize: 0,
-            vtcmSize: 0,
-            optimizationLevel: 0,
-            htpDlbc: 0,
-            numHvxThreads: 0,
+/// What was chosen for a graph. The HVX threads are those that it runs with (C-18); no graph has a
+/// spill-fill buffer or compressed data.
+fn graph_blob(table: &GraphTable<'_>) -> QnnHtpSystemContext_GraphBlobInfo_t {
+    let options = table.options();
+    let threads = match options.hvx_threads {
+        0 => GraphOptions::HVX_THREADS_OFFLINE,
+        chosen => chosen,
+    };
+    QnnHtpSystemContext_GraphBlobInfo_t {
+        version: QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V1,
+        u: QnnHtpSystemContext_GraphBlobInfo_u {
+            contextBinaryGraphBlobInfoV1: QnnHtpSystemContext_GraphBlobInfoV1_t {
+                spillFillBufferSize: 0,
+                vtcmSize: options.vtcm(),
+                optimizationLevel: options.optimization_level,
+                htpDlbc: 0,
+                numHvxThreads: threads.into(),
+            },
         },
-    },
-};
+    }
+}
 
 /// A constant that holds addresses.
 struct Constant<T>(T);

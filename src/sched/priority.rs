@@ -34,9 +34,19 @@ impl Priority {
     pub const ALL: [Priority; PRIORITY_LEVELS] =
         [Priority::High, Priority::NormalHigh, Priority::Normal, Priority::Low];
 
-    /// The priority with this QNN number; `None` for numbers without a thread priority.
+    /// The priority with this QNN number; `None` for numbers that the API has no name for. Named
+    /// ones without thread priorities of their own count as the next less important level that has
+    /// some (C-90).
     pub fn from_qnn(number: u32) -> Option<Priority> {
-        TABLE.iter().find(|(_, qnn, _)| *qnn == number).map(|(priority, ..)| *priority)
+        const NORMAL_LOW: u32 = 50;
+        const HIGH_PLUS: u32 = 300;
+        const CRITICAL: u32 = 400;
+        const CRITICAL_PLUS: u32 = 500;
+        match number {
+            NORMAL_LOW => Some(Priority::Low),
+            HIGH_PLUS | CRITICAL | CRITICAL_PLUS => Some(Priority::High),
+            _ => TABLE.iter().find(|(_, qnn, _)| *qnn == number).map(|(priority, ..)| *priority),
+        }
     }
 
     /// The QNN number.
@@ -97,9 +107,17 @@ mod tests {
     }
 
     #[test]
-    fn numbers_between_the_levels_are_no_priorities() {
-        for number in [1, 50, 77, 99, 101, 300, 500, u32::MAX] {
+    fn numbers_without_a_name_are_no_priorities() {
+        for number in [1, 49, 51, 77, 99, 101, 250, 350, 499, 501, 600, u32::MAX] {
             assert_eq!(Priority::from_qnn(number), None);
+        }
+    }
+
+    #[test]
+    fn named_priorities_without_threads_of_their_own_are_the_next_lower_level() {
+        assert_eq!(Priority::from_qnn(50), Some(Priority::Low));
+        for number in [300, 400, 500] {
+            assert_eq!(Priority::from_qnn(number), Some(Priority::High));
         }
     }
 }

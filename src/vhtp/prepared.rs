@@ -6,7 +6,7 @@ use super::model::VhtpConfig;
 use super::ops::fold::{self, Step};
 use super::ops::{self, Compiled, Extras, Operands};
 use super::plan::{self, Placement, PLACE_ALIGN};
-use super::timing::{self, Resources, Work};
+use super::timing::{self, Share, Work};
 use crate::device::{GraphReport, PrepareError};
 use crate::graph::{GraphOptions, GraphTable, Op, Tensor, TensorKind};
 use crate::memory::ClientMemory;
@@ -71,7 +71,7 @@ pub(super) struct Graph<'m> {
     /// Client memory of inputs, then outputs, of the present execution.
     io: RegionSlice<'m, ClientMemory>,
     input_count: usize,
-    resources: Resources,
+    share: Share,
     pub(super) report: GraphReport,
     /// Whether an execution uses it.
     pub(super) executing: bool,
@@ -98,7 +98,7 @@ impl<'m> Graph<'m> {
             io_places: RegionSlice::empty(),
             io: RegionSlice::empty(),
             input_count: 0,
-            resources: Resources::new(config, &GraphOptions::default()),
+            share: Share::new(config, &GraphOptions::default()),
             report: GraphReport::default(),
             executing: false,
         };
@@ -129,7 +129,7 @@ impl<'m> Graph<'m> {
         let owner = self.table.clone();
         let table = GraphTable::parse(&owner).map_err(|_| PrepareError::InvalidTable)?;
         let options = table.options();
-        self.resources = Resources::new(config, &options);
+        self.share = Share::new(config, &options);
         self.folds = region.alloc(table.op_count(), false)?;
         if !options.fold_relu_off {
             fold::mark(&table, &mut self.folds);
@@ -227,9 +227,9 @@ impl<'m> Graph<'m> {
     /// Modelled cycles of op `index` with that many HVX threads, 0 for all. Its outputs are computed
     /// together: an op starts once and moves its data once.
     pub(super) fn cycles(&self, index: usize, hvx_threads: u32) -> u64 {
-        let resources = self.resources.with_threads(hvx_threads);
+        let share = self.share.with_threads(hvx_threads);
         let records = self.ops.get(index).and_then(|op| part(&self.records, op.records));
-        let cycles = records.unwrap_or(&[]).iter().map(|it| timing::cycles(&it.work, &resources));
+        let cycles = records.unwrap_or(&[]).iter().map(|it| timing::cycles(&it.work, &share));
         cycles.max().unwrap_or(0)
     }
 

@@ -38,7 +38,7 @@ impl Work {
 
 /// What a graph has of the device.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Resources {
+pub(super) struct Share {
     hvx_units: u32,
     hvx_threads: u32,
     vtcm_bytes: u64,
@@ -46,7 +46,7 @@ pub(super) struct Resources {
     op_start_cycles: u64,
 }
 
-impl Resources {
+impl Share {
     /// What the device grants of what was chosen: never more than it has.
     pub(super) fn new(config: &VhtpConfig, options: &GraphOptions) -> Self {
         let level = usize::try_from(options.level().saturating_sub(1)).unwrap_or(usize::MAX);
@@ -68,19 +68,19 @@ impl Resources {
     }
 }
 
-/// Cycles of `work` with these resources: start, then the slower of computing and moving data.
-pub(super) fn cycles(work: &Work, resources: &Resources) -> u64 {
+/// Cycles of `work` with this share: start, then the slower of computing and moving data.
+pub(super) fn cycles(work: &Work, share: &Share) -> u64 {
     let wide = u64::from(work.bits > 8);
-    let vector = VECTOR_BYTES.saturating_mul(resources.hvx_threads.into());
+    let vector = VECTOR_BYTES.saturating_mul(share.hvx_threads.into());
     let macs_per_cycle = match work.matrix {
-        true => resources.matrix_macs_per_cycle >> wide,
+        true => share.matrix_macs_per_cycle >> wide,
         false => vector >> wide,
     };
     let data = work.bytes.saturating_mul(work.vector_passes);
     let compute = per(work.macs, macs_per_cycle).saturating_add(per(data, vector));
-    let fits = work.bytes <= resources.vtcm_bytes;
+    let fits = work.bytes <= share.vtcm_bytes;
     let bandwidth = if fits { VTCM_BYTES_PER_CYCLE } else { DDR_BYTES_PER_CYCLE };
-    resources.op_start_cycles.saturating_add(compute.max(per(work.bytes, bandwidth)))
+    share.op_start_cycles.saturating_add(compute.max(per(work.bytes, bandwidth)))
 }
 
 fn per(amount: u64, rate: u64) -> u64 {

@@ -20,6 +20,7 @@ pub(crate) mod error;
 pub(crate) mod execute;
 pub(crate) mod global_config;
 pub(crate) mod graph;
+pub(crate) mod graph_config;
 pub(crate) mod infrastructure;
 pub(crate) mod interface;
 pub(crate) mod log;
