@@ -126,6 +126,8 @@ pub enum SubmitError {
     PrepareOnly,
     /// The queue of the context is full: wait for a completion and call again.
     QueueFull,
+    /// A list of inputs or outputs is empty, and the graph has some.
+    NoTensors,
     /// The number of tensors is not the graph's number of inputs and outputs.
     WrongTensorCount,
     /// No memory was given for the tensor with this id, or less than its size.

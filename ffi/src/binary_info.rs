@@ -8,7 +8,7 @@
 use core::{iter, mem};
 
 use runtime::binary::{layout, ContextBinary};
-use runtime::graph::{GraphTable, Tensor, TensorList};
+use runtime::graph::{GraphOptions, GraphTable, Tensor, TensorKind, TensorList};
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 
 use crate::abi::*;
@@ -60,6 +60,7 @@ struct BinaryInfo {
     metadata: RegionSlice<'static, QnnHtpSystemContext_ContextBlobInfo_t>,
     graphs: RegionSlice<'static, QnnSystemContext_GraphInfo_t>,
     blobs: RegionSlice<'static, GraphBlob>,
+    /// Inputs and outputs of the graphs, then the tensors of the context.
     tensors: RegionSlice<'static, Qnn_Tensor_t>,
     dims: RegionSlice<'static, u32>,
     scales: RegionSlice<'static, Qnn_ScaleOffset_t>,
@@ -91,10 +92,10 @@ impl BinaryInfo {
         region: &mut Region<'static>,
         binary: ContextBinary<'_>,
     ) -> Result<(), OutOfMemory> {
-        self.dims = store(region, || tensors(binary).flat_map(|tensor| tensor.dims()))?;
-        self.scales = store(region, || tensors(binary).flat_map(|tensor| scales(&tensor)))?;
+        self.dims = store(region, || tensors(binary).flat_map(|(tensor, _)| tensor.dims()))?;
+        self.scales = store(region, || tensors(binary).flat_map(|(tensor, _)| scales(&tensor)))?;
         let names = || {
-            let tensors = tensors(binary).map(|tensor| tensor.name());
+            let tensors = tensors(binary).map(|(tensor, _)| tensor.name());
             tensors.chain(binary.graphs().map(|graph| graph.name))
         };
         self.names = store(region, || names().flat_map(|name| name.bytes().chain(iter::once(0))))?;
@@ -106,10 +107,10 @@ impl BinaryInfo {
         };
         self.tensors = store(region, || {
             let mut places = places;
-            tensors(binary).map(move |tensor| places.tensor(&tensor))
+            tensors(binary).map(move |(tensor, kind)| places.tensor(&tensor, kind))
         })?;
         let mut graph_names = places.names;
-        tensors(binary).for_each(|tensor| {
+        tensors(binary).for_each(|(tensor, _)| {
             graph_names.name(tensor.name());
         });
         self.blobs = store(region, || binary.graphs().map(|graph| GraphBlob::of(&graph.table)))?;
@@ -129,6 +130,10 @@ impl BinaryInfo {
     }
 
     fn top(&mut self, binary: ContextBinary<'_>) -> QnnSystemContext_BinaryInfo_t {
+        let of_context = context_tensors(binary).count();
+        let of_graphs = self.tensors.len().saturating_sub(of_context);
+        let mut tensors = Cursor(self.tensors.as_mut_ptr());
+        tensors.take(of_graphs);
         let v3 = QnnSystemContext_BinaryInfoV3_t {
             backendId: QNN_BACKEND_ID_HTP,
             // A binary does not name its writer: every build that knows its format writes the same
@@ -140,8 +145,8 @@ impl BinaryInfo {
             socVersion: client::address(c""),
             contextBlobVersion: Qnn_Version_t { major: layout::VERSION, minor: 0, patch: 0 },
             contextBlobSize: binary.bytes().len() as u64,
-            numContextTensors: 0,
-            contextTensors: core::ptr::null_mut(),
+            numContextTensors: of_context as u32,
+            contextTensors: tensors.take(of_context),
             numGraphs: self.graphs.len() as u32,
             graphs: Cursor(self.graphs.as_mut_ptr()).take(self.graphs.len()),
             platformInfo: (&raw const PLATFORM.0).cast_mut(),
@@ -195,11 +200,28 @@ fn store<T: Copy, I: Iterator<Item = T>>(
     Ok(block)
 }
 
-/// What a client exchanges with the graphs of a binary, in the order of description.
-fn tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = Tensor<'a>> + 'a {
-    binary
-        .graphs()
-        .flat_map(|graph| graph.table.inputs().iter().chain(graph.table.outputs().iter()))
+/// A tensor and the role that it is described with.
+type InRole<'a> = (Tensor<'a>, TensorKind);
+
+/// What a client exchanges with the graphs of a binary, in the order of description, and the
+/// tensors of the context.
+fn tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
+    let graphs = binary.graphs();
+    let lists = graphs.flat_map(|graph| [graph.table.inputs(), graph.table.outputs()]);
+    let exchanged = lists.flat_map(|list| list.iter()).map(|tensor| (tensor, tensor.kind()));
+    exchanged.chain(context_tensors(binary))
+}
+
+/// The tensors of the context that its graphs use (C-116), each once. Quadratic in their number.
+fn context_tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
+    let all = move || {
+        let tensors = binary.graphs().flat_map(|graph| graph.table.tensors());
+        tensors.filter_map(|tensor| Some((tensor, tensor.kind_in_context()?)))
+    };
+    all().enumerate().filter_map(move |(place, (tensor, kind))| {
+        let first = all().position(|(other, _)| other.id() == tensor.id());
+        (first == Some(place)).then_some((tensor, kind))
+    })
 }
 
 fn scales<'a>(tensor: &Tensor<'a>) -> impl Iterator<Item = Qnn_ScaleOffset_t> + 'a {
@@ -247,11 +269,11 @@ struct Places {
 }
 
 impl Places {
-    fn tensor(&mut self, tensor: &Tensor<'_>) -> Qnn_Tensor_t {
+    fn tensor(&mut self, tensor: &Tensor<'_>, kind: TensorKind) -> Qnn_Tensor_t {
         let v1 = Qnn_TensorV1_t {
             id: tensor.id(),
             name: self.names.name(tensor.name()),
-            type_: tensor.kind().qnn(),
+            type_: kind.qnn(),
             dataFormat: QNN_TENSOR_DATA_FORMAT_DENSE,
             dataType: tensor.data_type().qnn(),
             quantizeParams: self.quantization(tensor),
@@ -339,23 +361,28 @@ struct GraphBlob {
 }
 
 impl GraphBlob {
-    /// A binary fixes nothing of version 1: no graph has a spill-fill buffer, and the rest is the
-    /// device's choice at loading. Of version 2 it fixes how much there is.
+    /// Version 1 is what was chosen for the graph: the HVX threads are those that it runs with
+    /// (C-18), no graph has a spill-fill buffer or compressed data. Version 2 is how much there is.
     fn of(graph: &GraphTable<'_>) -> Self {
         let exchanged = graph.inputs().iter().chain(graph.outputs().iter());
         let sizes = exchanged.map(|tensor| tensor.size_bytes() as u64);
         let constants = graph.tensors().map(|tensor| tensor.data().len() as u64);
         let constants = constants.fold(0, u64::saturating_add);
+        let options = graph.options();
+        let threads = match options.hvx_threads {
+            0 => GraphOptions::HVX_THREADS_OFFLINE,
+            chosen => chosen,
+        };
         Self {
             first: QnnHtpSystemContext_GraphBlobInfo_t {
                 version: QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V1,
                 u: QnnHtpSystemContext_GraphBlobInfo_u {
                     contextBinaryGraphBlobInfoV1: QnnHtpSystemContext_GraphBlobInfoV1_t {
                         spillFillBufferSize: 0,
-                        vtcmSize: 0,
-                        optimizationLevel: 0,
+                        vtcmSize: options.vtcm(),
+                        optimizationLevel: options.optimization_level,
                         htpDlbc: 0,
-                        numHvxThreads: 0,
+                        numHvxThreads: threads.into(),
                     },
                 },
             },

@@ -178,6 +178,7 @@ pub(crate) fn submit_error(error: SubmitError) -> Code {
         SubmitError::PrepareOnly => QNN_GRAPH_ERROR_INVALID_ARGUMENT,
         SubmitError::QueueFull => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
         SubmitError::WrongTensorCount | SubmitError::BadTensor(_) => QNN_GRAPH_ERROR_INVALID_TENSOR,
+        SubmitError::NoTensors => QNN_GRAPH_ERROR_INVALID_ARGUMENT,
         SubmitError::AsyncNotSupported => QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE,
         SubmitError::MixedModes => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
         SubmitError::BadProfile => QNN_GRAPH_ERROR_INVALID_ARGUMENT,
@@ -227,6 +228,7 @@ impl Family {
             CreateError::NotSupported => QNN_COMMON_ERROR_NOT_SUPPORTED,
             CreateError::DuplicateName => QNN_GRAPH_ERROR_INVALID_NAME,
             CreateError::AlreadyFinalized => QNN_GRAPH_ERROR_GRAPH_FINALIZED,
+            CreateError::AlreadyExecuted => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
             CreateError::Build(error) => build_error(error),
             CreateError::Binary(error) => binary_error(error),
             CreateError::Device(PrepareError::OutOfMemory | PrepareError::CapacityExceeded) => {

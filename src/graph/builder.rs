@@ -8,7 +8,7 @@ use super::growing::{align_up, count32, run, Growing};
 use super::options::{GraphOptions, OptionsRecord};
 use super::table::{
     Header, OpRecord, ParamRecord, QuantRecord, Span, TensorRecord, CONSTANTS_ALIGN,
-    CONTEXT_TENSOR, MAGIC, NO_PRODUCER, VERSION,
+    CONTEXT_TENSOR, MAGIC, NO_PRODUCER, READ_AND_WRITTEN, VERSION,
 };
 use super::types::{element_count, DataType, ScaleOffset, TensorKind, RANK_MAX};
 use crate::region::{OutOfMemory, Region, SharedBytes};
@@ -258,10 +258,12 @@ impl<'m> GraphBuilder<'m> {
     ) -> Result<u32, BuildError> {
         let index = usize::try_from(index).map_err(|_| BuildError::NoSuchTensor)?;
         let record = *tensors.tensors.get().get(index).ok_or(BuildError::NoSuchTensor)?;
-        let kind = match TensorKind::from_qnn(record.kind.get()) {
-            Some(TensorKind::AppReadWrite) if writes => TensorKind::AppRead,
-            Some(TensorKind::AppReadWrite) => TensorKind::AppWrite,
-            kind => kind.ok_or(BuildError::NoSuchTensor)?,
+        let (kind, flags) = match TensorKind::from_qnn(record.kind.get()) {
+            Some(TensorKind::AppReadWrite) => {
+                let kind = if writes { TensorKind::AppRead } else { TensorKind::AppWrite };
+                (kind, CONTEXT_TENSOR | READ_AND_WRITTEN)
+            }
+            kind => (kind.ok_or(BuildError::NoSuchTensor)?, CONTEXT_TENSOR),
         };
         let mut own = self.tensors.get().iter();
         let produced = |own: &TensorRecord| !writes && own.producer.get() != NO_PRODUCER;
@@ -270,7 +272,8 @@ impl<'m> GraphBuilder<'m> {
         if let Some(found) = found.or_else(|| own.position(as_kind)) {
             return Ok(count32(found).get());
         }
-        self.add_copy(region, tensors, record, kind)
+        let (kind, flags) = (U32::new(kind.qnn()), U32::new(flags));
+        self.add_copy(region, tensors, TensorRecord { kind, flags, ..record })
     }
 
     /// Copies a tensor of a context.
@@ -279,7 +282,6 @@ impl<'m> GraphBuilder<'m> {
         region: &mut Region<'m>,
         from: &GraphBuilder<'_>,
         record: TensorRecord,
-        kind: TensorKind,
     ) -> Result<u32, BuildError> {
         let (name, dims) = (from.text(record.name), run(&from.words, record.dims));
         let quants = run(&from.quants, record.quants);
@@ -297,12 +299,10 @@ impl<'m> GraphBuilder<'m> {
         let first = self.quants.next();
         quants.iter().for_each(|&quant| self.quants.push(quant));
         let copy = TensorRecord {
-            kind: U32::new(kind.qnn()),
             quants: Span { first, count: record.quants.count },
             name: self.push_text(name),
             dims: self.push_words(dims.iter().map(|dim| dim.get())),
             data_offset,
-            flags: U32::new(CONTEXT_TENSOR),
             ..record
         };
         self.tensors.push(copy);

@@ -4,6 +4,7 @@
 mod builder;
 mod growing;
 mod options;
+mod param;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -12,5 +13,6 @@ mod validate;
 
 pub use builder::{BuildError, GraphBuilder, Mark, OpSpec, ParamSpec, ParamValue, TensorSpec};
 pub use options::{GraphOptions, OptionsRecord, VTCM_DEFAULT_BYTES};
-pub use table::{GraphTable, Op, Param, TableError, Tensor, TensorList};
+pub use param::Param;
+pub use table::{GraphTable, Op, TableError, Tensor, TensorList};
 pub use types::{element_count, DataType, ScaleOffset, TensorKind, RANK_MAX};

@@ -13,6 +13,7 @@ use zerocopy::little_endian::{F32, I32, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::options::{GraphOptions, OptionsRecord};
+use super::param::Param;
 use super::types::{element_count, DataType, ScaleOffset, TensorKind, RANK_MAX};
 
 /// First bytes of every graph table.
@@ -28,6 +29,9 @@ pub const NO_PRODUCER: u32 = u32::MAX;
 /// Flag of a tensor that belongs to the context: other graphs of it may have it too, under the same
 /// id.
 pub const CONTEXT_TENSOR: u32 = 1;
+/// Flag beside [`CONTEXT_TENSOR`] of one that the client both writes and reads; the graph has it as
+/// an input, as an output, or as both.
+pub const READ_AND_WRITTEN: u32 = 2;
 
 /// A run of records: index of the first, number of them.
 #[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -99,7 +103,7 @@ pub struct TensorRecord {
     pub data_offset: U64,
     /// Constant data: bytes; 0 for tensors that are not static.
     pub data_bytes: U64,
-    /// [`CONTEXT_TENSOR`], or 0.
+    /// [`CONTEXT_TENSOR`], with [`READ_AND_WRITTEN`] or without; or 0.
     pub flags: U32,
 }
 
@@ -327,7 +331,7 @@ impl<'a> GraphTable<'a> {
         run(self.quants, span)
     }
 
-    fn text(&self, span: Span) -> &'a str {
+    pub(super) fn text(&self, span: Span) -> &'a str {
         run(self.strings, span).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
     }
 
@@ -395,9 +399,14 @@ impl<'a> Tensor<'a> {
         TensorKind::from_qnn(self.record.kind.get()).unwrap_or(TensorKind::Null)
     }
 
-    /// Whether it belongs to the context: other graphs of it may have it under the same id.
-    pub fn is_of_context(&self) -> bool {
-        self.record.flags.get() == CONTEXT_TENSOR
+    /// Its role in the context, if it belongs to the context: other graphs of it may have it under
+    /// the same id.
+    pub fn kind_in_context(&self) -> Option<TensorKind> {
+        match self.record.flags.get() {
+            0 => None,
+            CONTEXT_TENSOR => Some(self.kind()),
+            _ => Some(TensorKind::AppReadWrite),
+        }
     }
 
     /// Element type.
@@ -526,70 +535,5 @@ impl<'a> Op<'a> {
     /// The parameter called `name`.
     pub fn param(&self, name: &str) -> Option<Param<'a>> {
         self.params().find(|param| param.name() == name)
-    }
-}
-
-/// A parameter of an operation.
-#[derive(Clone, Copy)]
-pub struct Param<'a> {
-    table: GraphTable<'a>,
-    record: &'a ParamRecord,
-}
-
-impl<'a> Param<'a> {
-    /// Name.
-    pub fn name(&self) -> &'a str {
-        self.table.text(self.record.name)
-    }
-
-    /// The static tensor of a tensor parameter.
-    pub fn tensor(&self) -> Option<Tensor<'a>> {
-        if self.record.data_type.get() != 0 {
-            return None;
-        }
-        self.table.tensor(usize::try_from(self.record.tensor.get()).ok()?)
-    }
-
-    /// Type and bits of a scalar parameter.
-    pub fn scalar(&self) -> Option<(DataType, u64)> {
-        let data_type = DataType::from_qnn(self.record.data_type.get())?;
-        Some((data_type, self.record.bits.get()))
-    }
-
-    /// A scalar as an unsigned integer (boolean, unsigned, or non-negative signed).
-    pub fn as_u32(&self) -> Option<u32> {
-        let (data_type, bits) = self.scalar()?;
-        let value_max = match data_type {
-            DataType::Float16 | DataType::Float32 => return None,
-            DataType::Int8 | DataType::Sfixed8 => i8::MAX as u64,
-            DataType::Int16 | DataType::Sfixed16 => i16::MAX as u64,
-            DataType::Int32 | DataType::Sfixed32 => i32::MAX as u64,
-            _ => u64::MAX,
-        };
-        u32::try_from(bits).ok().filter(|_| bits <= value_max)
-    }
-
-    /// A scalar as a boolean.
-    pub fn as_bool(&self) -> Option<bool> {
-        self.as_u32().map(|value| value != 0)
-    }
-
-    /// A 32-bit float scalar.
-    pub fn as_f32(&self) -> Option<f32> {
-        match self.scalar()? {
-            (DataType::Float32, bits) => Some(f32::from_bits(u32::try_from(bits).ok()?)),
-            _ => None,
-        }
-    }
-
-    /// Element `index` of a tensor parameter of 32-bit integers.
-    pub fn word(&self, index: usize) -> Option<u32> {
-        let tensor = self.tensor()?;
-        if tensor.data_type().size_bytes() != 4 {
-            return None;
-        }
-        let (words, _) =
-            <[U32]>::ref_from_prefix_with_elems(tensor.data(), tensor.element_count()).ok()?;
-        words.get(index).map(|word| word.get())
     }
 }

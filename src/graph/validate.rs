@@ -2,6 +2,7 @@
 
 use super::table::{
     GraphTable, Op, ParamRecord, Span, TableError, Tensor, CONTEXT_TENSOR, NO_PRODUCER,
+    READ_AND_WRITTEN,
 };
 use super::types::{element_count, DataType, TensorKind, RANK_MAX};
 
@@ -46,7 +47,14 @@ fn check_tensor(table: &GraphTable<'_>, tensor: &Tensor<'_>) -> Result<(), Table
     let kind = TensorKind::from_qnn(record.kind.get()).ok_or(TableError::BadTensor)?;
     let dims = table.word_run(record.dims).ok_or(TableError::OutOfBounds)?;
     let quants = table.quant_run(record.quants).ok_or(TableError::OutOfBounds)?;
-    if kind == TensorKind::AppReadWrite || record.flags.get() & !CONTEXT_TENSOR != 0 {
+    const BOTH: u32 = CONTEXT_TENSOR | READ_AND_WRITTEN;
+    let sane = match (kind, record.flags.get()) {
+        (TensorKind::AppReadWrite, _) => false,
+        (TensorKind::AppWrite | TensorKind::AppRead, BOTH) => true,
+        (TensorKind::Native, flags) => flags == 0,
+        (_, flags) => flags & !CONTEXT_TENSOR == 0,
+    };
+    if !sane {
         return Err(TableError::BadTensor);
     }
     if kind == TensorKind::Null {

@@ -283,6 +283,11 @@ impl<'m> Vhtp<'m> {
             .map_err(refused)
     }
 
+    /// Parameters that every op of this type must have.
+    pub fn required_params(type_name: &str) -> &'static [&'static str] {
+        ops::required(type_name)
+    }
+
     fn note(&mut self, what: JournalKind, arg: u64) {
         self.record(self.epoch, what, (0, 0), arg);
     }

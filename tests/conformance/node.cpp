@@ -91,22 +91,31 @@ void node(Report& report, const Backend& backend, std::uint32_t) {
   Nodes nodes(client, "g");
   Qnn_OpConfig_t op = nodes.op();
   report.code("addNode(null graph)", [&] { return client.api.graphAddNode(nullptr, op); });
+  // Each operation that may be accepted writes a tensor of its own.
+  Qnn_Tensor_t results[] = {u8_tensor("y0", QNN_TENSOR_TYPE_NATIVE, 0.2f),
+                            u8_tensor("y1", QNN_TENSOR_TYPE_NATIVE, 0.2f),
+                            u8_tensor("y2", QNN_TENSOR_TYPE_NATIVE, 0.2f)};
+  for (Qnn_Tensor_t& result : results) {
+    nodes.add(result);
+  }
   op.v1.typeName = "NoSuchOp";
   nodes.ask(report, "unknown op", op);
   op = nodes.op();
   op.v1.packageName = "no.such.package";
+  op.v1.outputTensors = &results[0];
   nodes.ask(report, "unknown package", op);
   op = nodes.op();
-  op.v1.typeName = "";
+  op.v1.typeName = "";    // null is a scenario of its own
+  op.v1.outputTensors = &results[0];
   nodes.ask(report, "null type", op);
-  Qnn_Tensor_t between = u8_tensor("between", QNN_TENSOR_TYPE_NATIVE, 0.1f);
-  nodes.add(between);
-  Qnn_Tensor_t inputs[] = {nodes.in[0], between};
+  Qnn_Tensor_t inputs[] = {nodes.in[0], results[2]};
   op = nodes.op();
   op.v1.inputTensors = inputs;
+  op.v1.outputTensors = &results[1];
   nodes.ask(report, "input not yet produced", op);
   op = nodes.op();
   op.v1.numOfInputs = 1;
+  op.v1.outputTensors = &results[1];
   nodes.ask(report, "Add 1 input", op);
   op = nodes.op();
   op.v1.numOfOutputs = 0;
@@ -115,6 +124,7 @@ void node(Report& report, const Backend& backend, std::uint32_t) {
   inputs[1].v1.id = 4242;
   op = nodes.op();
   op.v1.inputTensors = inputs;
+  op.v1.outputTensors = &results[2];
   nodes.ask(report, "tensor never created", op);
 }
 

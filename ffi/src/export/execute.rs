@@ -81,6 +81,9 @@ impl<'a> Bindings<'a> {
         // A graph without a table is not finalized, which submit says better.
         let Ok(table) = machine.graph_table(graph) else { return Ok(()) };
         for (list, own) in [(self.inputs, table.inputs()), (self.outputs, table.outputs())] {
+            if list.is_empty() && !own.is_empty() {
+                return Err(SubmitError::NoTensors);
+            }
             if list.len() != own.len() {
                 return Err(SubmitError::WrongTensorCount);
             }

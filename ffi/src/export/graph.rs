@@ -2,16 +2,17 @@
 
 use cty::c_char;
 use runtime::error::{CreateError, Status};
+use runtime::graph::GraphOptions;
 use runtime::handle::GraphId;
 use runtime::limits::BLOCKING_TIMEOUT_US;
 use runtime::platform::drive::Answer;
-use runtime::sched::Priority;
 
 use crate::abi::*;
-use crate::client::{self, Configs};
+use crate::client;
 use crate::convert::{context_id, graph_id, handle_error, to_client, Code, Family};
 pub(crate) use crate::export::execute::Bindings;
-use crate::export::{answer, living, not_supported, profile, settled};
+use crate::export::graph_config::Config;
+use crate::export::{answer, living, not_supported, profile, settled, Machine};
 use crate::instance::Instance;
 
 const INVALID_HANDLE: Code = QNN_GRAPH_ERROR_INVALID_HANDLE;
@@ -43,76 +44,18 @@ unsafe fn create(
     // SAFETY: the caller's promise.
     let name = unsafe { client::text(name) }.map_err(|_| QNN_GRAPH_ERROR_INVALID_NAME)?;
     // SAFETY: the caller's promise.
-    let priority = unsafe { read_config(instance, config) }?;
+    let config = unsafe { Config::read(config, GraphOptions::default(), &instance.device) }?;
     if instance.objects.lock().owner(context).is_some_and(|owner| owner.loaded) {
         return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
     }
-    let id = settled(instance, |machine, _| machine.graph_create(context, name, priority))
-        .map_err(|error| Family::GRAPH.create_error(error))?;
+    let id = settled(instance, |machine, _| {
+        let id = machine.graph_create(context, name, config.priority)?;
+        machine.graph_set_options(id, config.options)?;
+        Ok(id)
+    })
+    .map_err(|error| Family::GRAPH.create_error(error))?;
     *graph = to_client(id);
     Ok(())
-}
-
-/// Reads a configuration list; gives the priority, if it names one. The last of several counts.
-///
-/// # Safety
-/// As the QNN API says of configuration lists.
-unsafe fn read_config(
-    instance: &Instance,
-    config: *mut *const QnnGraph_Config_t,
-) -> Result<Option<Priority>, Code> {
-    // SAFETY: the caller's promise.
-    let configs = unsafe { Configs::read(config) }.map_err(|_| BAD)?;
-    let mut priority = None;
-    for config in configs.iter() {
-        match config.option {
-            QNN_GRAPH_CONFIG_OPTION_PRIORITY => {
-                // SAFETY: the option selects this member; every bit pattern is a number.
-                let number = unsafe { config.u.priority };
-                priority = Some(Priority::from_qnn(number).ok_or(BAD)?);
-            }
-            QNN_GRAPH_CONFIG_OPTION_CUSTOM => {
-                // SAFETY: the option selects this member, which points to an HTP option or is null.
-                let custom = unsafe { config.u.customConfig }.cast::<QnnHtpGraph_CustomConfig_t>();
-                // SAFETY: the caller's promise.
-                check_custom(instance, unsafe { client::one(custom) }.ok_or(BAD)?)?;
-            }
-            _ => return Err(QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE),
-        }
-    }
-    Ok(priority)
-}
-
-/// Options that change nothing here are accepted: precision (C-20: float math is half precision),
-/// the optimisation level (there is one), and an amount of VTCM that the device has.
-fn check_custom(instance: &Instance, config: &QnnHtpGraph_CustomConfig_t) -> Result<(), Code> {
-    match config.option {
-        QNN_HTP_GRAPH_CONFIG_OPTION_PRECISION => Ok(()),
-        QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION => {
-            // SAFETY: the option selects this member, two numbers.
-            let option = unsafe { config.u.optimizationOption };
-            match option.type_ {
-                QNN_HTP_GRAPH_OPTIMIZATION_TYPE_FINALIZE_OPTIMIZATION_FLAG => Ok(()),
-                QNN_HTP_GRAPH_OPTIMIZATION_TYPE_ENABLE_DLBC
-                | QNN_HTP_GRAPH_OPTIMIZATION_TYPE_ENABLE_DLBC_WEIGHTS
-                    if option.floatValue == 0.0 =>
-                {
-                    Ok(())
-                }
-                _ => Err(QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE),
-            }
-        }
-        QNN_HTP_GRAPH_CONFIG_OPTION_VTCM_SIZE_IN_MB => {
-            // SAFETY: the option selects this member, a number.
-            let mib = unsafe { config.u.vtcmSizeInMB };
-            if mib <= instance.device.vtcm_mib {
-                Ok(())
-            } else {
-                Err(BAD)
-            }
-        }
-        _ => Err(QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE),
-    }
 }
 
 #[no_mangle]
@@ -135,15 +78,34 @@ unsafe fn set_config(
     if config.is_null() {
         return Err(BAD);
     }
+    let options = settled(instance, |machine, _| machine.graph_options(id))
+        .map_err(|error| handle_error(error, INVALID_HANDLE))?;
     // SAFETY: the caller's promise.
-    let Some(priority) = unsafe { read_config(instance, config) }? else { return Ok(()) };
-    settled(instance, |machine, _| machine.graph_set_priority(id, priority)).map_err(|error| {
-        match error {
-            // Requests of it are in flight (C-11).
-            CreateError::Config => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
-            other => Family::GRAPH.create_error(other),
-        }
+    let config = unsafe { Config::read(config, options, &instance.device) }?;
+    settled(instance, |machine, _| reconfigure(machine, id, &config)).map_err(|error| match error {
+        // Requests of it are in flight (C-11).
+        CreateError::Config => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
+        other => Family::GRAPH.create_error(other),
     })
+}
+
+/// All of it, or nothing after an error.
+fn reconfigure(machine: &mut Machine, id: GraphId, config: &Config) -> Result<(), CreateError> {
+    match machine.graph_set_options(id, config.options) {
+        Err(CreateError::AlreadyFinalized) if config.is_for_composing => {
+            return Err(CreateError::AlreadyFinalized);
+        }
+        Err(CreateError::AlreadyFinalized) if config.has_hvx_threads => {
+            // Refused once it was executed; until then the priority can be set as well.
+            machine.graph_set_hvx_threads(id, config.options.hvx_threads)?;
+        }
+        Err(CreateError::AlreadyFinalized) | Ok(()) => {}
+        Err(error) => return Err(error),
+    }
+    match config.priority {
+        Some(priority) => machine.graph_set_priority(id, priority),
+        None => Ok(()),
+    }
 }
 
 /// A graph that can be named now, stale ones excluded.
@@ -223,6 +185,9 @@ unsafe fn retrieve(
     name: *const c_char,
     graph: *mut Qnn_GraphHandle_t,
 ) -> Result<(), Code> {
+    if context.is_null() {
+        return Err(BAD);
+    }
     let instance = living(INVALID_HANDLE)?;
     let context = context_id(context).ok_or(INVALID_HANDLE)?;
     settled(instance, |machine, _| machine.context_status(context))
@@ -237,15 +202,42 @@ unsafe fn retrieve(
     Ok(())
 }
 
+/// What is not offered for any graph, with the wrong arguments told apart.
+fn not_offered(graph: Qnn_GraphHandle_t, has_list: bool) -> Result<(), Code> {
+    known(living(INVALID_HANDLE)?, graph)?;
+    Err(if has_list { QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE } else { BAD })
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnGraph_prepareExecutionEnvironment(
+    graphHandle: Qnn_GraphHandle_t,
+    envs: *mut *mut QnnGraph_ExecuteEnvironment_t,
+    envSize: u32,
+) -> Qnn_ErrorHandle_t {
+    let result = not_offered(graphHandle, !envs.is_null() && envSize > 0);
+    answer(c"QnnGraph_prepareExecutionEnvironment", result)
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnGraph_releaseExecutionEnvironment(
+    graphHandle: Qnn_GraphHandle_t,
+    envs: *mut *const QnnGraph_ExecuteEnvironment_t,
+    envSize: u32,
+) -> Qnn_ErrorHandle_t {
+    let result = not_offered(graphHandle, !envs.is_null() && envSize > 0);
+    answer(c"QnnGraph_releaseExecutionEnvironment", result)
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnGraph_getProperty(
+    graphHandle: Qnn_GraphHandle_t,
+    properties: *mut *mut QnnGraph_Property_t,
+) -> Qnn_ErrorHandle_t {
+    answer(c"QnnGraph_getProperty", not_offered(graphHandle, !properties.is_null()))
+}
+
 not_supported! {
     QnnGraph_createSubgraph(Qnn_GraphHandle_t, *const c_char, *mut Qnn_GraphHandle_t);
-    QnnGraph_prepareExecutionEnvironment(
-        Qnn_GraphHandle_t, *mut *mut QnnGraph_ExecuteEnvironment_t, u32,
-    );
-    QnnGraph_releaseExecutionEnvironment(
-        Qnn_GraphHandle_t, *mut *const QnnGraph_ExecuteEnvironment_t, u32,
-    );
-    QnnGraph_getProperty(Qnn_GraphHandle_t, *mut *mut QnnGraph_Property_t);
     QnnGraph_validate(
         Qnn_GraphHandle_t, *mut *const QnnGraph_ValidateConfig_t,
         *mut *mut QnnGraph_ValidationResult_t,

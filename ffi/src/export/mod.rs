@@ -21,6 +21,7 @@ pub(crate) mod error;
 pub(crate) mod execute;
 pub(crate) mod global_config;
 pub(crate) mod graph;
+pub(crate) mod graph_config;
 pub(crate) mod htp_context_config;
 pub(crate) mod infrastructure;
 pub(crate) mod interface;

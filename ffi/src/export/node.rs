@@ -38,24 +38,34 @@ struct Node<'a> {
 
 const BAD: Code = QNN_GRAPH_ERROR_INVALID_OP_CONFIG;
 
+/// Tells the logs why an operation is refused.
+fn refuse(code: Code, parts: &[&str]) -> Code {
+    log::emit_parts(QNN_LOG_LEVEL_ERROR, c"operation", parts);
+    code
+}
+
 impl<'a> Node<'a> {
     /// # Safety
     /// What the operation points to is readable and stays as it is for `'a`.
     unsafe fn read(op: &Qnn_OpConfig_t) -> Result<Self, Code> {
         if op.version != QNN_OPCONFIG_VERSION_1 {
-            return Err(BAD);
+            return Err(refuse(BAD, &["there is no such version of the operation's structure"]));
         }
+        let bad = |what| move |_| refuse(BAD, &[what, " is null or no text"]);
+        let none = |what| move || refuse(BAD, &["the array of ", what, " is null or too long"]);
         // SAFETY: the version selects this member.
         let op = unsafe { &op.u.v1 };
         // SAFETY: the caller's promise, for all of them.
         unsafe {
             Ok(Self {
-                name: client::text(op.name).map_err(|_| BAD)?,
-                package: client::text(op.packageName).map_err(|_| BAD)?,
-                type_name: client::text(op.typeName).map_err(|_| BAD)?,
-                params: client::array(op.params, op.numOfParams).ok_or(BAD)?,
-                inputs: client::array(op.inputTensors, op.numOfInputs).ok_or(BAD)?,
-                outputs: client::array(op.outputTensors, op.numOfOutputs).ok_or(BAD)?,
+                name: client::text(op.name).map_err(bad("name"))?,
+                package: client::text(op.packageName).map_err(bad("packageName"))?,
+                type_name: client::text(op.typeName).map_err(bad("typeName"))?,
+                params: client::array(op.params, op.numOfParams).ok_or_else(none("params"))?,
+                inputs: client::array(op.inputTensors, op.numOfInputs)
+                    .ok_or_else(none("inputs"))?,
+                outputs: client::array(op.outputTensors, op.numOfOutputs)
+                    .ok_or_else(none("outputs"))?,
             })
         }
     }
@@ -80,11 +90,38 @@ unsafe fn add_node(graph: Qnn_GraphHandle_t, op: &Qnn_OpConfig_t) -> Result<(), 
     // SAFETY: the caller's promise.
     let node = unsafe { Node::read(op) }?;
     if node.package != PACKAGE {
-        return Err(BAD);
+        let reason = "there is no such package; the only one is qti.aisw";
+        return Err(refuse(BAD, &[node.name, ": ", reason]));
+    }
+    for &required in Device::required_params(node.type_name) {
+        // SAFETY: the caller's promise.
+        let is_it = |param: &Qnn_Param_t| unsafe { client::text(param.name) } == Ok(required);
+        if !node.params.iter().any(is_it) {
+            let parts = [node.name, ": a ", node.type_name, " needs the parameter ", required];
+            return Err(refuse(QNN_GRAPH_ERROR_INVALID_ARGUMENT, &parts));
+        }
     }
     // SAFETY: the caller's promise.
-    let add = |machine: &mut Machine, _| unsafe { add(machine, graph, &node) };
+    let add = |machine: &mut Machine, _| unsafe { add_or_undo(machine, graph, &node) };
     settled(instance, add).map_err(|error| Family::GRAPH.create_error(error))
+}
+
+/// Tensors of the context that the operation brings into the graph go again if it does not stay.
+///
+/// # Safety
+/// What the node points to is readable.
+unsafe fn add_or_undo(
+    machine: &mut Machine,
+    graph: GraphId,
+    node: &Node<'_>,
+) -> Result<(), CreateError> {
+    let mark = machine.graph_mark(graph)?;
+    // SAFETY: the caller's promise.
+    let added = unsafe { add(machine, graph, node) };
+    if added.is_err() {
+        machine.graph_truncate(graph, mark);
+    }
+    added
 }
 
 const BAD_OP: CreateError = CreateError::Build(BuildError::NoSuchTensor);
@@ -92,11 +129,11 @@ const BAD_OP: CreateError = CreateError::Build(BuildError::NoSuchTensor);
 /// # Safety
 /// What the node points to is readable.
 unsafe fn add(machine: &mut Machine, graph: GraphId, node: &Node<'_>) -> Result<(), CreateError> {
-    let inputs = indices(machine, graph, node.inputs)?;
-    let outputs = indices(machine, graph, node.outputs)?;
+    let inputs = indices(machine, graph, node.inputs, false)?;
+    let outputs = indices(machine, graph, node.outputs, true)?;
     let mut params = Vec::<ParamSpec<'_>, PARAMS_MAX>::new();
     for param in node.params {
-        let tensor = |tensor: &Qnn_Tensor_t| index(machine, graph, tensor);
+        let tensor = |tensor: &Qnn_Tensor_t| index(machine, graph, tensor, false);
         // SAFETY: the caller's promise.
         let spec = unsafe { param_spec(param, tensor) }?;
         params.push(spec).map_err(|_| BAD_OP)?;
@@ -107,21 +144,27 @@ unsafe fn add(machine: &mut Machine, graph: GraphId, node: &Node<'_>) -> Result<
 }
 
 fn indices(
-    machine: &Machine,
+    machine: &mut Machine,
     graph: GraphId,
     tensors: &[Qnn_Tensor_t],
+    writes: bool,
 ) -> Result<Vec<u32, OPERANDS_MAX>, CreateError> {
     let mut found = Vec::new();
     for tensor in tensors {
-        found.push(index(machine, graph, tensor)?).map_err(|_| BAD_OP)?;
+        found.push(index(machine, graph, tensor, writes)?).map_err(|_| BAD_OP)?;
     }
     Ok(found)
 }
 
-/// Place of a tensor that was created before, by its id.
-fn index(machine: &Machine, graph: GraphId, tensor: &Qnn_Tensor_t) -> Result<u32, CreateError> {
+/// Place of a tensor that was created before in the graph or in its context, by its id.
+fn index(
+    machine: &mut Machine,
+    graph: GraphId,
+    tensor: &Qnn_Tensor_t,
+    writes: bool,
+) -> Result<u32, CreateError> {
     let fields = Fields::of(tensor).ok_or(BAD_OP)?;
-    machine.graph_tensor_by_id(graph, fields.id)
+    machine.graph_operand(graph, fields.id, writes)
 }
 
 /// # Safety

@@ -289,7 +289,8 @@ unsafe fn static_data<'a>(
             Ok(unsafe { core::slice::from_raw_parts(given.data.cast(), bytes) })
         }
         (TensorKind::Static, _) => Err(BAD),
-        (TensorKind::AppWrite, Memory::Raw(given)) if !given.data.is_null() => Err(BAD),
+        // Only constants have data before an execution.
+        (_, Memory::Raw(given)) if !given.data.is_null() => Err(BAD),
         _ => Ok(&[]),
     }
 }

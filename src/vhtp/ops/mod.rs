@@ -15,6 +15,7 @@ mod movement;
 mod pointwise;
 mod pool;
 mod reduce;
+mod required;
 mod resize;
 
 use core::ffi::CStr;
@@ -27,6 +28,7 @@ use crate::device::PrepareError;
 use crate::graph::{Op, TensorKind};
 
 pub(super) use compiled::{Compiled, Operands};
+pub(super) use required::required;
 
 /// The one package whose ops exist.
 pub(super) const PACKAGE: &str = "qti.aisw";
