@@ -2,6 +2,7 @@
 
 mod abi;
 mod bench;
+mod conformance;
 mod demo;
 mod examples;
 mod header;
@@ -35,8 +36,10 @@ enum Command {
     Test(test::Options),
     /// Build the ADAS example and run it on the virtual HTP
     Demo(demo::Options),
-    /// Measure submit, dispatch and complete against a plain queue
+    /// Measure submit, dispatch and complete against a plain queue, or calls against the vendor's
     Bench(bench::Options),
+    /// Ask this library the measured cases of the vendor's backend, and compare the answers
+    Conformance(conformance::Options),
     /// Show which tests prove which requirement
     Trace(trace::Options),
     /// Check the style rules
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Test(options) => return test::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Conformance(options) => conformance::run(&options),
         Command::Trace(options) => trace::run(&options),
         Command::Tidy => tidy::run(),
         Command::Header(options) => header::run(options.check),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 
 use crate::steps::{self, Outcome, Tally};
 use crate::{install, process, workspace};
@@ -63,6 +63,17 @@ fn script(vendor_only: bool) -> Result<Command> {
         command.arg("--library").arg(install::into(&folder().join("installed"))?);
     }
     Ok(command)
+}
+
+/// Core and system library of the vendor's backend, as the wheel holds them.
+pub(crate) fn vendor_libraries() -> Result<(PathBuf, PathBuf)> {
+    let mut ask = Command::new(environment()?);
+    ask.args(["-c", "import onnxruntime_qnn; print(onnxruntime_qnn.get_qnn_htp_path())"]);
+    let output = process::succeed(&mut ask, process::PROGRAM_LIMIT)?;
+    let backend = PathBuf::from(output.trim_end().lines().last().unwrap_or_default());
+    let system = backend.with_file_name("libQnnSystem.so");
+    ensure!(backend.is_file() && system.is_file(), "the wheel holds no {}", backend.display());
+    Ok((backend, system))
 }
 
 /// The interpreter of an environment that holds what the requirements name.

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{abi, examples, header, install, model, ort, symbols, tidy, trace};
+use crate::{abi, bench, conformance, examples, header, install, model, ort, symbols, tidy, trace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -51,9 +51,11 @@ enum Step {
     Programs,
     /// C and C++ programs under sanitizers
     Sanitizers,
+    /// the measured cases of the vendor's backend
+    Conformance,
     /// the installed folder serves a client
     Install,
-    /// the examples in C and Rust; README.md shows what is compiled
+    /// the examples in C and Rust; README.md shows what is compiled; the C++ benchmark compiles
     Examples,
     /// models through ONNX Runtime; only with --ort
     Ort,
@@ -74,6 +76,7 @@ impl Step {
             Step::Symbols => "symbols of the static library",
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
+            Step::Conformance => "conformance",
             Step::Install => "installed folder",
             Step::Examples => "examples",
             Step::Ort => "ONNX Runtime",
@@ -96,6 +99,7 @@ impl Step {
             Step::Symbols => symbols::check().into(),
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
+            Step::Conformance => conformance::check(),
             Step::Install => install::check(),
             Step::Examples => examples().into(),
             Step::Ort => ort::check(),
@@ -215,6 +219,9 @@ fn examples() -> Result<Tally> {
     let mut tally = examples::run_c()?;
     tally.add(examples::run_rust()?);
     examples::check_readme()?;
+    // Run with `cargo xtask bench --vendor`; here it shall compile.
+    bench::build()?;
+    tally.add(Tally::ONE);
     Ok(tally)
 }
 

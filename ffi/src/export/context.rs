@@ -11,7 +11,9 @@ use crate::abi::*;
 use crate::client;
 use crate::convert::{context_id, from_client, handle_error, to_client, Code, Family};
 use crate::export::context_config::{Call, Config};
-use crate::export::{answer, backend, living, mem, not_supported, profile, settled, signal};
+use crate::export::{
+    answer, backend, begun, living, mem, not_supported, profile, settled, signal, Machine,
+};
 use crate::instance::{self, Instance};
 use crate::objects::{BackendId, DeviceId, Owner, SignalId};
 
@@ -43,7 +45,7 @@ unsafe fn create(
     // SAFETY: the caller's promise.
     let config = unsafe { Config::read(config, Call::Create) }?.context;
     let instance = parents.instance;
-    let id = settled(instance, |machine, _| machine.context_create(&config))
+    let id = begun(instance, |machine, _| machine.context_create(&config))
         .map_err(|error| Family::CONTEXT.create_error(error))?;
     parents.finish(id, false, None)?;
     *context = to_client(id);
@@ -184,10 +186,12 @@ fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<()
 /// notifications has returned, so that the client may free what they use. Within a notification it
 /// does not wait: the context goes when the notifications of its requests were heard.
 pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
-    settled(instance, |machine, now| machine.context_free(now, id))
-        .map_err(|error| handle_error(error, INVALID_HANDLE))?;
+    let waits = !instance.driver.on_completion_thread();
+    let mut free = |machine: &mut Machine, now: Instant| machine.context_free(now, id);
+    let freed = if waits { begun(instance, &mut free) } else { settled(instance, &mut free) };
+    freed.map_err(|error| handle_error(error, INVALID_HANDLE))?;
     instance.objects.lock().disown(id);
-    if !instance.driver.on_completion_thread() {
+    if waits {
         let gone = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
             if machine.context_is_gone(id) && !instance.driver.is_telling(id) {
                 Answer::Ready(())

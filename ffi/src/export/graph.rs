@@ -11,7 +11,7 @@ use crate::abi::*;
 use crate::client::{self, Configs};
 use crate::convert::{context_id, graph_id, handle_error, to_client, Code, Family};
 pub(crate) use crate::export::execute::Bindings;
-use crate::export::{answer, living, not_supported, profile, settled};
+use crate::export::{answer, begun, living, not_supported, profile, settled};
 use crate::instance::Instance;
 
 const INVALID_HANDLE: Code = QNN_GRAPH_ERROR_INVALID_HANDLE;
@@ -176,7 +176,7 @@ fn finalize(
     }
     let started = instance.driver.now();
     // Finalizing again is not offered; a graph that failed says so again.
-    settled(instance, |machine, _| match machine.graph_finalize(id) {
+    begun(instance, |machine, _| match machine.graph_finalize(id) {
         Err(CreateError::AlreadyFinalized) => {
             machine.graph_status(id).and(Err(CreateError::NotSupported))
         }
