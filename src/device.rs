@@ -119,7 +119,8 @@ pub enum Command<'a, 'm> {
         /// The most demanding of all votes.
         settings: &'a PowerSettings,
     },
-    /// Configure the memory of the DSP. No answer, as above; a connection begins with the defaults.
+    /// Configure the memory of the DSP. No answer, as above; a connection begins with the
+    /// defaults.
     MemorySet {
         /// Present epoch.
         epoch: Epoch,
@@ -356,6 +357,10 @@ pub trait Device<'m> {
         let _ = (graph, number, op);
         None
     }
+
+    /// When [`Device::step`] has something to do without another command: a time that has passed if
+    /// it has something now, `None` if never. It may be too early, but is never too late.
+    fn due(&self) -> Option<Instant>;
 
     /// What the device can do.
     fn capabilities(&self) -> crate::capability::Capabilities;

@@ -47,7 +47,7 @@ const RESULT: [u8; 4] = [10, 10, 200, 10];
 fn connect(rig: &mut Rig, attempt: u32) -> Event {
     let epoch = rig.epoch.next();
     rig.submit(Command::Connect { epoch, attempt });
-    match rig.device.step(rig.now) {
+    match rig.step() {
         Step::Event(event) => {
             if event == (Event::Connected { epoch }) {
                 rig.epoch = epoch;
@@ -91,7 +91,7 @@ fn a_more_important_graph_takes_over_at_an_op_border() {
     let mut rig = rig(&[4, 2]);
     let (mut low, mut high) = (io(), io());
     rig.execute(0, graph(0), LOW, &mut low);
-    assert_eq!(rig.device.step(rig.now), Step::Worked);
+    assert_eq!(rig.step(), Step::Worked);
     rig.execute(1, graph(1), HIGH, &mut high);
     let ended = executed(&rig.run());
     let [(1, Ok(first)), (0, Ok(second))] = ended[..] else { panic!("{ended:?}") };
@@ -101,9 +101,9 @@ fn a_more_important_graph_takes_over_at_an_op_border() {
     let (mut low, mut high) = (io(), io());
     rig.execute(0, graph(0), LOW, &mut low);
     for slot in 1..3 {
-        rig.device.step(rig.now);
+        rig.step();
         rig.execute(slot, graph(1), HIGH, &mut high);
-        while executed(&match rig.device.step(rig.now) {
+        while executed(&match rig.step() {
             Step::Event(event) => vec![event],
             _ => vec![],
         })
@@ -135,9 +135,9 @@ fn equals_alternate_op_by_op() {
     rig.execute(1, graph(1), NORMAL, &mut b);
     // a, b, a, b: four steps of work, then b is done.
     for _ in 0..4 {
-        assert_eq!(rig.device.step(rig.now), Step::Worked);
+        assert_eq!(rig.step(), Step::Worked);
     }
-    let Step::Event(Event::Executed { request, result, .. }) = rig.device.step(rig.now) else {
+    let Step::Event(Event::Executed { request, result, .. }) = rig.step() else {
         panic!("not ended after four ops")
     };
     assert_eq!((request.slot, result.unwrap().yields), (1, 0));
@@ -151,7 +151,7 @@ fn hold_stops_ops_but_not_control() {
     let mut rig = rig(&[2]);
     let mut blocks = io();
     rig.execute(0, graph(0), NORMAL, &mut blocks);
-    assert_eq!(rig.device.step(rig.now), Step::Worked);
+    assert_eq!(rig.step(), Step::Worked);
     rig.device.hold();
     assert_eq!(rig.run(), []);
     rig.submit(Command::Probe { epoch: Epoch::FIRST });
@@ -174,7 +174,7 @@ fn abort_stops_at_an_op_border() {
     let mut rig = rig(&[3, 1]);
     let mut blocks = io();
     rig.execute(0, graph(0), NORMAL, &mut blocks);
-    rig.device.step(rig.now);
+    rig.step();
     rig.submit(Command::Abort { request: request(0), epoch: Epoch::FIRST });
     assert_eq!(executed(&rig.run()), [(0, Err(ExecuteError::Aborted))]);
     assert_eq!(blocks[1], [0xEE; 4]);
@@ -259,10 +259,10 @@ fn a_crash_waits_for_the_execution_that_reaches_the_op() {
     assert!(executed(&rig.run())[0].1.is_ok());
     rig.execute(1, graph(1), NORMAL, &mut blocks);
     for _ in 0..4 {
-        assert_eq!(rig.device.step(rig.now), Step::Worked);
+        assert_eq!(rig.step(), Step::Worked);
     }
     let crashed = Step::Event(Event::Crashed { epoch: Epoch::FIRST });
-    assert_eq!(rig.device.step(rig.now), crashed);
+    assert_eq!(rig.step(), crashed);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_running_execution_hangs_where_it_is() {
     let mut rig = rig(&[3]);
     let mut blocks = io();
     rig.execute(0, graph(0), NORMAL, &mut blocks);
-    rig.device.step(rig.now);
+    rig.step();
     rig.device.inject(Fault::Hang);
     assert_eq!(rig.run(), []);
     assert_eq!(rig.device.executions_in_flight(), 1);
@@ -342,7 +342,7 @@ fn probes_show_progress() {
     let mut rig = rig(&[3]);
     let steps = |rig: &mut Rig| {
         rig.submit(Command::Probe { epoch: Epoch::FIRST });
-        match rig.device.step(rig.now) {
+        match rig.step() {
             Step::Event(Event::Alive { steps, .. }) => steps,
             other => panic!("{other:?}"),
         }
@@ -351,7 +351,7 @@ fn probes_show_progress() {
     assert_eq!(steps(&mut rig), before, "idle is no progress");
     let mut blocks = io();
     rig.execute(0, graph(0), NORMAL, &mut blocks);
-    rig.device.step(rig.now);
+    rig.step();
     assert_eq!(steps(&mut rig), before + 1);
     rig.run();
     assert_eq!(steps(&mut rig), before + 3);
@@ -420,9 +420,9 @@ fn modelled_pacing_lets_cycles_pass() {
     let start = rig.now;
     rig.execute(0, graph(0), NORMAL, &mut blocks);
     // The first op takes its cycles, rounded up to a microsecond.
-    let Step::Waiting(Some(until)) = rig.device.step(rig.now) else { panic!() };
+    let Step::Waiting(Some(until)) = rig.step() else { panic!() };
     assert!(until > start);
-    assert_eq!(rig.device.step(rig.now), Step::Waiting(Some(until)), "early steps do nothing");
+    assert_eq!(rig.step(), Step::Waiting(Some(until)), "early steps do nothing");
     let ended = executed(&rig.run());
     let [(0, Ok(report))] = ended[..] else { panic!("{ended:?}") };
     let mhz = u64::from(config.frequency_mhz());
@@ -452,7 +452,7 @@ fn paced_time_does_not_count_the_time_yielded() {
     let mut rig = rig_with(config, &[4, 4]);
     let (mut low, mut high) = (io(), io());
     rig.execute(0, graph(0), LOW, &mut low);
-    let Step::Waiting(Some(until)) = rig.device.step(rig.now) else { panic!() };
+    let Step::Waiting(Some(until)) = rig.step() else { panic!() };
     rig.execute(1, graph(1), HIGH, &mut high);
     rig.now = until;
     let ended = executed(&rig.run());
@@ -540,7 +540,7 @@ fn same_commands_same_trace() {
         let (mut a, mut b, mut c) = (io(), io(), io());
         rig.execute(0, graph(0), LOW, &mut a);
         rig.execute(1, graph(1), LOW, &mut b);
-        rig.device.step(rig.now);
+        rig.step();
         rig.execute(2, graph(2), HIGH, &mut c);
         rig.device.inject(Fault::CrashAtOp { op: 4 });
         let events = rig.run();

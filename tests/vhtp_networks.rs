@@ -2,7 +2,6 @@
 
 mod vhtp_support;
 
-use htp_runtime::device::Device;
 use htp_runtime::graph::DataType;
 use htp_runtime::region::SharedBytes;
 use htp_runtime::vhtp::{Pacing, VhtpConfig, SOCS};
@@ -105,7 +104,7 @@ fn interruptions_change_no_byte() {
     }
     let mut io: Vec<_> = (0..3).map(|_| vec![image(), vec![0; 40]]).collect();
     rig.execute(0, graph(0), LOW, &mut io[0]);
-    rig.device.step(rig.now);
+    rig.step();
     rig.execute(1, graph(1), NORMAL, &mut io[1]);
     rig.execute(2, graph(2), NORMAL, &mut io[2]);
     let ended = executed(&rig.run());

@@ -145,6 +145,12 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         answer
     }
 
+    /// As [`Driver::call`], for a caller that goes on with [`Driver::call_blocking`] at once: that
+    /// drives what the call asked of the device, so nobody else is woken for it.
+    pub fn begin<R>(&self, call: impl FnOnce(&mut Runtime<'static>, Instant) -> R) -> R {
+        call(&mut self.runtime.lock(), self.now())
+    }
+
     /// Makes a call that may have to wait: `look` is asked again after each event until it answers,
     /// at most `timeout_us`. Drives the device meanwhile if nobody else does.
     pub fn call_blocking<R>(
@@ -298,7 +304,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                     self.announce(&runtime);
                 }
                 if done(&mut runtime, now) {
-                    self.device_due_us.store(0, Ordering::Release);
+                    let due_us = device.due().map_or(u64::MAX, Instant::as_us);
+                    self.device_due_us.store(due_us, Ordering::Release);
                     return End::Done;
                 }
             }
@@ -406,5 +413,45 @@ impl<D: Device<'static> + Send, S: NoticeSink> ThreadMain<Driver<D, S>> for Work
 impl<D: Device<'static> + Send, S: NoticeSink> ThreadMain<Driver<D, S>> for Completions {
     fn main(driver: &'static Driver<D, S>) {
         driver.run_completions();
+    }
+}
+
+#[cfg(all(test, feature = "vhtp"))]
+mod tests {
+    use super::*;
+    use crate::capability::PlatformKind;
+    use crate::error::Status;
+    use crate::limits::{Capacities, BLOCKING_TIMEOUT_US};
+    use crate::region::Region;
+    use crate::runtime::ContextConfig;
+    use crate::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
+    use std::boxed::Box;
+
+    struct Deaf;
+
+    impl NoticeSink for Deaf {
+        fn deliver(&self, _: Notice) {}
+    }
+
+    #[test]
+    fn a_blocking_call_leaves_nothing_to_wake_the_worker_for() {
+        let capabilities = PlatformKind::QnxAdas.capabilities(73);
+        let memory = || Region::from_heap(4 << 20);
+        let runtime = Runtime::new(memory(), &Capacities::DEFAULT, capabilities).unwrap();
+        let device = Vhtp::new(memory(), VhtpConfig::default(), VhtpCapacities::default()).unwrap();
+        let driver: &'static _ = Box::leak(Box::new(Driver::new(runtime, device, Deaf)));
+        driver.init();
+        let made = driver.begin(|runtime, _| runtime.context_create(&ContextConfig::default()));
+        assert!(driver.runtime.lock().has_command(), "`begin` leaves the driving to its caller");
+        let ready = driver.call_blocking(BLOCKING_TIMEOUT_US, |runtime, _| {
+            match runtime.context_status(made.unwrap()) {
+                Ok(Status::Pending) => Answer::Pending,
+                other => Answer::Ready(other),
+            }
+        });
+        assert_eq!(ready, Ok(Ok(Status::Ready)));
+        let runtime = driver.runtime.lock();
+        assert!(!runtime.has_command());
+        assert_eq!(driver.next_due(&runtime), Instant::FAR);
     }
 }

@@ -77,6 +77,15 @@ impl Vhtp<'_> {
         self.start_op(now)
     }
 
+    /// When there is something to execute or to report, as far as can be told without doing it.
+    pub(super) fn execution_due(&self) -> Option<Instant> {
+        self.executions.iter().flatten().next()?;
+        match self.busy {
+            Some(busy) if !self.faults.hang => Some(busy.until),
+            _ => Some(Instant::ZERO),
+        }
+    }
+
     /// Reports an execution that is at its end, or that stops at this op border.
     fn report_ended(&mut self) -> Option<Step> {
         let ended = |execution: &Execution| {

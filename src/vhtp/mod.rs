@@ -380,6 +380,26 @@ impl<'m> Device<'m> for Vhtp<'m> {
         Some(report)
     }
 
+    fn due(&self) -> Option<Instant> {
+        let now = Some(Instant::ZERO);
+        if self.connect.is_some() {
+            return now;
+        }
+        if !self.connected {
+            return None;
+        }
+        if self.faults.crash_now {
+            return now;
+        }
+        if self.hung {
+            return None;
+        }
+        if self.probe || self.preparing.is_some() || !self.control.is_empty() {
+            return now;
+        }
+        self.execution_due()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.config.platform.capabilities(self.config.arch)
     }

@@ -98,6 +98,10 @@ impl<'m, T> Fifo<'m, T> {
         true
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub(super) fn pop(&mut self) -> Option<T> {
         let item = self.ring.get_mut(self.first)?.take()?;
         let next = self.first.saturating_add(1);

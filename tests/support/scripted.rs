@@ -365,6 +365,10 @@ impl Device<'static> for Scripted {
         self.journal.push(seen);
     }
 
+    fn due(&self) -> Option<Instant> {
+        (!self.outgoing.is_empty()).then_some(Instant::ZERO)
+    }
+
     fn step(&mut self, _now: Instant) -> Step {
         match self.outgoing.pop_front() {
             Some(event) => {

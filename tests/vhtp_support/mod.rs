@@ -185,11 +185,23 @@ impl Rig {
         self.device.submit(self.now, command);
     }
 
+    /// One step, which does nothing before it was said to be due.
+    pub fn step(&mut self) -> Step {
+        let due = self.device.due();
+        let step = self.device.step(self.now);
+        match due {
+            None => assert_eq!(step, Step::Waiting(None), "nothing was due"),
+            Some(due) if due > self.now => assert_eq!(step, Step::Waiting(Some(due)), "too early"),
+            Some(_) => {}
+        }
+        step
+    }
+
     /// Steps until the device has nothing to do; waits move the clock.
     pub fn run(&mut self) -> Vec<Event> {
         let mut events = vec![];
         for _ in 0..100_000 {
-            match self.device.step(self.now) {
+            match self.step() {
                 Step::Event(event) => events.push(event),
                 Step::Worked => {}
                 Step::Waiting(Some(until)) => self.now = self.now.max(until),

@@ -37,7 +37,7 @@ enum Command {
     Test(test::Options),
     /// Build the ADAS example and run it on the virtual HTP
     Demo(demo::Options),
-    /// Measure submit, dispatch and complete against a plain queue
+    /// Measure submit, dispatch and complete against a plain queue, or calls against the vendor's
     Bench(bench::Options),
     /// Ask this library the measured cases of the vendor's backend, and compare the answers
     Conformance(conformance::Options),

@@ -10,7 +10,7 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, conformance, examples, header, install, model, ort, recovery, symbols, tidy, trace,
+    abi, bench, conformance, examples, header, install, model, ort, recovery, symbols, tidy, trace,
 };
 
 #[derive(clap::Args)]
@@ -57,7 +57,7 @@ enum Step {
     Conformance,
     /// the installed folder serves a client
     Install,
-    /// the examples in C and Rust; README.md shows what is compiled
+    /// the examples in C and Rust; README.md shows what is compiled; the C++ benchmark compiles
     Examples,
     /// models through ONNX Runtime; only with --ort
     Ort,
@@ -222,6 +222,9 @@ fn examples() -> Result<Tally> {
     let mut tally = examples::run_c()?;
     tally.add(examples::run_rust()?);
     examples::check_readme()?;
+    // Run with `cargo xtask bench --vendor`; here it shall compile.
+    bench::build()?;
+    tally.add(Tally::ONE);
     Ok(tally)
 }
 

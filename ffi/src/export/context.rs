@@ -12,7 +12,9 @@ use crate::abi::*;
 use crate::client;
 use crate::convert::{context_id, from_client, handle_error, to_client, Code, Family};
 use crate::export::context_config::{Call, Config};
-use crate::export::{answer, backend, living, mem, not_supported, profile, settled, signal};
+use crate::export::{
+    answer, backend, begun, living, mem, not_supported, profile, settled, signal, Machine,
+};
 use crate::instance::{self, Instance};
 use crate::objects::{BackendId, DeviceId, Owner, SignalId};
 
@@ -44,7 +46,7 @@ unsafe fn create(
     // SAFETY: the caller's promise.
     let config = unsafe { Config::read(config, Call::Create) }?.context;
     let instance = parents.instance;
-    let id = settled(instance, |machine, _| machine.context_create(&config))
+    let id = begun(instance, |machine, _| machine.context_create(&config))
         .map_err(|error| Family::CONTEXT.create_error(error))?;
     parents.finish(id, false, None)?;
     *context = to_client(id);
@@ -213,13 +215,15 @@ pub(crate) fn release(instance: &Instance, id: ContextId) -> Result<(), Code> {
 /// As [`release`]; gives the microseconds until the context was gone.
 fn release_timed(instance: &Instance, id: ContextId) -> Result<u64, Code> {
     let started = instance.driver.now();
-    let freed = settled(instance, |machine, now| machine.context_free(now, id));
+    let waits = !instance.driver.on_completion_thread();
+    let mut free = |machine: &mut Machine, now: Instant| machine.context_free(now, id);
+    let freed = if waits { begun(instance, &mut free) } else { settled(instance, &mut free) };
     if matches!(freed, Ok(()) | Err(HandleError::Invalid)) {
         // One that could not be made, or that another thread frees, has no owner either.
         instance.objects.lock().disown(id);
     }
     freed.map_err(|error| handle_error(error, INVALID_HANDLE))?;
-    if !instance.driver.on_completion_thread() {
+    if waits {
         let gone = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
             if machine.context_is_gone(id) && !instance.driver.is_telling(id) {
                 Answer::Ready(())

@@ -12,7 +12,7 @@ use crate::client;
 use crate::convert::{context_id, graph_id, handle_error, to_client, Code, Family};
 pub(crate) use crate::export::execute::Bindings;
 use crate::export::graph_config::Config;
-use crate::export::{answer, living, not_supported, profile, settled, Machine};
+use crate::export::{answer, begun, living, not_supported, profile, settled, Machine};
 use crate::instance::Instance;
 
 const INVALID_HANDLE: Code = QNN_GRAPH_ERROR_INVALID_HANDLE;
@@ -139,7 +139,7 @@ fn finalize(
     let started = instance.driver.now();
     // Finalizing again is not offered; a graph that failed says so again.
     let mut composed = started;
-    settled(instance, |machine, _| {
+    begun(instance, |machine, _| {
         let composing = machine.graph_finalize(id);
         // Before the device, driven by another thread, begins with it.
         composed = instance.driver.now();

@@ -117,7 +117,25 @@ pub(crate) fn settled<R, E: MayRecover>(
     instance: &Instance,
     mut call: impl FnMut(&mut Machine, Instant) -> Result<R, E>,
 ) -> Result<R, E> {
-    let recovering = match instance.driver.call(&mut call) {
+    let first = instance.driver.call(&mut call);
+    settle(instance, first, call)
+}
+
+/// The same before a blocking call that waits for what this one asks of the device.
+pub(crate) fn begun<R, E: MayRecover>(
+    instance: &Instance,
+    mut call: impl FnMut(&mut Machine, Instant) -> Result<R, E>,
+) -> Result<R, E> {
+    let first = instance.driver.begin(&mut call);
+    settle(instance, first, call)
+}
+
+fn settle<R, E: MayRecover>(
+    instance: &Instance,
+    first: Result<R, E>,
+    mut call: impl FnMut(&mut Machine, Instant) -> Result<R, E>,
+) -> Result<R, E> {
+    let recovering = match first {
         Err(error) if error.is_recovering() => error,
         other => return other,
     };

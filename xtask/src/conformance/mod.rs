@@ -55,7 +55,7 @@ pub(crate) fn check() -> Outcome {
             let failed = comparison.wrong() as u64;
             let passed = comparison.cases.len() as u64 - failed.min(comparison.cases.len() as u64);
             let failure = (failed > 0).then(|| report(&comparison, false));
-            Outcome { tally: Tally { passed, failed }, failure, report: None }
+            Outcome::new(Tally { passed, failed }, failure)
         }
         Err(error) => Outcome::from(Err(error)),
     }
