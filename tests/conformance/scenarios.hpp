@@ -22,7 +22,9 @@ Scenarios bogus_scenarios();
 /** Every scenario, in the order of measured.tsv. */
 inline Scenarios all_scenarios() {
   Scenarios all;
-  for (const auto list : {provider_scenarios, context_scenarios, binary_scenarios, binary_variant_scenarios, profile_scenarios, signal_scenarios, mem_scenarios, async_scenarios, bogus_scenarios}) {
+  for (const auto list :
+       {provider_scenarios, context_scenarios, binary_scenarios, binary_variant_scenarios,
+        profile_scenarios, signal_scenarios, mem_scenarios, async_scenarios, bogus_scenarios}) {
     for (Scenario& scenario : list()) {
       all.push_back(scenario);
     }
