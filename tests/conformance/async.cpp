@@ -167,8 +167,9 @@ void concurrent(Report& report, const Backend& backend, std::uint32_t) {
     int failed = 0;
     for (int count = 0; count < 50; ++count) {
       Qnn_ContextHandle_t made = nullptr;
-      const bool created = api.contextCreate(client.backend, client.device, nullptr, &made) == QNN_SUCCESS;
-      failed += created && api.contextFree(made, nullptr) == QNN_SUCCESS ? 0 : 1;
+      const Qnn_ErrorHandle_t code =
+          api.contextCreate(client.backend, client.device, nullptr, &made);
+      failed += code == QNN_SUCCESS && api.contextFree(made, nullptr) == QNN_SUCCESS ? 0 : 1;
     }
     return failed;
   });

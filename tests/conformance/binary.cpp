@@ -206,7 +206,8 @@ void multi(Report& report, const Backend& backend, std::uint32_t) {
   client.binary = binary_of(api, both);
   const auto nothing = [](Qnn_ContextHandle_t) {};
   load_with(report, client, "ENABLE_GRAPHS g2", enable(only_g2), [&](Qnn_ContextHandle_t made) {
-    report.code("graphRetrieve enabled g2", [&] { return api.graphRetrieve(made, "g2", &g2.graph); });
+    report.code("graphRetrieve enabled g2",
+                [&] { return api.graphRetrieve(made, "g2", &g2.graph); });
     report.code("graphRetrieve disabled g1",
                 [&] { return api.graphRetrieve(made, "g1", &g1.graph); });
     report.code("execute disabled g1", [&] { return g1.execute(); }, [&] { return g1.seen(); });
@@ -219,7 +220,8 @@ void multi(Report& report, const Backend& backend, std::uint32_t) {
   load_with(report, client, "config option 9", numbered(9), [&](Qnn_ContextHandle_t made) {
     report.code("deferred init: graphRetrieve g1",
                 [&] { return api.graphRetrieve(made, "g1", &g1.graph); });
-    report.code("deferred init: contextFinalize", [&] { return api.contextFinalize(made, nullptr); });
+    report.code("deferred init: contextFinalize",
+                [&] { return api.contextFinalize(made, nullptr); });
   });
   for (const int number : {10, 99}) {
     load_with(report, client, text("config option %d", number), numbered(number), nothing);

@@ -37,7 +37,9 @@ void with_signal(Report& report, const Backend& backend, std::uint32_t) {
   const struct {
     const char* name;
     QnnSignal_Config_t config;
-  } kinds[] = {{"ABORT signal", abort}, {"TIMEOUT 1us", timeout(1)}, {"TIMEOUT 5s", timeout(5'000'000)}};
+  } kinds[] = {{"ABORT signal", abort},
+               {"TIMEOUT 1us", timeout(1)},
+               {"TIMEOUT 5s", timeout(5'000'000)}};
   for (const auto& kind : kinds) {
     Qnn_SignalHandle_t signal = nullptr;
     api.signalCreate(client.backend, ConfigList<QnnSignal_Config_t>{kind.config}.get(), &signal);
@@ -151,8 +153,8 @@ Bytes cut_to_bytes(Bytes bytes, double count) {
 }
 
 Bytes cut_to_percent(Bytes bytes, double percent) {
-  const std::size_t kept = static_cast<std::size_t>(static_cast<double>(bytes.size()) * percent / 100);
-  return cut_to_bytes(std::move(bytes), static_cast<double>(kept == 0 ? 1 : kept));
+  const double kept = static_cast<double>(bytes.size()) * percent / 100;
+  return cut_to_bytes(std::move(bytes), std::max(kept, 1.0));
 }
 
 Bytes cut_last(Bytes bytes, double) {
@@ -238,7 +240,8 @@ void corrupt(Report& report, const Backend& backend, std::uint32_t number) {
     AddGraph add(api);
     add.in = client.add.in;
     add.out = client.add.out;
-    report.code(name + ": graphRetrieve", [&] { return api.graphRetrieve(made, "add", &add.graph); });
+    report.code(name + ": graphRetrieve",
+                [&] { return api.graphRetrieve(made, "add", &add.graph); });
     report.code(name + ": execute", [&] { return add.execute(); }, [&] {
       return add.y == std::vector<std::uint8_t>(add_bytes, 30) ? "output correct" : "output wrong";
     });

@@ -99,7 +99,8 @@ void create_with_options(Report& report, const Client& client) {
 }
 
 void set_options(Report& report, const Client& client, Qnn_ContextHandle_t context) {
-  const auto set = [&](const char* name, Qnn_ContextHandle_t on, const QnnContext_Config_t& config) {
+  const auto set = [&](const char* name, Qnn_ContextHandle_t on,
+                       const QnnContext_Config_t& config) {
     report.code(std::string("contextSetConfig(") + name + ")", [&] {
       return client.api.contextSetConfig(on, ConfigList<QnnContext_Config_t>{config}.get());
     });

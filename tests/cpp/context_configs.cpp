@@ -135,7 +135,8 @@ TEST(a_graph_that_is_not_enabled_cannot_be_executed) {
     CHECK_EQ(day.execute(picture, result), QNN_SUCCESS);
     CHECK_EQ(qnn().contextFree(context, nullptr), QNN_SUCCESS);
   }
-  CHECK_EQ(create(session, Configs{enable(only_night)}.get()), QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE);
+  CHECK_EQ(create(session, Configs{enable(only_night)}.get()),
+           QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE);
 }
 
 // REQ: SWITCH-022
@@ -198,8 +199,8 @@ TEST(calls_that_are_not_offered_say_first_what_is_wrong_with_them) {
   const Qnn_ContextHandle_t context = session.context();
   Qnn_ContextBinarySize_t size = 0;
   const auto section = [&](Qnn_ContextHandle_t of, int kind, Qnn_ContextBinarySize_t* out) {
-    return qnn().contextGetBinarySectionSize(of, nullptr, static_cast<QnnContext_SectionType_t>(kind),
-                                             out);
+    return qnn().contextGetBinarySectionSize(of, nullptr,
+                                             static_cast<QnnContext_SectionType_t>(kind), out);
   };
   CHECK_EQ(section(context, 1, &size), QNN_COMMON_ERROR_NOT_SUPPORTED);
   CHECK_EQ(section(context, 9, &size), QNN_CONTEXT_ERROR_INVALID_ARGUMENT);
