@@ -31,6 +31,7 @@ pub enum Seen {
     PowerVote(PowerSettings),
     MemorySet(MemoryConfig),
     Probe,
+    Shutdown,
 }
 
 /// How the device meets a connection attempt.
@@ -62,6 +63,8 @@ pub struct Scripted {
     pub ignore_aborts: bool,
     /// Probes are not answered.
     pub ignore_probes: bool,
+    /// It does not shut down.
+    pub ignore_shutdown: bool,
     /// Answer to the next preparation of a context or graph, if not success.
     pub refuse_next: Option<PrepareError>,
     /// Answers to the next connection attempts; then all succeed.
@@ -90,6 +93,7 @@ impl Scripted {
             hold_executions: true,
             ignore_aborts: false,
             ignore_probes: false,
+            ignore_shutdown: false,
             refuse_next: None,
             connects: VecDeque::new(),
             steps: 0,
@@ -285,6 +289,13 @@ impl Device<'static> for Scripted {
                     self.say(Event::Alive { epoch, steps: self.steps });
                 }
                 Seen::Probe
+            }
+            Command::Shutdown { epoch } => {
+                self.check_epoch(epoch);
+                if !self.ignore_shutdown {
+                    self.crash();
+                }
+                Seen::Shutdown
             }
         };
         self.journal.push(seen);
