@@ -132,6 +132,12 @@ pub enum Command<'a, 'm> {
         /// Present epoch.
         epoch: Epoch,
     },
+    /// Give the DSP up, which hangs: stop whatever runs and let go of everything of this epoch.
+    /// Answer: `Crashed`. Only where nothing connects it again.
+    Shutdown {
+        /// Present epoch.
+        epoch: Epoch,
+    },
 }
 
 /// What happened on the device. An event carries the epoch of the command it answers; late ones are
@@ -214,7 +220,8 @@ pub enum Event {
         /// Steps of work done since the connection; a number that moved means progress.
         steps: u64,
     },
-    /// The DSP crashed: everything of this epoch is gone, lent memory is not touched any more.
+    /// The DSP crashed, or was shut down: everything of this epoch is gone, lent memory is not
+    /// touched any more.
     Crashed {
         /// Epoch that ended.
         epoch: Epoch,

@@ -501,6 +501,28 @@ fn a_device_that_answers_without_progress_is_restarted() {
     }
 }
 
+// REQ: SSR-002
+#[test]
+fn a_device_that_hangs_for_good_lets_go_before_its_memory_goes_back() {
+    for deaf in [false, true] {
+        let mut world = World::without(Capabilities::SUBSYSTEM_RESTART);
+        world.device.ignore_probes = true;
+        world.device.ignore_shutdown = deaf;
+        let (context, graph) = world.context_and_graph(4);
+        let requests = world.submit_n(graph, 2);
+        world.advance(HANG_BUDGET_US);
+        assert_eq!(world.device.journal.last(), Some(&Seen::Shutdown));
+        assert_eq!(world.runtime.state(), if deaf { State::Online } else { State::Lost });
+        world.advance(HANG_BUDGET_US / 2);
+        assert_eq!(world.runtime.state(), State::Lost);
+        assert_eq!((world.runtime.restarts(), world.runtime.counters().hangs), (1, 1));
+        world.assert_outcomes(&requests, Outcome::DeviceLost);
+        world.runtime.context_free(world.now, context).unwrap();
+        world.settle();
+        assert_eq!(world.runtime.counters().blocks_leaked > 0, deaf);
+    }
+}
+
 #[test]
 fn a_profile_of_a_caught_request_is_free_again() {
     let mut world = World::new();

@@ -306,6 +306,25 @@ fn a_hang_answers_nothing_until_connect() {
 }
 
 #[test]
+fn a_shutdown_ends_a_hang_and_lets_go_of_everything() {
+    let mut rig = rig(&[]);
+    let (mut net, table) = chain(3, 4);
+    let probe = table.clone();
+    rig.prepare(graph(0), table).unwrap();
+    rig.device.inject(Fault::Hang);
+    let mut blocks = io();
+    rig.execute(0, graph(0), NORMAL, &mut blocks);
+    assert_eq!(rig.run(), []);
+    rig.submit(Command::Shutdown { epoch: Epoch::FIRST.next() });
+    assert_eq!(rig.run(), [], "another epoch");
+    rig.submit(Command::Shutdown { epoch: Epoch::FIRST });
+    assert_eq!(rig.run(), [Event::Crashed { epoch: Epoch::FIRST }]);
+    assert_eq!(blocks[1], [0xEE; 4]);
+    assert_eq!((rig.device.object_counts(), rig.device.executions_in_flight()), ([0; 3], 0));
+    assert!(net.region.reclaim(probe).is_ok());
+}
+
+#[test]
 fn a_running_execution_hangs_where_it_is() {
     let mut rig = rig(&[3]);
     let mut blocks = io();

@@ -328,7 +328,8 @@ impl<'m> Runtime<'m> {
             | Control::Abort(_)
             | Control::PowerVote
             | Control::MemorySet
-            | Control::Probe => true,
+            | Control::Probe
+            | Control::Shutdown => true,
             Control::ContextCreate(id) | Control::ContextRelease(id) => {
                 self.contexts.get(id).is_ok()
             }
@@ -365,6 +366,7 @@ impl<'m> Runtime<'m> {
                 Command::MemorySet { epoch, config: self.power.memory(epoch) }
             }
             Control::Probe => Command::Probe { epoch },
+            Control::Shutdown => Command::Shutdown { epoch },
         })
     }
 

@@ -18,6 +18,7 @@ pub(super) enum Control {
     PowerVote,
     MemorySet,
     Probe,
+    Shutdown,
 }
 
 /// A ring of control commands. Its capacity is the sum of what its writers can have outstanding.
@@ -41,7 +42,7 @@ impl<'m> Outbox<'m> {
             .saturating_add(buffers) // and its unmapping
             .saturating_add(IN_FLIGHT_MAX) // an abort for each running request
             .saturating_add(2) // the power vote, the memory configuration
-            .saturating_add(2) // a connect, a probe
+            .saturating_add(3) // a connect, a probe, a shutdown
     }
 
     pub const fn bytes(capacities: &Capacities) -> usize {

@@ -21,12 +21,14 @@ pub(super) struct HangWatch {
     next: Option<Instant>,
     /// A probe is out.
     probing: bool,
+    /// The device was told to shut down.
+    stopping: bool,
     /// What the device said when it last showed a sign of life.
     steps: u64,
 }
 
 impl HangWatch {
-    pub const IDLE: HangWatch = HangWatch { next: None, probing: false, steps: 0 };
+    pub const IDLE: HangWatch = HangWatch { next: None, probing: false, stopping: false, steps: 0 };
     /// Half the budget passes before the probe, half is left for its answer.
     const INTERVAL_US: u64 = HANG_BUDGET_US / 2;
 
@@ -71,7 +73,8 @@ impl Owed {
             | Control::Abort(_)
             | Control::PowerVote
             | Control::MemorySet
-            | Control::Probe => return,
+            | Control::Probe
+            | Control::Shutdown => return,
         };
         *count = count.saturating_add(1);
         hang.arm(now);
@@ -171,13 +174,27 @@ impl Runtime<'_> {
         if self.hang.next.is_none_or(|at| at > now) {
             return;
         }
-        if self.hang.probing {
-            self.counters.hangs = self.counters.hangs.saturating_add(1);
+        self.hang.next = Some(now.after_us(HangWatch::INTERVAL_US));
+        if self.hang.stopping {
+            // It does not even let go.
             self.on_crash(now);
+        } else if self.hang.probing {
+            self.counters.hangs = self.counters.hangs.saturating_add(1);
+            self.on_hang(now);
         } else {
             self.hang.probing = true;
-            self.hang.next = Some(now.after_us(HangWatch::INTERVAL_US));
             self.send(Control::Probe);
+        }
+    }
+
+    /// A connection begins with nothing loaded. Where none follows, the device must let go of what
+    /// it was given before that goes back to its owners.
+    fn on_hang(&mut self, now: Instant) {
+        if self.capabilities.contains(Capabilities::SUBSYSTEM_RESTART) {
+            self.on_crash(now);
+        } else {
+            self.hang.stopping = true;
+            self.send(Control::Shutdown);
         }
     }
 

@@ -103,6 +103,10 @@ impl<'m> Vhtp<'m> {
                 self.record(epoch, Kind::Probe, (0, 0), 0);
                 self.probe |= self.listens_to(epoch);
             }
+            Command::Shutdown { epoch } => {
+                self.record(epoch, Kind::Shutdown, (0, 0), 0);
+                self.faults.crash_now |= self.listens_to(epoch);
+            }
         }
     }
 

@@ -35,6 +35,8 @@ pub enum JournalKind {
     PowerVote = 10,
     /// Command `MemorySet`; arg: bytes by which the heap grows, 0 for the default.
     MemorySet = 11,
+    /// Command `Shutdown`.
+    Shutdown = 12,
     /// A fault was injected; arg: 0 crash at op (operation in the upper half), 1 crash now, 2 hang,
     /// 3 reconnect fails (times in the upper half).
     Fault = 20,

@@ -107,6 +107,28 @@ TEST(a_backend_goes_while_the_device_hangs) {
   CHECK_EQ(stats().memory_used_bytes, before);
 }
 
+// Nothing reconnects the device there, so it must let go by itself.
+TEST(memory_comes_back_from_a_device_that_hangs_for_good) {
+  REQUIRE(configure_device(HTP_RT_PLATFORM_X86_SIMULATION) == QNN_SUCCESS);
+  REQUIRE(initialise_without_threads());
+  const uint64_t before = stats().memory_used_bytes;
+  const Session session;
+  ConvRelu net(session.context());
+  net.compose();
+  net.finalize();
+  std::array<uint8_t, ConvRelu::bytes> picture{};
+  std::array<uint8_t, ConvRelu::bytes> result{};
+  CHECK_EQ(htp_rt_vdev_hang(), QNN_SUCCESS);
+  CHECK_EQ(net.execute(picture, result), QNN_GRAPH_ERROR_TIMED_OUT);
+  poll_to_the_end();
+  CHECK_EQ(stats().ssr_state, HTP_RT_SSR_LOST);
+  CHECK_EQ(net.execute(picture, result), QNN_COMMON_ERROR_SYSTEM);
+  CHECK_EQ(qnn().backendFree(session.backend), QNN_SUCCESS);
+  CHECK_EQ(stats().contexts, 0);
+  CHECK_EQ(stats().blocks_leaked, 0);
+  CHECK_EQ(stats().memory_used_bytes, before);
+}
+
 TEST(a_creation_that_a_restart_ends_leaves_nothing) {
   REQUIRE(initialise_without_threads());
   const uint64_t before = stats().memory_used_bytes;

@@ -32,6 +32,7 @@ pub enum Seen {
     PowerVote(PowerSettings),
     MemorySet(MemoryConfig),
     Probe,
+    Shutdown,
 }
 
 /// What clients placed on a device: slots, tables and settings.
@@ -74,6 +75,8 @@ pub struct Scripted {
     pub ignore_aborts: bool,
     /// Probes are not answered.
     pub ignore_probes: bool,
+    /// It does not shut down.
+    pub ignore_shutdown: bool,
     /// Answer to the next set-up of a context, graph or buffer, if not success.
     pub refuse_next: Option<PrepareError>,
     /// Set-ups that succeed before `refuse_next` counts.
@@ -107,6 +110,7 @@ impl Scripted {
             hold_executions: true,
             ignore_aborts: false,
             ignore_probes: false,
+            ignore_shutdown: false,
             refuse_next: None,
             refuse_after: 0,
             connects: VecDeque::new(),
@@ -360,6 +364,13 @@ impl Device<'static> for Scripted {
                     self.say(Event::Alive { epoch, steps: self.steps });
                 }
                 Seen::Probe
+            }
+            Command::Shutdown { epoch } => {
+                self.check_epoch(epoch);
+                if !self.ignore_shutdown {
+                    self.crash();
+                }
+                Seen::Shutdown
             }
         };
         self.journal.push(seen);
