@@ -588,9 +588,9 @@ typedef struct {
    * buffer map, 6 buffer unmap, 7 execute, 8 abort, 9 probe, 10 power vote (`arg`: from the
    * lowest byte min, target and max corner of the core, then those of the bus, 0 for no vote;
    * the clock in MHz in the upper 16 bits), 11 memory configuration (`arg`: bytes by which the
-   * heap grows), 12 shutdown; 20 fault armed, 21 hold, 22 resume; 40 connected, 41 connect failed, 42
-   * context created, 43 context released, 44 graph prepared, 45 graph released, 46 buffer
-   * mapped, 47 buffer unmapped, 48 executed, 49 alive, 50 crashed.
+   * heap grows), 12 shutdown; 20 fault armed, 21 hold, 22 resume; 40 connected, 41 connect
+   * failed, 42 context created, 43 context released, 44 graph prepared, 45 graph released,
+   * 46 buffer mapped, 47 buffer unmapped, 48 executed, 49 alive, 50 crashed.
    */
   uint32_t kind;
   /**

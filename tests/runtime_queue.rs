@@ -325,7 +325,7 @@ fn tensors_are_bound_in_any_order_and_wrong_ones_are_refused() {
     assert_eq!(submit(&[input, input]), Err(SubmitError::BadTensor(9)));
     assert!(submit(&[output, input]).is_ok());
     world.settle();
-    assert_eq!(world.device.executing[0].io, 2);
+    assert_eq!(world.device.executing[0].io.len(), 2);
     assert_eq!(world.runtime.context_stats(context).unwrap().counts.submitted, 1);
 }
 

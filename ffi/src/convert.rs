@@ -249,6 +249,7 @@ fn build_error(error: BuildError) -> Code {
             QNN_GRAPH_ERROR_INVALID_OP_CONFIG
         }
         BuildError::InputNotProduced => QNN_GRAPH_ERROR_UNCONNECTED_NODE,
+        BuildError::OutputNotWritten => QNN_GRAPH_ERROR_CREATE_FAILED,
         BuildError::EmptyGraph => QNN_GRAPH_ERROR_FINALIZE_FAILED,
     }
 }

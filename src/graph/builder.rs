@@ -94,6 +94,8 @@ pub enum BuildError {
     BadParam,
     /// The graph has no operation.
     EmptyGraph,
+    /// An output that no operation writes.
+    OutputNotWritten,
 }
 
 impl From<OutOfMemory> for BuildError {
@@ -379,6 +381,12 @@ impl<'m> GraphBuilder<'m> {
     pub fn write(&mut self, region: &mut Region<'m>) -> Result<SharedBytes<'m>, BuildError> {
         if self.ops.len == 0 {
             return Err(BuildError::EmptyGraph);
+        }
+        let unwritten = |tensor: &TensorRecord| {
+            tensor.kind.get() == TensorKind::AppRead.qnn() && tensor.producer.get() == NO_PRODUCER
+        };
+        if self.tensors.get().iter().any(unwritten) {
+            return Err(BuildError::OutputNotWritten);
         }
         self.words.reserve(region, self.tensors.len, U32::ZERO)?;
         let words_before = self.words.len;

@@ -61,12 +61,17 @@ impl<'m> Runtime<'m> {
     }
 
     /// Adds a tensor to a graph under construction; gives its index. Static data is copied.
-    /// Linear in the number of the graph's tensors.
+    /// The name must be new in the graph and its context. Linear in the number of their tensors.
     pub fn graph_add_tensor(
         &mut self,
         id: GraphId,
         spec: &TensorSpec<'_>,
     ) -> Result<u32, CreateError> {
+        let context = self.graph(id)?.context;
+        let context = self.contexts.get(context).map_err(|_| HandleError::Invalid)?;
+        if context.tensors.first().is_some_and(|tensors| tensors.has_name(spec.name)) {
+            return Err(BuildError::DuplicateTensor.into());
+        }
         let (builder, region) = self.composing(id)?;
         Ok(builder.add_tensor(region, spec)?)
     }
@@ -175,8 +180,8 @@ impl<'m> Runtime<'m> {
         Ok(self.graph(id)?.hvx_threads)
     }
 
-    /// Changes the HVX threads of a finalized graph for all its executions (GRAPH-027). Refused with
-    /// `AlreadyExecuted` once there was one (GRAPH-028, C-18).
+    /// Changes the HVX threads of a finalized graph for all its executions (GRAPH-027). Refused
+    /// with `AlreadyExecuted` once there was one (GRAPH-028, C-18).
     pub fn graph_set_hvx_threads(&mut self, id: GraphId, threads: u32) -> Result<(), CreateError> {
         self.graph(id)?;
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;

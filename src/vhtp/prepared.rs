@@ -291,8 +291,8 @@ impl<'m> Graph<'m> {
         self.ops.len()
     }
 
-    /// Modelled cycles of op `index` with that many HVX threads, 0 for all. Its outputs are computed
-    /// together: an op starts once and moves its data once.
+    /// Modelled cycles of op `index` with that many HVX threads, 0 for all. Its outputs are
+    /// computed together: an op starts once and moves its data once.
     pub(super) fn cycles(&self, index: usize, hvx_threads: u32) -> u64 {
         let grant = self.grant.with_threads(hvx_threads);
         let cycles = self.records(index).iter().map(|it| timing::cycles(&it.work, &grant));

@@ -40,6 +40,14 @@ def expect_same(results, expected, what):
         assert np.array_equal(one, other), f"{what}: the results differ"
 
 
+def in_threads(threads):
+    """Runs threads to their end."""
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 @scenario
 def two_sessions_at_once(backend):
     """Two sessions live together; the one that is left goes on when the other has gone."""
@@ -79,11 +87,7 @@ def four_threads_on_two_sessions(backend):
         except Exception as error:  # a thread cannot raise to its caller
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(number % 2,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([threading.Thread(target=work, args=(number % 2,)) for number in range(4)])
     if failures:
         raise failures[0]
 
@@ -114,6 +118,72 @@ def context_cache_beside_the_model(backend):
 def context_cache_inside_the_model(backend):
     """The cache is part of the model."""
     context_cache(backend, "1")
+
+
+def profiled(backend, level):
+    """A session that is measured gives the same results, and says what was measured."""
+    model = make("conv-u8")
+    expected = client.run_on_backend(model, backend)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # a backend may leave files of its own
+        table = Path(folder) / "profile.csv"
+        measured = client.session(model.proto, backend, profiling_level=level,
+                                  profiling_file_path=str(table))
+        for _ in range(3):
+            expect_same(measured.run(model.outputs, model.feed), expected, "while measured")
+        del measured
+        lines = table.read_text().splitlines()
+        for call, count in (("FINALIZE", 1), ("EXECUTE", 3)):
+            found = [line for line in lines if line.split(",")[1] == call]
+            assert len(found) == count, f"{len(found)} lines of {call}, not {count}"
+        log = Path(folder) / "profile_qnn.log"
+        assert log.stat().st_size > 0, "the system library wrote no log"
+
+
+@scenario
+def profiling_level_basic(backend):
+    """Times of the calls."""
+    profiled(backend, "basic")
+
+
+@scenario
+def profiling_level_detailed(backend):
+    """Times of their parts as well."""
+    profiled(backend, "detailed")
+
+
+@scenario
+def profiling_level_optrace(backend):
+    """A backend without operation traces says so: the session is refused in words."""
+    model = make("conv-u8")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            client.session(model.proto, backend, profiling_level="optrace",
+                           profiling_file_path=str(Path(folder) / "profile.csv"))
+        except Exception as error:  # the client has classes of its own
+            assert str(error), "refused without a word"
+            return
+    profiled(backend, "optrace")
+
+
+@scenario
+def sessions_made_by_two_threads(backend):
+    """Sessions may be made and used at the same time."""
+    chosen = [make("res_net-u8"), make("mlp-u16")]
+    expected = [client.run_on_backend(model, backend) for model in chosen]
+    failures = []
+
+    def work(model, results):
+        try:
+            for _ in range(5):
+                expect_same(client.run_on_backend(model, backend), results, model.name)
+        except Exception as error:  # a thread cannot raise to its caller
+            failures.append(error)
+
+    in_threads([threading.Thread(target=work, args=pair) for pair in zip(chosen, expected)])
+    if failures:
+        raise failures[0]
 
 
 @scenario

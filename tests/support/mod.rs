@@ -26,7 +26,7 @@ use htp_runtime::time::Instant;
 /// Turns of the loop after which a test counts as stuck.
 const TURNS_MAX: usize = 20_000;
 /// Elements of each tensor of a test graph.
-const TENSOR_BYTES: usize = 8;
+pub const TENSOR_BYTES: usize = 8;
 
 /// Room for a test.
 pub const CAPACITIES: Capacities = Capacities {

@@ -13,6 +13,7 @@ use htp_runtime::device::{
 };
 use htp_runtime::handle::{BufferId, ContextId, Epoch, GraphId, RequestId};
 use htp_runtime::limits::{IN_FLIGHT_MAX, PARALLEL_PER_PRIORITY};
+use htp_runtime::memory::ClientMemory;
 use htp_runtime::power::{MemoryConfig, PowerSettings};
 use htp_runtime::region::SharedBytes;
 use htp_runtime::time::Instant;
@@ -54,14 +55,14 @@ pub enum Connect {
 }
 
 /// An execution on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executing {
     pub request: RequestId,
     pub graph: GraphId,
     pub hmx: u8,
     pub hvx_threads: u32,
-    /// First words of the addresses it was lent.
-    pub io: usize,
+    /// What it was lent.
+    pub io: Vec<ClientMemory>,
 }
 
 /// The scripted device.
@@ -223,20 +224,27 @@ impl Scripted {
         }
     }
 
+    /// What a running request was lent: inputs, then outputs.
+    pub fn lent(&self, request: RequestId) -> &[ClientMemory] {
+        let running = self.executing.iter().find(|running| running.request == request);
+        &running.expect("it runs").io
+    }
+
     fn execute(&mut self, running: Executing) {
         assert!(self.graphs.contains_key(&running.graph), "executes a graph that was not prepared");
         let same_graph = self.executing.iter().any(|other| other.graph == running.graph);
         assert!(!same_graph, "a graph is on the device twice");
         let more_important = self.executing.iter().any(|other| other.hmx < running.hmx);
         assert!(!more_important, "starts beside something more important");
+        let (request, hmx) = (running.request, running.hmx);
         self.executing.push(running);
-        let equals = self.executing.iter().filter(|other| other.hmx == running.hmx).count();
+        let equals = self.executing.iter().filter(|other| other.hmx == hmx).count();
         assert!(equals <= PARALLEL_PER_PRIORITY, "more than a pair of equal priority");
         let parallel = self.capabilities.contains(Capabilities::PARALLEL_GRAPHS);
         assert!(parallel || equals == 1, "a pair where the platform has none");
         assert!(self.executing.len() <= IN_FLIGHT_MAX);
         if !self.hold_executions {
-            self.finish(running.request, Ok(REPORT));
+            self.finish(request, Ok(REPORT));
         }
     }
 
@@ -349,7 +357,7 @@ impl Device<'static> for Scripted {
             Command::Execute { request, graph, epoch, priority, hvx_threads, io } => {
                 self.check_epoch(epoch);
                 assert_eq!(priority.hvx, priority.hmx + 1);
-                let (hmx, io) = (priority.hmx, io.len());
+                let (hmx, io) = (priority.hmx, io.to_vec());
                 self.execute(Executing { request, graph, hmx, hvx_threads, io });
                 Seen::Execute(request)
             }

@@ -7,7 +7,8 @@ use htp_runtime::device::{
     Command, Device, Event, ExecuteError, ExecutionReport, PrepareError, Step, ThreadPriority,
 };
 use htp_runtime::graph::{
-    DataType, GraphBuilder, OpSpec, ParamSpec, ParamValue, ScaleOffset, TensorKind, TensorSpec,
+    DataType, GraphBuilder, GraphOptions, OpSpec, ParamSpec, ParamValue, ScaleOffset, TensorKind,
+    TensorSpec,
 };
 use htp_runtime::handle::{ContextId, Epoch, GraphId, RequestId};
 use htp_runtime::memory::ClientMemory;
@@ -72,6 +73,10 @@ impl Net {
         let mut region = Region::from_heap(1 << 22);
         let builder = GraphBuilder::new(&mut region, "net").unwrap();
         Self { region, builder, next: 0 }
+    }
+
+    pub fn set_options(&mut self, options: GraphOptions) {
+        self.builder.set_options(options);
     }
 
     pub fn tensor(&mut self, kind: TensorKind, of: &Type, data: &[u8]) -> u32 {

@@ -126,6 +126,12 @@ fn bad_tensors() {
         TableError::BadTensor,
         &[
             |f| f.tensor(X).kind.set(2),
+            // Flags without a meaning, or on a tensor that no context has.
+            |f| f.tensor(X).flags.set(2),
+            |f| f.tensor(X).flags.set(4),
+            |f| f.tensor(WEIGHTS).flags.set(3),
+            |f| f.tensor(MIDDLE).flags.set(1),
+            |f| f.tensor(ABSENT).flags.set(3),
             |f| f.tensor(X).data_type.set(0),
             |f| f.tensor(X).dims.count.set(7),
             |f| f.word(2).set(0),
@@ -141,6 +147,18 @@ fn bad_tensors() {
         ],
     );
     refused(TableError::BadTensor, &[|f| (0..4).for_each(|word| f.word(word).set(u32::MAX))]);
+}
+
+#[test]
+fn bad_options() {
+    refused(
+        TableError::BadOption,
+        &[
+            |f| f.header().options.optimization_level.set(4),
+            |f| f.header().options.switches.set(1 << 5),
+            |f| f.header().options.switches.set(u32::MAX),
+        ],
+    );
 }
 
 #[test]

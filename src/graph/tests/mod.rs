@@ -1,5 +1,6 @@
 //! Graph tables: built, written, read, forged.
 
+mod adopt;
 mod build;
 mod forged;
 mod read;
