@@ -97,12 +97,12 @@ impl Config {
         custom: &QnnHtpGraph_CustomConfig_t,
         device: &VhtpConfig,
     ) -> Result<(), Refusal> {
-        // SAFETY: every member that is read below is the one that the option selects, and every bit
-        // pattern of it is a number.
         macro_rules! member {
-            ($name:ident) => {
+            ($name:ident) => {{
+                // SAFETY: the option selects the member that is read, and every bit pattern of it
+                // is a number.
                 unsafe { custom.u.$name }
-            };
+            }};
         }
         match custom.option {
             QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION => {
