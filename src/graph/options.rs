@@ -66,7 +66,7 @@ pub struct OptionsRecord {
     pub hvx_threads: U32,
     /// Optimization level, 1 to 3; 0: not chosen.
     pub optimization_level: U32,
-    /// The bits of [`OptionsRecord::SWITCHES`].
+    /// The bits of `OptionsRecord::SWITCHES`.
     pub switches: U32,
 }
 
