@@ -163,9 +163,11 @@ void graphs(Subject& it) {
   AGREES(GRAPH_SUPPORT_CONFIG, offered(api.graphSetConfig(it.net.graph, nullptr)));
   AGREES(GRAPH_SUPPORT_SUBGRAPH, offered(api.graphCreateSubgraph(it.net.graph, "sub", &graph)));
   AGREES(GRAPH_SUPPORT_GRAPH_VALIDATION, offered(api.graphValidate(nullptr, nullptr, nullptr)));
+  QnnGraph_ExecuteEnvironment_t* environments[] = {nullptr};
+  QnnGraph_Property_t* properties[] = {nullptr};
   AGREES(GRAPH_SUPPORT_ENV_OPTION_BIND_MEM_HANDLES,
-         offered(api.graphPrepareExecutionEnvironment(it.net.graph, nullptr, 0)));
-  AGREES(GRAPH_SUPPORT_CUSTOM_PROPERTY, offered(api.graphGetProperty(it.net.graph, nullptr)));
+         offered(api.graphPrepareExecutionEnvironment(it.net.graph, environments, 1)));
+  AGREES(GRAPH_SUPPORT_CUSTOM_PROPERTY, offered(api.graphGetProperty(it.net.graph, properties)));
   Picture picture{{1, 2, 3}}, result{};
   AGREES(GRAPH_SUPPORT_EXECUTE, it.net.execute(picture, result) == QNN_SUCCESS);
   Waiter waiter;

@@ -336,7 +336,7 @@ TEST(wrong_tensors_are_refused_at_execution) {
   CHECK_EQ(qnn().graphExecute(graph, &x, 1, &y, 0, nullptr, nullptr),
            QNN_GRAPH_ERROR_INVALID_ARGUMENT);
   CHECK_EQ(qnn().graphExecute(graph, &x, 0, &y, 1, nullptr, nullptr),
-           QNN_GRAPH_ERROR_INVALID_TENSOR);
+           QNN_GRAPH_ERROR_INVALID_ARGUMENT);
   CHECK_EQ(run(y, x), QNN_GRAPH_ERROR_INVALID_TENSOR);
   Qnn_Tensor_t wrong = x;
   wrong.v1.id = 0;

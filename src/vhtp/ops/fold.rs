@@ -77,9 +77,18 @@ fn fits(table: &GraphTable<'_>, op: &Op<'_>, relu: &Op<'_>) -> Option<()> {
         && between.kind() == TensorKind::Native
         && same(&relu.inputs().at(0)?)
         && between.data_type() == out.data_type()
+        && same_steps(&between, &out)
         && between.dims().eq(out.dims())
         && readers() == 1
         && limit(relu).is_ok()
         && [*op, *relu, op.writing(relu)].iter().all(compiles);
     fits.then_some(())
+}
+
+/// Whether both store a number in the same way: folding must not change a result, and it would skip
+/// the rounding between (C-117).
+fn same_steps(one: &Tensor<'_>, other: &Tensor<'_>) -> bool {
+    one.quant_count() == other.quant_count()
+        && one.quant_axis() == other.quant_axis()
+        && (0..one.quant_count()).all(|channel| one.quant(channel) == other.quant(channel))
 }
