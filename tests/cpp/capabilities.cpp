@@ -116,9 +116,8 @@ void contexts(Subject& it) {
   QnnContext_Config_t config = context_option(QNN_CONTEXT_CONFIG_ENABLE_GRAPHS);
   config.enableGraphs = names;
   AGREES(CONTEXT_SUPPORT_CONFIG_ENABLE_GRAPHS, offered(it.load(config)));
-  config = context_option(QNN_CONTEXT_CONFIG_GRAPH_RETENTION_ORDER);
-  config.graphRetentionOrder = names;
-  AGREES(CONTEXT_SUPPORT_GRAPH_RETENTION_ORDER, offered(it.load(config)));
+  // QNN_CONTEXT_CONFIG_GRAPH_RETENTION_ORDER is no question: an order is taken as a hint, and
+  // nothing is ever switched.
   config = context_option(QNN_CONTEXT_CONFIG_MEMORY_LIMIT_HINT);
   config.memoryLimitHint = 64;
   AGREES(CONTEXT_SUPPORT_CONFIG_MEMORY_LIMIT_HINT, offered(it.load(config)));
@@ -149,9 +148,16 @@ void contexts(Subject& it) {
                                                          nullptr)));
   AGREES(CONTEXT_SUPPORT_INCREMENTAL_BINARY,
          offered(api.contextGetIncrementalBinary(nullptr, nullptr, &offset, &size)));
+  std::uint8_t bytes[16] = {};
+  QnnContext_Buffer_t section = {};
+  section.version = QNN_CONTEXT_BUFFER_VERSION_1;
+  section.v1.memType = QNN_CONTEXTMEMTYPE_RAW;
+  section.v1.binaryBuf.dataSize = sizeof bytes;
+  section.v1.binaryBuf.data = bytes;
   AGREES(CONTEXT_SUPPORT_BINARY_UPDATES,
-         offered(api.contextApplyBinarySection(nullptr, nullptr, QNN_CONTEXT_SECTION_UPDATABLE,
-                                               nullptr, nullptr, nullptr)));
+         offered(api.contextApplyBinarySection(it.context, it.net.graph,
+                                               QNN_CONTEXT_SECTION_UPDATABLE, &section, nullptr,
+                                               nullptr)));
   AGREES(CONTEXT_SUPPORT_BINARY_SECTION_UPDATES,
          offered(api.contextGetBinarySectionUpdate(nullptr, nullptr, nullptr, 0, 0, nullptr,
                                                    nullptr, nullptr, nullptr)));
