@@ -120,18 +120,11 @@ inline void not_offered(Values& values) {
   NO_QNN(contextReleaseIncrementalBinary); NO_QNN(contextFinalize); NO_QNN(errorGetVerboseMessage);
   NO_QNN(errorFreeVerboseMessage); NO_QNN(graphCreateSubgraph); NO_QNN(graphFreeValidationResult);
   NO_QNN(graphPrepareExecutionEnvironment); NO_QNN(graphReleaseExecutionEnvironment);
-  NO_QNN(graphGetProperty); NO_QNN(graphValidate); NO_QNN(tensorCreateContextTensor);
+  NO_QNN(graphGetProperty); NO_QNN(graphValidate);
   NO_QNN(tensorUpdateContextTensors); NO_QNN(tensorUpdateGraphTensors);
 }
 
 inline void not_offered_by_system(Values& values) {
-  NOT_OFFERED("system, not offered", qnn_system(), systemTensorGetMemoryFootprint);
-  NOT_OFFERED("system, not offered", qnn_system(), systemLogCreate);
-  NOT_OFFERED("system, not offered", qnn_system(), systemLogSetLogLevel);
-  NOT_OFFERED("system, not offered", qnn_system(), systemLogFree);
-  NOT_OFFERED("system, not offered", qnn_system(), systemProfileCreateSerializationTarget);
-  NOT_OFFERED("system, not offered", qnn_system(), systemProfileSerializeEventData);
-  NOT_OFFERED("system, not offered", qnn_system(), systemProfileFreeSerializationTarget);
   NO_SYSTEM(CreateFromFile); NO_SYSTEM(CreateFromBinary); NO_SYSTEM(ComposeGraphs);
   NO_SYSTEM(GetOpMappings); NO_SYSTEM(Free); NO_SYSTEM(GetRecordByName);
   NO_SYSTEM(GetRecordsByType); NO_SYSTEM(GetRecordDataSize); NO_SYSTEM(FreeRecord);
