@@ -104,6 +104,16 @@ Qnn_ErrorHandle_t with_anything(Values& values, Qnn_ErrorHandle_t (*function)(Ar
   return function(Anything<Arguments>(values).get()...);
 }
 
+/** Calls a function that is offered with null and 0 alone, which it refuses: counted as not offered. */
+template <typename... Arguments>
+Qnn_ErrorHandle_t with_nothing(Qnn_ErrorHandle_t (*function)(Arguments...)) {
+  return function(Arguments{}...);
+}
+
+#define OFFERED(library, table, function) \
+  CHECK(COUNTED(library, #function, with_nothing((table).function)) != QNN_SUCCESS)
+#define SYSTEM_REFUSES(function) OFFERED("system, not offered", qnn_system(), function)
+
 // A function of a table that answers that it is not offered, whatever it is given.
 #define NOT_OFFERED(library, table, function) \
   CHECK(COUNTED(library, #function, with_anything(values, (table).function)) != QNN_SUCCESS)
@@ -111,6 +121,7 @@ Qnn_ErrorHandle_t with_anything(Values& values, Qnn_ErrorHandle_t (*function)(Ar
 #define NO_SYSTEM(function) NOT_OFFERED("system, not offered", qnn_system(), systemDlc##function)
 
 inline void not_offered(Values& values) {
+  OFFERED("qnn, not offered", qnn(), tensorCreateContextTensor);
   NO_QNN(backendRegisterOpPackage); NO_QNN(backendRegisterOpPackageFromBinary);
   NO_QNN(backendGetProperty); NO_QNN(contextAddToDlc); NO_QNN(contextGetProperty);
   NO_QNN(contextCreateFromBinaryListAsync); NO_QNN(contextCreateFromBinaryWithCallback);
@@ -125,6 +136,13 @@ inline void not_offered(Values& values) {
 }
 
 inline void not_offered_by_system(Values& values) {
+  SYSTEM_REFUSES(systemTensorGetMemoryFootprint);
+  SYSTEM_REFUSES(systemLogCreate);
+  SYSTEM_REFUSES(systemLogSetLogLevel);
+  SYSTEM_REFUSES(systemLogFree);
+  SYSTEM_REFUSES(systemProfileCreateSerializationTarget);
+  SYSTEM_REFUSES(systemProfileSerializeEventData);
+  SYSTEM_REFUSES(systemProfileFreeSerializationTarget);
   NO_SYSTEM(CreateFromFile); NO_SYSTEM(CreateFromBinary); NO_SYSTEM(ComposeGraphs);
   NO_SYSTEM(GetOpMappings); NO_SYSTEM(Free); NO_SYSTEM(GetRecordByName);
   NO_SYSTEM(GetRecordsByType); NO_SYSTEM(GetRecordDataSize); NO_SYSTEM(FreeRecord);
