@@ -104,7 +104,7 @@ Qnn_ErrorHandle_t with_anything(Values& values, Qnn_ErrorHandle_t (*function)(Ar
   return function(Anything<Arguments>(values).get()...);
 }
 
-/** Calls a function that is offered with null and 0 alone, which it refuses: counted as not offered. */
+/** Calls an offered function with null and 0 alone, which it refuses: counted as not offered. */
 template <typename... Arguments>
 Qnn_ErrorHandle_t with_nothing(Qnn_ErrorHandle_t (*function)(Arguments...)) {
   return function(Arguments{}...);
