@@ -119,6 +119,12 @@ TEST(a_graph_that_is_not_enabled_cannot_be_executed) {
   Qnn_ContextHandle_t context = nullptr;
   CHECK_EQ(load(Configs{enable(dusk)}.get(), &context), QNN_CONTEXT_ERROR_INVALID_CONFIG);
   CHECK(context == nullptr);
+  const auto validate = [&](const char* const* names) {
+    return qnn().contextValidateBinary(session.backend, session.device,
+                                       Configs{enable(names)}.get(), binary.data(), binary.size());
+  };
+  CHECK_EQ(validate(dusk), QNN_CONTEXT_ERROR_INVALID_CONFIG);
+  CHECK_EQ(validate(only_night), QNN_SUCCESS);
   Picture picture = kPicture, result{};
   REQUIRE(load(Configs{enable(only_night)}.get(), &context) == QNN_SUCCESS);
   CHECK_EQ(qnn().graphRetrieve(context, "day", &day.graph), QNN_SUCCESS);

@@ -312,9 +312,10 @@ fn give_back(instance: &Instance, bytes: SharedBytes<'static>) {
     let _ = instance.driver.call(|machine, _| machine.region_mut().reclaim(bytes));
 }
 
-fn check(binary: &[u8], arch: u32) -> Result<(), Code> {
-    let parsed = ContextBinary::parse(binary);
-    parsed.and_then(|parsed| parsed.check_arch(arch)).map_err(binary_error)
+fn check(binary: &[u8], arch: u32, config: &Config<'_>) -> Result<(), Code> {
+    let parsed = ContextBinary::parse(binary).map_err(binary_error)?;
+    parsed.check_arch(arch).map_err(binary_error)?;
+    config.for_binary(&parsed).map(|_| ())
 }
 
 #[no_mangle]
@@ -329,8 +330,8 @@ pub(crate) unsafe extern "C" fn QnnContext_validateBinary(
         // SAFETY: the caller's promise; nothing is kept.
         let binary = unsafe { bytes((binaryBuffer, binaryBufferSize)) }?;
         // SAFETY: the caller's promise.
-        unsafe { Config::read(config, Call::CreateFromBinary) }?;
-        check(binary, parents.instance.device.arch)
+        let config = unsafe { Config::read(config, Call::CreateFromBinary) }?;
+        check(binary, parents.instance.device.arch, &config)
     });
     answer(c"QnnContext_validateBinary", result)
 }
