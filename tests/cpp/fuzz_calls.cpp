@@ -34,7 +34,7 @@ struct Weighted {
   void (*call)(Values&);
 };
 
-constexpr std::array<Weighted, 32> kinds_of_calls{{
+constexpr std::array<Weighted, 35> kinds_of_calls{{
     {16, &try_execute},
     {10, &execute_async},
     {8, &execute},
@@ -53,6 +53,7 @@ constexpr std::array<Weighted, 32> kinds_of_calls{{
     {3, &add_node},
     {1, &finalize},
     {5, &configure},
+    {3, &set_recovery},
     {4, &create_object},
     {4, &free_object},
     {4, &share_memory},
@@ -62,6 +63,8 @@ constexpr std::array<Weighted, 32> kinds_of_calls{{
     {1, &create_system},
     {1, &free_system},
     {2, &describe},
+    {1, &profile_into_files},
+    {1, &measure},
     {1, &not_offered},
     {1, &not_offered_by_system},
     {1, &not_offered_of_quantization},
@@ -143,6 +146,9 @@ void clean_up(Round& round) {
   }
   for (void* const system : round.handles.living(systems)) {
     qnn_system().systemContextFree(system);
+  }
+  for (void* const target : round.handles.living(targets)) {
+    qnn_system().systemProfileFreeSerializationTarget(target);
   }
   QnnDevice_Infrastructure_t device = nullptr;
   CHECK_EQ(qnn().deviceGetInfrastructure(&device), QNN_SUCCESS);

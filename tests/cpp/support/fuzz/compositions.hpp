@@ -165,7 +165,11 @@ inline void compose(Values& values) {
     Qnn_Tensor_t input = u8_tensor(name.c_str(), QNN_TENSOR_TYPE_APP_WRITE, dims.data(),
                                    static_cast<std::uint32_t>(dims.size()));
     input.v1.dataType = numbers.chance(60) ? QNN_DATATYPE_UFIXED_POINT_8 : values.data_type();
-    QNN(tensorCreateGraphTensor, graph, &input);
+    if (numbers.chance(20)) {
+      QNN(tensorCreateContextTensor, context, &input);
+    } else {
+      QNN(tensorCreateGraphTensor, graph, &input);
+    }
     known.push_back({input.v1.id, input.v1.dataType, dims});
   }
   for (std::uint32_t steps = 1 + numbers.below(4); steps > 0; --steps) {
@@ -207,7 +211,14 @@ inline void retrieve(Values& values) {
 
 inline void add_tensor(Values& values) {
   Qnn_Tensor_t tensor = values.any_tensor();
-  QNN(tensorCreateGraphTensor, values.pick(graphs), &tensor);
+  if (values.numbers.chance(70)) {
+    QNN(tensorCreateGraphTensor, values.pick(graphs), &tensor);
+  } else {
+    QNN(tensorCreateContextTensor, values.pick(contexts), &tensor);
+  }
+  const Qnn_Tensor_t* const list[] = {values.numbers.chance(90) ? &tensor : nullptr};
+  QNN(tensorUpdateGraphTensors, values.graph(), const_cast<const Qnn_Tensor_t**>(list),
+      values.numbers.below(2));
 }
 
 /** An operation with nothing certain about it. */

@@ -70,6 +70,8 @@ class Configs {
               } else if (config.option == QNN_CONTEXT_CONFIG_ASYNC_EXECUTION_QUEUE_DEPTH) {
                 config.asyncExeQueueDepth.type =
                     numbers.any_of<QnnContext_AsyncExecutionQueueDepthType_t>();
+              } else if (config.option == QNN_CONTEXT_CONFIG_ENABLE_GRAPHS) {
+                config.enableGraphs = numbers.chance(90) ? names_.data() : nullptr;
               } else if (config.option == QNN_CONTEXT_CONFIG_BINARY_COMPATIBILITY) {
                 config.binaryCompatibilityType =
                     numbers.any_of<QnnContext_BinaryCompatibilityType_t>();
@@ -182,6 +184,8 @@ class Configs {
 
   Values& values;
   Numbers& numbers = values.numbers;
+  std::array<const char*, 3> names_{
+      {numbers.chance(80) ? "digits" : "net", numbers.chance(20) ? "a" : nullptr, nullptr}};
   Custom custom_context_;
   Custom custom_graph_;
   Custom custom_device_;

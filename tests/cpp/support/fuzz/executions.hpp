@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "HTP/QnnHtpMem.h"
+#include "HTP/QnnHtpProfile.h"
 #include "values.hpp"
 
 /** Inputs or outputs of one execution, in a list that is exactly as long as it says. */
@@ -157,10 +158,10 @@ inline Qnn_GraphHandle_t graph_for(Values& values, const Ready& ready, Request& 
 
 /** A graph that cannot be executed any more is not tried again. */
 inline void reconsider(Values& values, const Ready& ready, Qnn_ErrorHandle_t code) {
-  if (code == QNN_GRAPH_ERROR_INVALID_HANDLE || code == QNN_COMMON_ERROR_SYSTEM_COMMUNICATION) {
+  values.recover(ready.context, code);
+  if (code == QNN_GRAPH_ERROR_INVALID_HANDLE) {
     values.round.ready.forget(ready.graph);
-    values.drop(graphs, ready.graph, QNN_GRAPH_ERROR_INVALID_HANDLE);
-    values.recover(ready.context, code);
+    values.drop(graphs, ready.graph, code);
   }
 }
 
@@ -252,11 +253,28 @@ inline void hold(Values& values) {
   COUNTED("runtime", "vdev_resume", htp_rt_vdev_resume());
 }
 
+/** Asks all about events and their parts. */
+inline void read_events(const QnnProfile_EventId_t* events, std::uint32_t count) {
+  for (std::uint32_t index = 0; index < count; ++index) {
+    const QnnProfile_EventId_t* parts = nullptr;
+    std::uint32_t part_count = 0;
+    QnnProfile_EventData_t data = QNN_PROFILE_EVENT_DATA_INIT;
+    QnnProfile_ExtendedEventData_t extended = QNN_PROFILE_EXTENDED_EVENT_DATA_INIT;
+    QNN(profileGetExtendedEventData, events[index], &extended);
+    if (QNN(profileGetEventData, events[index], &data) == QNN_SUCCESS) {
+      CHECK(data.identifier != nullptr);
+    }
+    QNN(profileGetSubEvents, events[index], &parts, &part_count);
+    read_events(parts, part_count);
+  }
+}
+
 /** A profile object of one's own tells what the execution that used it measured. */
 inline void profiled(Values& values) {
   Qnn_ProfileHandle_t profile = nullptr;
-  const auto level =
-      values.numbers.chance(50) ? QNN_PROFILE_LEVEL_BASIC : QNN_PROFILE_LEVEL_DETAILED;
+  static constexpr std::array<QnnProfile_Level_t, 3> levels{
+      {QNN_PROFILE_LEVEL_BASIC, QNN_PROFILE_LEVEL_DETAILED, QNN_HTP_PROFILE_LEVEL_LINTING}};
+  const QnnProfile_Level_t level = values.numbers.one_of(levels);
   if (QNN(profileCreate, values.pick(backends), level, &profile) != QNN_SUCCESS) {
     return;
   }
@@ -270,16 +288,6 @@ inline void profiled(Values& values) {
   std::uint32_t count = 0;
   // Forged handles may name it too, so it may be gone.
   QNN(profileGetEvents, profile, &events, &count);
-  for (std::uint32_t index = 0; index < count; ++index) {
-    const QnnProfile_EventId_t* parts = nullptr;
-    std::uint32_t part_count = 0;
-    QnnProfile_EventData_t data = QNN_PROFILE_EVENT_DATA_INIT;
-    QnnProfile_ExtendedEventData_t extended = QNN_PROFILE_EXTENDED_EVENT_DATA_INIT;
-    QNN(profileGetExtendedEventData, events[index], &extended);
-    QNN(profileGetSubEvents, events[index], &parts, &part_count);
-    if (QNN(profileGetEventData, events[index], &data) == QNN_SUCCESS) {
-      CHECK(data.identifier != nullptr && std::strlen(data.identifier) > 0);
-    }
-  }
+  read_events(events, count);
   QNN(profileFree, profile);
 }

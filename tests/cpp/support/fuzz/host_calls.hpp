@@ -43,7 +43,11 @@ inline void create_object(Values& values) {
       break;
     default: {
       const auto level = numbers.any_of<QnnLog_Level_t>();
-      values.keep(logs, QNN(logCreate, numbers.chance(90) ? &on_log : nullptr, level, &made), made);
+      const QnnLog_Callback_t callback = numbers.chance(90) ? &on_log : nullptr;
+      values.keep(logs,
+                  numbers.chance(50) ? QNN(logCreate, callback, level, &made)
+                                     : SYSTEM(systemLogCreate, callback, level, &made),
+                  made);
       break;
     }
   }
@@ -62,7 +66,10 @@ inline void free_object(Values& values) {
     case devices: values.drop(kind, handle, QNN(deviceFree, handle)); break;
     case profiles: values.drop(kind, handle, QNN(profileFree, handle)); break;
     case signals: values.drop(kind, handle, QNN(signalFree, handle)); break;
-    default: values.drop(kind, handle, QNN(logFree, handle)); break;
+    default:
+      values.drop(kind, handle,
+                  values.numbers.chance(50) ? QNN(logFree, handle) : SYSTEM(systemLogFree, handle));
+      break;
   }
 }
 
@@ -82,9 +89,22 @@ inline void configure(Values& values) {
     case 7: QNN(deviceSetConfig, values.pick(devices), configs.device().get()); break;
     default:
       QNN(logSetLogLevel, values.pick(logs), values.numbers.any_of<QnnLog_Level_t>());
+      SYSTEM(systemLogSetLogLevel, values.pick(logs), values.numbers.any_of<QnnLog_Level_t>());
       QNN(globalConfigSet, configs.global().get());
       break;
   }
+}
+
+/** What a restart does to a context. */
+inline void set_recovery(Values& values) {
+  Numbers& numbers = values.numbers;
+  htp_rt_recovery_t recovery = {};
+  recovery.struct_size = numbers.chance(97) ? sizeof recovery : numbers.number();
+  recovery.kind = numbers.chance(90) ? 1 : numbers.number(4);    // managed
+  recovery.queued = numbers.chance(95) ? numbers.below(2) : numbers.number();
+  recovery.attempts_max = numbers.number(8);
+  recovery.time_budget_us = numbers.chance(50) ? 8000000 : numbers.number(50000);
+  RUNTIME(context_set_recovery, values.pick(contexts), numbers.chance(99) ? &recovery : nullptr);
 }
 
 inline void share_memory(Values& values) {

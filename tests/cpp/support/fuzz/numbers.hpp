@@ -52,6 +52,7 @@ enum Kind {
   logs,
   memories,
   systems,
+  targets,    // of profiling data
   kinds
 };
 

@@ -76,6 +76,77 @@ inline void describe(Values& values) {
   }
 }
 
+/** Where profiling data goes: nowhere, or where it cannot go. */
+inline void create_target(Values& values) {
+  Numbers& numbers = values.numbers;
+  QnnSystemProfile_SerializationTarget_t target;
+  std::memset(&target, 0, sizeof target);
+  target.type = numbers.chance(90) ? QNN_SYSTEM_PROFILE_SERIALIZATION_TARGET_FILE
+                                   : numbers.any_of<QnnSystemProfile_SerializationTargetType_t>();
+  target.file = {numbers.chance(95) ? "null" : nullptr, numbers.chance(90) ? "/dev" : "/none"};
+  QnnSystemProfile_SerializationTargetConfig_t config;
+  std::memset(&config, 0, sizeof config);
+  config.type = static_cast<QnnSystemProfile_SerializationTargetConfigType_t>(numbers.number(3));
+  if (config.type == QNN_SYSTEM_PROFILE_SERIALIZATION_TARGET_CONFIG_SERIALIZATION_HEADER) {
+    config.serializationHeader = {"client", "1 \" \n", numbers.chance(90) ? "" : nullptr};
+  }
+  QnnSystemProfile_SerializationTargetHandle_t made = nullptr;
+  values.keep(targets,
+              SYSTEM(systemProfileCreateSerializationTarget, target, &config, numbers.below(2),
+                     &made),
+              made);
+}
+
+/** Events in events, of right and wrong kinds. */
+inline void serialize(Values& values) {
+  Numbers& numbers = values.numbers;
+  std::array<QnnSystemProfile_ProfileEventV1_t, 10> events;
+  std::memset(events.data(), 0, sizeof events);
+  for (std::size_t index = 0; index < events.size(); ++index) {
+    QnnSystemProfile_ProfileEventV1_t& event = events[index];
+    event.type = static_cast<QnnSystemProfile_EventDataType_t>(numbers.chance(95) ? 0 : 2);
+    event.eventData = {numbers.number(), numbers.number(), numbers.next(),
+                       numbers.chance(90) ? "\x01 event" : nullptr};
+    if (numbers.chance(30)) {
+      event.type = QNN_SYSTEM_PROFILE_EXTENDED_EVENT_DATA;
+      event.extendedEventData = QNN_PROFILE_EXTENDED_EVENT_DATA_INIT;
+      event.extendedEventData.v1.value.dataType = values.data_type();
+    }
+    if (index + 1 < events.size() && numbers.chance(50)) {
+      event.profileSubEventData = &events[index + 1];
+      event.numSubEvents = 1;
+    }
+  }
+  QnnSystemProfile_ProfileData_t data;
+  std::memset(&data, 0, sizeof data);
+  data.version = numbers.chance(95) ? QNN_SYSTEM_PROFILE_DATA_VERSION_1
+                                    : numbers.any_of<QnnSystemProfile_ProfileDataVersion_t>();
+  data.v1.header.graphName = numbers.chance(90) ? "digits" : nullptr;
+  data.v1.profilingEvents = events.data();
+  data.v1.numProfilingEvents = numbers.below(events.size() + 1);
+  std::array<const QnnSystemProfile_ProfileData_t*, 2> list{
+      {&data, numbers.chance(90) ? &data : nullptr}};
+  SYSTEM(systemProfileSerializeEventData, values.pick(targets), list.data(), numbers.below(3));
+}
+
+inline void free_target(Values& values) {
+  const QnnSystemProfile_SerializationTargetHandle_t target = values.pick(targets);
+  values.drop(targets, target, SYSTEM(systemProfileFreeSerializationTarget, target));
+}
+
+inline void profile_into_files(Values& values) {
+  create_target(values);
+  serialize(values);
+  free_target(values);
+}
+
+inline void measure(Values& values) {
+  Qnn_Tensor_t tensor = values.any_tensor();
+  tensor.v1.rank %= static_cast<std::uint32_t>(values.dims.size() + 1);
+  std::uint64_t bytes = 0;
+  SYSTEM(systemTensorGetMemoryFootprint, tensor, values.numbers.chance(95) ? &bytes : nullptr);
+}
+
 /** An argument of any type: numbers, zeros to point to, nothing. */
 template <typename Argument>
 class Anything {
@@ -85,8 +156,12 @@ class Anything {
 
  private:
   void fill(Values& values, std::true_type) {
-    void* const zeros = values.numbers.chance(50) ? zeros_.data() : nullptr;
-    std::memcpy(&value_, &zeros, sizeof value_);
+    void* pointer = values.numbers.chance(50) ? zeros_.data() : nullptr;
+    // Most pointers to nothing in particular are handles.
+    if (std::is_same<Argument, void*>() && values.numbers.chance(70)) {
+      pointer = values.pick(static_cast<Kind>(values.numbers.below(kinds)));
+    }
+    std::memcpy(&value_, &pointer, sizeof value_);
   }
   void fill(Values& values, std::false_type) {
     std::memset(&value_, 0, sizeof value_);
@@ -104,16 +179,6 @@ Qnn_ErrorHandle_t with_anything(Values& values, Qnn_ErrorHandle_t (*function)(Ar
   return function(Anything<Arguments>(values).get()...);
 }
 
-/** Calls an offered function with null and 0 alone, which it refuses: counted as not offered. */
-template <typename... Arguments>
-Qnn_ErrorHandle_t with_nothing(Qnn_ErrorHandle_t (*function)(Arguments...)) {
-  return function(Arguments{}...);
-}
-
-#define OFFERED(library, table, function) \
-  CHECK(COUNTED(library, #function, with_nothing((table).function)) != QNN_SUCCESS)
-#define SYSTEM_REFUSES(function) OFFERED("system, not offered", qnn_system(), function)
-
 // A function of a table that answers that it is not offered, whatever it is given.
 #define NOT_OFFERED(library, table, function) \
   CHECK(COUNTED(library, #function, with_anything(values, (table).function)) != QNN_SUCCESS)
@@ -121,7 +186,6 @@ Qnn_ErrorHandle_t with_nothing(Qnn_ErrorHandle_t (*function)(Arguments...)) {
 #define NO_SYSTEM(function) NOT_OFFERED("system, not offered", qnn_system(), systemDlc##function)
 
 inline void not_offered(Values& values) {
-  OFFERED("qnn, not offered", qnn(), tensorCreateContextTensor);
   NO_QNN(backendRegisterOpPackage); NO_QNN(backendRegisterOpPackageFromBinary);
   NO_QNN(backendGetProperty); NO_QNN(contextAddToDlc); NO_QNN(contextGetProperty);
   NO_QNN(contextCreateFromBinaryListAsync); NO_QNN(contextCreateFromBinaryWithCallback);
@@ -131,18 +195,10 @@ inline void not_offered(Values& values) {
   NO_QNN(contextReleaseIncrementalBinary); NO_QNN(contextFinalize); NO_QNN(errorGetVerboseMessage);
   NO_QNN(errorFreeVerboseMessage); NO_QNN(graphCreateSubgraph); NO_QNN(graphFreeValidationResult);
   NO_QNN(graphPrepareExecutionEnvironment); NO_QNN(graphReleaseExecutionEnvironment);
-  NO_QNN(graphGetProperty); NO_QNN(graphValidate);
-  NO_QNN(tensorUpdateContextTensors); NO_QNN(tensorUpdateGraphTensors);
+  NO_QNN(graphGetProperty); NO_QNN(graphValidate); NO_QNN(tensorUpdateContextTensors);
 }
 
 inline void not_offered_by_system(Values& values) {
-  SYSTEM_REFUSES(systemTensorGetMemoryFootprint);
-  SYSTEM_REFUSES(systemLogCreate);
-  SYSTEM_REFUSES(systemLogSetLogLevel);
-  SYSTEM_REFUSES(systemLogFree);
-  SYSTEM_REFUSES(systemProfileCreateSerializationTarget);
-  SYSTEM_REFUSES(systemProfileSerializeEventData);
-  SYSTEM_REFUSES(systemProfileFreeSerializationTarget);
   NO_SYSTEM(CreateFromFile); NO_SYSTEM(CreateFromBinary); NO_SYSTEM(ComposeGraphs);
   NO_SYSTEM(GetOpMappings); NO_SYSTEM(Free); NO_SYSTEM(GetRecordByName);
   NO_SYSTEM(GetRecordsByType); NO_SYSTEM(GetRecordDataSize); NO_SYSTEM(FreeRecord);

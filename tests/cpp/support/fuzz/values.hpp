@@ -32,15 +32,16 @@ class Values {
          QNN_BACKEND_ERROR_INVALID_HANDLE, QNN_DEVICE_ERROR_INVALID_HANDLE,
          QNN_PROFILE_ERROR_INVALID_HANDLE, QNN_SIGNAL_ERROR_INVALID_HANDLE,
          QNN_LOG_ERROR_INVALID_HANDLE, QNN_MEM_ERROR_INVALID_HANDLE,
-         QNN_SYSTEM_CONTEXT_ERROR_INVALID_HANDLE}};
+         QNN_SYSTEM_CONTEXT_ERROR_INVALID_HANDLE, QNN_SYSTEM_PROFILE_ERROR_INVALID_HANDLE}};
     if (code == QNN_SUCCESS || code == invalid[kind]) {
       round.handles.retire(kind, handle);
     }
   }
 
-  /** What a client does when a call on a context said that the device was restarted. */
+  /** What a client does when a call on a context said that the device was restarted, or is lost. */
   void recover(Qnn_ContextHandle_t context, Qnn_ErrorHandle_t code) {
-    if (code == QNN_COMMON_ERROR_SYSTEM_COMMUNICATION && numbers.chance(70)) {
+    if ((code == QNN_COMMON_ERROR_SYSTEM_COMMUNICATION && numbers.chance(60)) ||
+        (code == QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL && numbers.chance(20))) {
       drop(contexts, context, QNN(contextFree, context, nullptr));
     }
   }
