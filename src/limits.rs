@@ -40,6 +40,9 @@ pub const REBUILD_TIME_MAX_US: u64 = 8_000_000;
 pub const BLOCKING_TIMEOUT_US: u64 = 10_000_000;
 /// Expired deadlines handled by one `handle_timeout` call.
 pub const DEADLINES_PER_CALL: usize = 16;
+/// Notifications that one poll delivers at most, without threads: a full queue, and some more. A
+/// client that submits again from each of them still gets back what it polls from.
+pub const NOTICES_PER_POLL: usize = 512;
 /// Phases of restarts that wait for the subscribers; older ones give way and are counted.
 pub const TRANSITIONS_KEPT: usize = 32;
 /// Events of one profile object, without those of operations: those of the call that used it last.
@@ -54,6 +57,7 @@ pub const SLEEP_LATENCY_US_MAX: u16 = 65_535;
 pub const RPC_POLLING_US_MAX: u16 = 9_999;
 
 const_assert!(QUEUE_DEPTH_DEFAULT > 0 && QUEUE_DEPTH_DEFAULT <= QUEUE_DEPTH_MAX);
+const_assert!(NOTICES_PER_POLL > QUEUE_DEPTH_MAX as usize);
 const_assert!(PARALLEL_PER_PRIORITY < DISPATCH_WINDOW);
 // The slowest restart: every attempt runs into its time-out, back-offs double, and the hang was
 // seen last of all.

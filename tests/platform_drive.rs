@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{mpsc, Condvar, Mutex};
+use std::sync::{mpsc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use htp_runtime::capability::PlatformKind;
 use htp_runtime::error::{HandleError, Status, SubmitError};
 use htp_runtime::event::{Completion, Notice, Outcome};
 use htp_runtime::handle::{ContextId, GraphId};
-use htp_runtime::limits::{Capacities, BLOCKING_TIMEOUT_US};
+use htp_runtime::limits::{Capacities, BLOCKING_TIMEOUT_US, NOTICES_PER_POLL};
 use htp_runtime::memory::ClientMemory;
 use htp_runtime::platform::drive::{Answer, Driver, NoticeSink, WaitTimeout};
 use htp_runtime::queue::Mode;
@@ -27,6 +27,8 @@ use htp_runtime::vhtp::{Fault, Vhtp, VhtpCapacities, VhtpConfig};
 struct Heard {
     by_word: Mutex<HashMap<usize, Vec<Outcome>>>,
     changed: Condvar,
+    /// What the client's function does besides.
+    then: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Heard {
@@ -45,6 +47,9 @@ impl NoticeSink for Sink {
         if let Notice::Completion(Completion { user_data, outcome, .. }) = notice {
             self.0.by_word.lock().unwrap().entry(user_data[0]).or_default().push(outcome);
             self.0.changed.notify_all();
+            if let Some(then) = self.0.then.get() {
+                then();
+            }
         }
     }
 }
@@ -294,6 +299,24 @@ fn without_threads_everything_happens_in_poll_at_the_time_it_is_given() {
     assert_eq!(driver.now(), Instant::from_us(1_000));
     assert_eq!(heard.wait(5).len(), 5);
     free(driver, net.context);
+}
+
+/// The device of this test takes no time, so nothing else would end it.
+#[test]
+fn a_poll_ends_though_every_notification_submits_again() {
+    let (driver, heard) = driver(false);
+    let net = load(driver, 2);
+    let bindings: &'static _ = Box::leak(Box::new(Io::new(&[0; IMAGE_BYTES]))).bindings(net).leak();
+    let submit = move || {
+        let options = options(Mode::Asynchronous, 0);
+        driver.call(|runtime, now| runtime.submit(now, net.graph, bindings, options)).unwrap();
+    };
+    submit();
+    assert!(heard.then.set(Box::new(submit)).is_ok());
+    for polls in 1..=3 {
+        assert_eq!(driver.poll(1_000), 1_000, "there is more to do at once");
+        assert_eq!(heard.wait(1)[&0].len(), polls * NOTICES_PER_POLL);
+    }
 }
 
 #[test]

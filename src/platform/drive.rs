@@ -14,6 +14,7 @@ use super::os::{self, Condvar, Mutex, SpawnError, ThreadId, ThreadMain};
 use crate::device::{Device, Event, Step};
 use crate::event::Notice;
 use crate::handle::ContextId;
+use crate::limits::NOTICES_PER_POLL;
 use crate::runtime::Runtime;
 use crate::time::Instant;
 
@@ -236,16 +237,17 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         *self.completion_thread.lock() == Some(os::current_thread())
     }
 
-    /// Without threads: drives at time `now_us` until the device waits, and delivers notices. Gives
-    /// the time at which to poll again at the latest, `u64::MAX` if only a call can bring
-    /// something.
+    /// Without threads: drives at time `now_us` until the device waits, and delivers notices, at
+    /// most [`NOTICES_PER_POLL`]. Gives the time at which to poll again at the latest: `now_us` if
+    /// notices may be left, `u64::MAX` if only a call can bring something.
     pub fn poll(&self, now_us: u64) -> u64 {
         self.polled_now_us.fetch_max(now_us, Ordering::AcqRel);
-        loop {
+        let is_idle = (0..NOTICES_PER_POLL).any(|_| {
             self.drive_for_caller(|_, _| false);
-            if !self.deliver_one() {
-                break;
-            }
+            !self.deliver_one()
+        });
+        if !is_idle {
+            return now_us;
         }
         let runtime = self.runtime.lock();
         self.next_due(&runtime).as_us()

@@ -11,10 +11,11 @@
 #include "configs.hpp"
 
 /** Reads the message, and may call the library. */
-inline void on_log(const char* format, QnnLog_Level_t, std::uint64_t time, va_list arguments) {
+inline void on_log(const char* format, QnnLog_Level_t, std::uint64_t, va_list arguments) {
   std::array<char, 400> text;
   CHECK(std::vsnprintf(text.data(), text.size(), format, arguments) > 0);
-  call_from_callback(time ^ static_cast<std::uint8_t>(text[5]), 1);
+  // Not of the time, which may stand still: the same call would be made again and again.
+  call_from_callback(++shared_round().load()->messages_heard, 1);
 }
 
 inline void create_object(Values& values) {

@@ -121,6 +121,7 @@ struct Round {
   std::atomic<std::uint64_t> last_request{0};
   std::atomic<std::uint32_t> last_subscription{0};
   std::atomic<std::uint64_t> phases_heard{0};
+  std::atomic<std::uint64_t> messages_heard{0};
   bool polled = false;
   bool comes_back = true;    // after a crash
 
