@@ -290,6 +290,12 @@ impl<'m> SharedBytes<'m> {
         Some(unsafe { slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) })
     }
 
+    /// Whether these bytes lie within `whole`.
+    pub fn is_part_of(&self, whole: &SharedBytes<'_>) -> bool {
+        let (inner, outer) = (self.as_ptr_range(), whole.as_ptr_range());
+        outer.start <= inner.start && inner.end <= outer.end
+    }
+
     /// Another owner of a part of these bytes; `None` if the range lies outside.
     pub fn part(&self, range: Range<usize>) -> Option<Self> {
         let part = self.get(range)?;

@@ -502,7 +502,8 @@ impl<'m> Runtime<'m> {
         let mut part_of_binary = false;
         if let Ok(context) = self.contexts.get_mut(context) {
             context.graphs = context.graphs.saturating_sub(1);
-            part_of_binary = context.binary.is_some();
+            let whole = context.binary.as_ref().zip(table.as_ref());
+            part_of_binary = whole.is_some_and(|(binary, table)| table.is_part_of(binary));
         }
         match table {
             Some(part) if part_of_binary => drop(part),

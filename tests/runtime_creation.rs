@@ -1,0 +1,39 @@
+//! What is taken by contexts that are not usable, and what creation leaves behind when it is
+//! undone.
+
+mod support;
+
+use htp_runtime::binary::{BinaryLayout, GraphSource};
+use htp_runtime::error::Status;
+use htp_runtime::region::SharedBytes;
+use htp_runtime::runtime::ContextConfig;
+use htp_runtime::sched::Priority;
+use support::{table, World};
+
+const ARCH: u32 = 75;
+
+/// A context binary with these graphs, in the runtime's memory.
+fn binary(world: &mut World, names: &[&str]) -> SharedBytes<'static> {
+    let tables: Vec<_> = names.iter().map(|name| table(name)).collect();
+    let priority = Priority::Normal.qnn();
+    let sources = tables.iter().map(|table| GraphSource { table, priority });
+    let layout = BinaryLayout::plan(ARCH, sources).unwrap();
+    let mut bytes = vec![0; layout.size_bytes()];
+    layout.write_into(&mut bytes).unwrap();
+    let region = world.runtime.region_mut();
+    region.alloc_shared(bytes.len(), 64, |to| to.copy_from_slice(&bytes)).unwrap()
+}
+
+#[test]
+fn a_graph_added_to_a_loaded_context_gives_its_own_memory_back() {
+    let mut world = World::new();
+    let bytes = binary(&mut world, &["loaded"]);
+    let context = world.runtime.context_load(bytes, ARCH, &ContextConfig::default()).unwrap();
+    world.settle();
+    world.graph(context, "added", Priority::Normal);
+    let composed = world.composed(context, "composed");
+    world.runtime.graph_finalize(composed).unwrap();
+    world.settle();
+    assert_eq!(world.runtime.graph_status(composed), Ok(Status::Ready));
+    world.free_and_check(&[context]);
+}
