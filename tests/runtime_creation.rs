@@ -4,11 +4,12 @@
 mod support;
 
 use htp_runtime::binary::{BinaryLayout, GraphSource};
-use htp_runtime::error::Status;
+use htp_runtime::device::PrepareError;
+use htp_runtime::error::{CreateError, HandleError, Status};
 use htp_runtime::region::SharedBytes;
 use htp_runtime::runtime::ContextConfig;
 use htp_runtime::sched::Priority;
-use support::{table, World};
+use support::{client_memory, depth, table, Seen, World};
 
 const ARCH: u32 = 75;
 
@@ -36,4 +37,21 @@ fn a_graph_added_to_a_loaded_context_gives_its_own_memory_back() {
     world.settle();
     assert_eq!(world.runtime.graph_status(composed), Ok(Status::Ready));
     world.free_and_check(&[context]);
+}
+
+#[test]
+fn a_context_that_the_device_refused_takes_nothing_more() {
+    let mut world = World::new();
+    world.device.refuse_next = Some(PrepareError::OutOfMemory);
+    let context = world.runtime.context_create(&depth(2)).unwrap();
+    world.settle();
+    let invalid = CreateError::Handle(HandleError::Invalid);
+    let graph = world.shared_table("net");
+    assert_eq!(world.runtime.graph_load(context, graph, None), Err(invalid));
+    assert_eq!(world.runtime.buffer_register(context, client_memory(8)), Err(invalid));
+    let refused = CreateError::Device(PrepareError::OutOfMemory);
+    assert_eq!(world.runtime.context_status(context), Err(refused));
+    world.settle();
+    assert_eq!(world.device.journal, [Seen::ContextCreate(context)]);
+    world.assert_clean();
 }

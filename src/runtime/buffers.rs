@@ -21,7 +21,7 @@ impl Runtime<'_> {
         if !self.capabilities.contains(Capabilities::SHARED_BUFFERS) {
             return Err(CreateError::NotSupported);
         }
-        self.context(context)?;
+        self.context_taking_more(context)?;
         if memory.is_empty() {
             return Err(CreateError::Config);
         }

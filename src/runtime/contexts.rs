@@ -520,9 +520,20 @@ impl<'m> Runtime<'m> {
         }
     }
 
+    /// A usable context in which something can be created: not one that the device refused, which
+    /// goes as soon as its client asks why.
+    pub(super) fn context_taking_more(&self, id: ContextId) -> Result<&Context<'m>, HandleError> {
+        match self.context(id)? {
+            context if matches!(context.state, ContextState::Failed(_)) => {
+                Err(HandleError::Invalid)
+            }
+            context => Ok(context),
+        }
+    }
+
     /// Room for another graph in a usable context.
     pub(super) fn check_graph_room(&self, id: ContextId) -> Result<(), CreateError> {
-        let context = self.context(id)?;
+        let context = self.context_taking_more(id)?;
         let table_full = usize::from(self.graphs.count()) >= self.graphs.capacity();
         if table_full || context.graphs >= GRAPHS_PER_CONTEXT_MAX {
             return Err(CreateError::CapacityExceeded);
