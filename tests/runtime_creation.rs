@@ -5,11 +5,11 @@ mod support;
 
 use htp_runtime::binary::{BinaryLayout, GraphSource};
 use htp_runtime::device::PrepareError;
-use htp_runtime::error::{CreateError, HandleError, Status};
+use htp_runtime::error::{CreateError, HandleError, Status, SubmitError};
 use htp_runtime::region::SharedBytes;
 use htp_runtime::runtime::ContextConfig;
 use htp_runtime::sched::Priority;
-use support::{client_memory, depth, table, Seen, World};
+use support::{client_memory, depth, table, Seen, World, ASYNC};
 
 const ARCH: u32 = 75;
 
@@ -53,5 +53,30 @@ fn a_context_that_the_device_refused_takes_nothing_more() {
     assert_eq!(world.runtime.context_status(context), Err(refused));
     world.settle();
     assert_eq!(world.device.journal, [Seen::ContextCreate(context)]);
+    world.assert_clean();
+}
+
+#[test]
+fn a_graph_is_executable_when_its_whole_context_is_usable() {
+    let mut world = World::new();
+    let bytes = binary(&mut world, &["first", "second"]);
+    let context = world.runtime.context_load(bytes, ARCH, &ContextConfig::default()).unwrap();
+    let first = world.runtime.graph_by_name(context, "first").unwrap();
+    // The device has the context and the first graph, then it refuses the second.
+    for _ in 0..2 {
+        let command = world.runtime.poll_command(world.now).unwrap();
+        htp_runtime::device::Device::submit(&mut world.device, world.now, command);
+    }
+    world.device.refuse_next = Some(PrepareError::OutOfMemory);
+    world.drain_commands();
+    assert!(world.deliver() && world.deliver());
+    assert_eq!(world.runtime.graph_status(first), Ok(Status::Ready));
+    assert_eq!(world.runtime.context_status(context), Ok(Status::Pending));
+    assert_eq!(world.submit(first, ASYNC), Err(SubmitError::NotFinalized));
+    world.settle();
+    assert_eq!(world.submit(first, ASYNC), Err(SubmitError::NotFinalized));
+    let refused = CreateError::Device(PrepareError::OutOfMemory);
+    assert_eq!(world.runtime.context_status(context), Err(refused));
+    world.settle();
     world.assert_clean();
 }

@@ -131,12 +131,14 @@ impl<'m> Runtime<'m> {
         let context = self.contexts.get(graph.context).map_err(|_| HandleError::Invalid)?;
         let rebuilding = context.rebuild.phase != Phase::Settled;
         match graph.state {
+            // One graph may be ready while others of its context are not: they may still fail, and
+            // the context with them.
+            _ if context.state != ContextState::Ready => return Err(SubmitError::NotFinalized),
             GraphState::Ready | GraphState::Rebuilding | GraphState::Undoing => {}
             GraphState::Disabled => return Err(SubmitError::Disabled),
             _ => return Err(SubmitError::NotFinalized),
         }
         match rebuilding || !matches!(graph.state, GraphState::Ready) {
-            true if !context.is_alive() => Err(SubmitError::NotFinalized),
             true if !context.recovery.keeps_queued() => Err(HandleError::Recovering.into()),
             _ => Ok(()),
         }
