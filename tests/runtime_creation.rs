@@ -80,3 +80,20 @@ fn a_graph_is_executable_when_its_whole_context_is_usable() {
     world.settle();
     world.assert_clean();
 }
+
+#[test]
+fn a_buffer_that_goes_before_the_device_heard_of_it_is_not_spoken_of() {
+    let mut world = World::new();
+    let (context, _) = world.context_and_graph(1);
+    world.device.journal.clear();
+    // Many more than commands that can wait.
+    for _ in 0..100 {
+        let buffer = world.runtime.buffer_register(context, client_memory(8)).unwrap();
+        world.runtime.buffer_deregister(buffer).unwrap();
+    }
+    let kept = world.runtime.buffer_register(context, client_memory(8)).unwrap();
+    world.settle();
+    assert_eq!(world.device.journal, [Seen::BufferMap(kept)]);
+    assert_eq!(world.runtime.buffer_status(kept), Ok(Status::Ready));
+    world.free_and_check(&[context]);
+}

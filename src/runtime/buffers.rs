@@ -57,7 +57,7 @@ impl Runtime<'_> {
     }
 
     /// Deregisters a buffer. Its handle is invalid from here on. Works on stale buffers and when
-    /// the DSP is lost.
+    /// the DSP is lost. Linear in the number of commands that the device has not taken.
     pub fn buffer_deregister(&mut self, id: BufferId) -> Result<(), HandleError> {
         let buffer = self.buffers.remove(id).map_err(|_| HandleError::Invalid)?;
         if buffer.told != Some(self.epoch()) || !self.is_online() {
@@ -66,7 +66,9 @@ impl Runtime<'_> {
         if !matches!(buffer.state, BufferState::Ready | BufferState::Failed(_)) {
             self.map_answered(buffer.context);
         }
-        if buffer.state != BufferState::Undoing {
+        // A device that was not told of it yet need not hear that it is gone.
+        let untold = self.outbox.withdraw(Control::BufferMap(id));
+        if buffer.state != BufferState::Undoing && !untold {
             self.send(Control::BufferUnmap(id));
         }
         Ok(())

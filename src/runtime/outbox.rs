@@ -77,6 +77,22 @@ impl<'m> Outbox<'m> {
         control
     }
 
+    /// Takes back a command that the device has not had yet; `false` if it is not here. Linear in
+    /// the number of commands.
+    pub fn withdraw(&mut self, control: Control) -> bool {
+        let mut found = false;
+        for _ in 0..self.len {
+            match self.pop() {
+                Some(first) if first == control && !found => found = true,
+                Some(first) => {
+                    self.push(first);
+                }
+                None => {}
+            }
+        }
+        found
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -129,6 +145,20 @@ mod tests {
                 next_out = attempt + 1;
             }
         }
+    }
+
+    #[test]
+    fn a_command_that_was_not_taken_is_taken_back() {
+        let mut outbox = outbox();
+        for attempt in [1, 2, 3, 2] {
+            assert!(outbox.push(Control::Connect { attempt }));
+        }
+        assert!(outbox.withdraw(Control::Connect { attempt: 2 }), "one of them");
+        assert!(!outbox.withdraw(Control::Probe));
+        for attempt in [1, 3, 2] {
+            assert_eq!(outbox.pop(), Some(Control::Connect { attempt }));
+        }
+        assert!(outbox.is_empty());
     }
 
     #[test]
