@@ -1,11 +1,12 @@
-//! What is taken by contexts that are not usable, and what creation leaves behind when it is
-//! undone.
+//! What is taken by contexts that are not usable, what creation leaves behind when it is undone,
+//! and buffers that come and go.
 
 mod support;
 
 use htp_runtime::binary::{BinaryLayout, GraphSource};
-use htp_runtime::device::PrepareError;
+use htp_runtime::device::{Event, PrepareError};
 use htp_runtime::error::{CreateError, HandleError, Status, SubmitError};
+use htp_runtime::limits::HANG_BUDGET_US;
 use htp_runtime::region::SharedBytes;
 use htp_runtime::runtime::ContextConfig;
 use htp_runtime::sched::Priority;
@@ -96,4 +97,40 @@ fn a_buffer_that_goes_before_the_device_heard_of_it_is_not_spoken_of() {
     assert_eq!(world.device.journal, [Seen::BufferMap(kept)]);
     assert_eq!(world.runtime.buffer_status(kept), Ok(Status::Ready));
     world.free_and_check(&[context]);
+}
+
+#[test]
+fn repeated_answers_of_a_buffer_that_is_gone_do_not_end_the_watch_over_another() {
+    let mut world = World::new();
+    let (context, _) = world.context_and_graph(1);
+    let gone = world.runtime.buffer_register(context, client_memory(8)).unwrap();
+    world.settle();
+    world.runtime.buffer_deregister(gone).unwrap();
+    world.settle();
+    let waiting = world.runtime.buffer_register(context, client_memory(8)).unwrap();
+    // The device takes this one and says no more of it, but what it said before once more.
+    assert!(world.runtime.poll_command(world.now).is_some());
+    let (epoch, late) = (world.runtime.epoch(), world.runtime.counters().late_events);
+    let mapped = Event::BufferMapped { buffer: gone, epoch, result: Ok(()) };
+    world.runtime.handle_event(world.now, mapped);
+    world.runtime.handle_event(world.now, Event::BufferUnmapped { buffer: gone, epoch });
+    assert_eq!(world.runtime.counters().late_events, late + 2);
+    assert_eq!(world.runtime.buffer_status(waiting), Ok(Status::Pending));
+    world.advance(HANG_BUDGET_US);
+    assert_eq!((world.runtime.restarts(), world.runtime.counters().hangs), (1, 1));
+}
+
+#[test]
+fn a_buffer_that_goes_before_its_answer_is_watched_until_the_device_has_let_go() {
+    let mut world = World::new();
+    let (context, _) = world.context_and_graph(1);
+    let buffer = world.runtime.buffer_register(context, client_memory(8)).unwrap();
+    world.drain_commands();
+    world.runtime.buffer_deregister(buffer).unwrap();
+    world.drain_commands();
+    assert!(world.deliver());
+    assert!(world.runtime.poll_timeout().is_some(), "unmapping is not answered");
+    assert!(world.deliver());
+    assert_eq!(world.runtime.poll_timeout(), None);
+    assert_eq!(world.runtime.counters().late_events, 0);
 }

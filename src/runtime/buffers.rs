@@ -63,12 +63,23 @@ impl Runtime<'_> {
         if buffer.told != Some(self.epoch()) || !self.is_online() {
             return Ok(());
         }
-        if !matches!(buffer.state, BufferState::Ready | BufferState::Failed(_)) {
+        let awaited = !matches!(buffer.state, BufferState::Ready | BufferState::Failed(_));
+        if awaited {
             self.map_answered(buffer.context);
         }
+        let undoing = buffer.state == BufferState::Undoing;
         // A device that was not told of it yet need not hear that it is gone.
-        let untold = self.outbox.withdraw(Control::BufferMap(id));
-        if buffer.state != BufferState::Undoing && !untold {
+        let untold = match undoing {
+            true => self.outbox.holds(Control::BufferUnmap(id)),
+            false => self.outbox.withdraw(Control::BufferMap(id)),
+        };
+        if untold {
+            return Ok(());
+        }
+        if awaited {
+            self.owed.buffer_goes();
+        }
+        if !undoing {
             self.send(Control::BufferUnmap(id));
         }
         Ok(())
@@ -83,7 +94,7 @@ impl Runtime<'_> {
         let told = Some(self.epoch());
         let Ok(buffer) = self.buffers.get_mut(id) else {
             // It was deregistered in the meantime; the command to unmap it is on its way.
-            return self.owed.paid_for_buffer(&mut self.hang, now);
+            return self.answered_for_gone(now);
         };
         let context = buffer.context;
         let was_ready = buffer.state == BufferState::Rebuilding;
@@ -101,18 +112,25 @@ impl Runtime<'_> {
             }
             Err(error) => buffer.state = BufferState::Failed(error),
         }
-        self.owed.paid_for_buffer(&mut self.hang, now);
+        self.owed.paid(&mut self.hang, now);
         self.map_answered(context);
     }
 
     pub(super) fn on_buffer_unmapped(&mut self, now: Instant, id: BufferId) {
-        self.owed.paid_for_buffer(&mut self.hang, now);
-        let undone = |buffer: &&mut Buffer| buffer.state == BufferState::Undoing;
-        if let Some(buffer) = self.buffers.get_mut(id).ok().filter(undone) {
-            buffer.state = BufferState::Rebuilding;
-            buffer.told = None;
-            let context = buffer.context;
-            self.map_answered(context);
+        let Ok(buffer) = self.buffers.get_mut(id) else { return self.answered_for_gone(now) };
+        if buffer.state != BufferState::Undoing {
+            return self.late();
+        }
+        buffer.state = BufferState::Rebuilding;
+        buffer.told = None;
+        let context = buffer.context;
+        self.owed.paid(&mut self.hang, now);
+        self.map_answered(context);
+    }
+
+    fn answered_for_gone(&mut self, now: Instant) {
+        if !self.owed.paid_for_gone_buffer(&mut self.hang, now) {
+            self.late();
         }
     }
 

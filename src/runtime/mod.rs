@@ -228,7 +228,9 @@ impl<'m> Runtime<'m> {
             // Objects that vanished since are skipped; each skip consumes an entry, so the loop
             // ends.
             if self.control_is_due(&control) {
-                self.owed.note(&control, &mut self.hang, now);
+                let gone =
+                    matches!(control, Control::BufferUnmap(id) if self.buffers.get(id).is_err());
+                self.owed.note(&control, gone, &mut self.hang, now);
                 return self.control_command(control);
             }
         }

@@ -93,6 +93,12 @@ impl<'m> Outbox<'m> {
         found
     }
 
+    /// Whether the device has not had a command yet. Linear in the number of commands.
+    pub fn holds(&self, control: Control) -> bool {
+        let waiting = |offset| self.ring.get(self.wrap(self.first.saturating_add(offset)));
+        (0..self.len).any(|offset| waiting(offset) == Some(&control))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -153,6 +159,7 @@ mod tests {
         for attempt in [1, 2, 3, 2] {
             assert!(outbox.push(Control::Connect { attempt }));
         }
+        assert!(outbox.holds(Control::Connect { attempt: 1 }) && !outbox.holds(Control::Probe));
         assert!(outbox.withdraw(Control::Connect { attempt: 2 }), "one of them");
         assert!(!outbox.withdraw(Control::Probe));
         for attempt in [1, 3, 2] {

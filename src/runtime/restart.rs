@@ -48,27 +48,30 @@ impl HangWatch {
     }
 }
 
-/// Answers that the device owes, apart from those to executions. The watch goes on until it has
-/// given them.
+/// Answers that the device owes. The watch goes on until it has given them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Owed {
     executions: u32,
     objects: u32,
-    /// Counted apart: a deregistered buffer is not there to tell whether its answer was due.
-    buffers: u32,
+    /// Counted apart: a deregistered buffer is not there to tell whether its answer was due, so
+    /// one that comes twice counts for another of them, but for nothing that a client waits
+    /// for.
+    gone_buffers: u32,
 }
 
 impl Owed {
-    pub const NOTHING: Owed = Owed { executions: 0, objects: 0, buffers: 0 };
+    pub const NOTHING: Owed = Owed { executions: 0, objects: 0, gone_buffers: 0 };
 
-    /// A command goes to the device.
-    pub fn note(&mut self, control: &Control, hang: &mut HangWatch, now: Instant) {
+    /// A command goes to the device; `gone`: it concerns a buffer that was deregistered.
+    pub fn note(&mut self, control: &Control, gone: bool, hang: &mut HangWatch, now: Instant) {
         let count = match control {
+            Control::BufferMap(_) | Control::BufferUnmap(_) if gone => &mut self.gone_buffers,
             Control::ContextCreate(_)
             | Control::ContextRelease(_)
             | Control::GraphPrepare(_)
-            | Control::GraphRelease(_) => &mut self.objects,
-            Control::BufferMap(_) | Control::BufferUnmap(_) => &mut self.buffers,
+            | Control::GraphRelease(_)
+            | Control::BufferMap(_)
+            | Control::BufferUnmap(_) => &mut self.objects,
             Control::Connect { .. }
             | Control::Abort(_)
             | Control::PowerVote
@@ -92,20 +95,30 @@ impl Owed {
         hang.progressed(now, self.is_nothing());
     }
 
-    /// The device has answered for a context or a graph.
+    /// The device has answered for an object in the tables.
     pub fn paid(&mut self, hang: &mut HangWatch, now: Instant) {
         self.objects = self.objects.saturating_sub(1);
         hang.progressed(now, self.is_nothing());
     }
 
-    /// The device has answered for a buffer.
-    pub fn paid_for_buffer(&mut self, hang: &mut HangWatch, now: Instant) {
-        self.buffers = self.buffers.saturating_sub(1);
+    /// A buffer goes whose answer is due.
+    pub fn buffer_goes(&mut self) {
+        self.objects = self.objects.saturating_sub(1);
+        self.gone_buffers = self.gone_buffers.saturating_add(1);
+    }
+
+    /// The device has answered for a buffer that is gone; `false` if it owes no such answer.
+    pub fn paid_for_gone_buffer(&mut self, hang: &mut HangWatch, now: Instant) -> bool {
+        if self.gone_buffers == 0 {
+            return false;
+        }
+        self.gone_buffers = self.gone_buffers.saturating_sub(1);
         hang.progressed(now, self.is_nothing());
+        true
     }
 
     pub fn is_nothing(&self) -> bool {
-        self.executions == 0 && self.objects == 0 && self.buffers == 0
+        self.executions == 0 && self.objects == 0 && self.gone_buffers == 0
     }
 }
 
