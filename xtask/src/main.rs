@@ -12,6 +12,7 @@ mod ort;
 mod process;
 mod programs;
 mod recovery;
+mod sim;
 mod staticlib;
 mod steps;
 mod symbols;
@@ -57,6 +58,8 @@ enum Command {
     Model(Check),
     /// Write the tables of docs/recovery.md
     Recovery(Check),
+    /// Simulate clients, faults and restarts from seeds; find, replay and shrink what breaks
+    Sim(sim::Options),
     /// Check what the release static library needs from its surroundings
     Symbols,
 }
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Install(options) => install::run(&options),
         Command::Model(options) => model::run(options.check),
         Command::Recovery(options) => recovery::run(options.check),
+        Command::Sim(options) => sim::run(&options),
         Command::Symbols => symbols::run(),
     };
     match result {

@@ -10,7 +10,8 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, bench, conformance, examples, header, install, model, ort, recovery, symbols, tidy, trace,
+    abi, bench, conformance, examples, header, install, model, ort, recovery, sim, symbols, tidy,
+    trace,
 };
 
 #[derive(clap::Args)]
@@ -41,6 +42,8 @@ enum Step {
     Header,
     /// Rust tests and doc tests
     Rust,
+    /// simulation of fixed seeds; every deliberately broken runtime is caught
+    Sim,
     /// rustdoc, warnings as errors
     Docs,
     /// the core with every feature set on this machine
@@ -72,6 +75,7 @@ impl Step {
             Step::Trace => "trace",
             Step::Header => "generated files",
             Step::Rust => "Rust tests",
+            Step::Sim => "simulation",
             Step::Docs => "docs",
             Step::Features => "feature sets of the core",
             Step::Cross => "core for a no_std target",
@@ -96,6 +100,7 @@ impl Step {
                 one(interface.and_then(|()| model::run(true)).and_then(|()| recovery::run(true)))
             }
             Step::Rust => rust_tests(),
+            Step::Sim => sim::check(),
             Step::Docs => one(docs()),
             Step::Features => features().into(),
             Step::Cross => cross().into(),
