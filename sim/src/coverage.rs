@@ -46,8 +46,9 @@ pub const FAULTS: [&str; 15] = [
 
 /// Calls that clients make, by their numbers.
 const CALLS: usize = 21;
-/// Phases in which a call can come: the machine passes through the two others at once.
-const PHASES: [State; 4] = [State::Online, State::AfterShutdown, State::BeforePowerUp, State::Lost];
+/// Phases in which a call can come: the machine passes through `BeforeShutdown` at once.
+const PHASES: [State; 5] =
+    [State::Online, State::AfterShutdown, State::BeforePowerUp, State::AfterPowerUp, State::Lost];
 
 /// How often each cell was reached.
 #[derive(Debug, Clone)]

@@ -296,6 +296,10 @@ impl Dice {
 /// A kind of decision: how often it comes, and how its details are drawn.
 type Kind = (u32, fn(&mut Dice) -> Decision);
 
+/// How often the whole loop is turned.
+const TURN: u32 = 800;
+const SERVE: u32 = 600;
+
 /// Every kind, with how often it comes among about 10,000.
 const KINDS: [Kind; 45] = [
     (60, |d| Decision::ContextCreate { depth: d.depth(), level: d.level(), policy: d.policy() }),
@@ -335,8 +339,8 @@ const KINDS: [Kind; 45] = [
     (300, |d| Decision::Pass { us: d.below(400) }),
     (200, |_| Decision::Timeout),
     (120, |_| Decision::NextTimer),
-    (800, |_| Decision::Turn),
-    (600, |d| Decision::Serve { turns: 1 + d.below(4) as u8 }),
+    (TURN, |_| Decision::Turn),
+    (SERVE, |d| Decision::Serve { turns: 1 + d.below(4) as u8 }),
     (500, |d| Decision::Answer { pick: d.front() }),
     (200, |d| Decision::Work { pick: d.pick() }),
     (1500, |d| Decision::Finish { pick: d.pick() }),
@@ -384,10 +388,16 @@ struct Weights([u32; KINDS.len()]);
 impl Weights {
     fn drawn(dice: &mut Dice) -> Self {
         let mut sum = 0;
+        // A whole turn leaves nothing under way that could be lost or overtaken.
+        let turns_are_rare = dice.one_in(3);
         Self(KINDS.map(|(weight, _)| {
             let factor = [0, 1, 2, 2, 2, 3, 4, 8][dice.below(8) as usize];
-            // Without the loop nothing happens at all.
-            sum += if weight >= 500 { weight * factor.max(1) } else { weight * factor };
+            sum += match weight {
+                TURN | SERVE if turns_are_rare => weight * factor / 32,
+                // Without the loop nothing happens at all.
+                500.. => weight * factor.max(1),
+                _ => weight * factor,
+            };
             sum
         }))
     }

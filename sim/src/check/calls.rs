@@ -374,6 +374,7 @@ impl Model {
             dispatched: Instant::ZERO,
             report: None,
             passed: false,
+            passed_lost: false,
         });
         if let Some(context) = self.context_mut(context) {
             context.submitted += 1;

@@ -47,7 +47,13 @@ impl Model {
         self.ensure_turn(place)?;
         if self.requests[place].is_caught() {
             // Blocking ones that were caught before it have their outcome as well.
-            self.requests.iter_mut().filter(|r| r.is_caught()).for_each(|r| r.passed = true);
+            for place in 0..self.requests.len() {
+                if self.requests[place].is_caught() {
+                    let outcome = self.outcome_of_caught(&self.requests[place]);
+                    self.requests[place].passed = true;
+                    self.requests[place].passed_lost |= outcome == Outcome::DeviceLost;
+                }
+            }
         }
         self.heard(now, place, completion)
     }
@@ -107,12 +113,14 @@ impl Model {
         };
         let named = || shown(request.id);
         // A blocking request that a restart caught has its outcome fixed whenever somebody first
-        // looks after the restart: a later loss of the DSP may or may not be in it.
+        // looks after the restart: a loss that comes later may not be in it, and one that was there
+        // may be, though its context is freed by now.
         let blocking_caught =
             request.mode == Mode::Blocking && (request.is_caught() || request.passed);
-        let fits = completion.outcome == expected
-            || blocking_caught && completion.outcome == Outcome::DeviceReset;
         let got = completion.outcome;
+        let earlier =
+            got == Outcome::DeviceReset || got == Outcome::DeviceLost && request.passed_lost;
+        let fits = got == expected || blocking_caught && earlier;
         ensure!(fits, "outcomes", "{} ended as {got:?}, not {expected:?}", named());
         let word = request.heard_word as usize;
         ensure!(completion.user_data == [word; 3], "words of the client", "{}", named());

@@ -144,8 +144,8 @@ impl Model {
         let graph_waits = |graph: &Graph| {
             let told = graph.told == Some(self.epoch());
             let owed = match graph.state {
-                GraphState::Preparing | GraphState::Rebuilding => told,
-                GraphState::Undoing | GraphState::Releasing => true,
+                GraphState::Preparing | GraphState::Rebuilding | GraphState::Undoing => told,
+                GraphState::Releasing => true,
                 GraphState::Composing | GraphState::Ready | GraphState::Failed(_) => false,
             };
             graph.context == context.id && owed

@@ -55,6 +55,8 @@ pub struct Accepted {
     /// Caught, and completions after the restart were heard: if it is a blocking one, its outcome
     /// may be fixed already.
     pub passed: bool,
+    /// The same, and what it concerns was lost at that time.
+    pub passed_lost: bool,
 }
 
 impl Accepted {
