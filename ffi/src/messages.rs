@@ -12,6 +12,12 @@ pub(crate) fn text(code: Code) -> Option<&'static CStr> {
     found.map(|(_, text)| *text)
 }
 
+/// The name of a code's constant.
+pub(crate) fn name(code: Code) -> &'static str {
+    let text = text(code).and_then(|text| text.to_str().ok()).unwrap_or("an error without a name");
+    text.split_once(':').map_or(text, |(name, _)| name)
+}
+
 /// A message: the name of the constant, and behind it what it means.
 macro_rules! messages {
     ($($code:ident: $text:literal,)*) => {

@@ -4,7 +4,7 @@ use cty::c_char;
 
 use crate::abi::*;
 use crate::export::not_supported;
-use crate::{client, messages};
+use crate::{client, messages, refusal};
 
 /// The low bits of an error handle are its code.
 const CODE_MASK: Qnn_ErrorHandle_t = 0xFFFF;
@@ -18,7 +18,8 @@ pub(crate) unsafe extern "C" fn QnnError_getMessage(
     let Some(message) = (unsafe { client::out(errorMessage) }) else {
         return QNN_ERROR_INVALID_ARGUMENT;
     };
-    match messages::text(errorHandle & CODE_MASK) {
+    let code = errorHandle & CODE_MASK;
+    match refusal::last(code).or_else(|| messages::text(code)) {
         Some(text) => {
             *message = client::address(text);
             QNN_SUCCESS
