@@ -30,25 +30,8 @@ pub(crate) fn logs_changed(objects: &Objects) {
 
 /// Tells the logs that a call failed, and why.
 pub(crate) fn error(call: &'static CStr, code: Code) {
-    let text = refusal::end(code);
-    emit(QNN_LOG_LEVEL_ERROR, call, CStr::from_bytes_until_nul(&text).unwrap_or_default());
-}
-
-/// Tells the logs something put together from parts; what is too long is cut. The caller holds no
-/// lock, as for [`emit`].
-pub(crate) fn emit_parts(level: QnnLog_Level_t, call: &'static CStr, parts: &[&str]) {
-    if level > LEVEL_MAX.load(Ordering::Acquire) {
-        return;
-    }
-    let mut text = [0; refusal::TEXT_BYTES];
-    let bytes = parts.iter().flat_map(|part| part.bytes());
-    // The last byte stays the end.
-    for (to, byte) in text.iter_mut().take(refusal::TEXT_BYTES - 1).zip(bytes) {
-        *to = byte;
-    }
-    if let Ok(text) = CStr::from_bytes_until_nul(&text) {
-        emit(level, call, text);
-    }
+    let words = refusal::end(call, code);
+    emit(QNN_LOG_LEVEL_ERROR, call, words.as_c_str());
 }
 
 /// Tells the logs something. The caller holds no lock: callbacks may call the library.

@@ -21,11 +21,12 @@ pub(crate) fn name(code: Code) -> &'static str {
 /// A message: the name of the constant, and behind it what it means.
 macro_rules! messages {
     ($($code:ident: $text:literal,)*) => {
-        [$(($code, message(concat!(stringify!($code), ": ", $text, "\0")))),*]
+        [$(($code, c_text(concat!(stringify!($code), ": ", $text, "\0")))),*]
     };
 }
 
-const fn message(text: &'static str) -> &'static CStr {
+/// A text that ends with a zero, as C reads it.
+pub(crate) const fn c_text(text: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(text.as_bytes()) {
         Ok(text) => text,
         Err(_) => c"",

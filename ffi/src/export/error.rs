@@ -3,7 +3,6 @@
 use cty::c_char;
 
 use crate::abi::*;
-use crate::export::not_supported;
 use crate::{client, messages, refusal};
 
 /// The low bits of an error handle are its code.
@@ -32,7 +31,19 @@ pub(crate) unsafe extern "C" fn QnnError_getMessage(
     }
 }
 
-not_supported! {
-    QnnError_getVerboseMessage(Qnn_ErrorHandle_t, *mut *const c_char);
-    QnnError_freeVerboseMessage(*const c_char);
+// These two are asked about a refusal, so they do not become one themselves.
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnError_getVerboseMessage(
+    _errorHandle: Qnn_ErrorHandle_t,
+    _errorMessage: *mut *const c_char,
+) -> Qnn_ErrorHandle_t {
+    QNN_COMMON_ERROR_NOT_SUPPORTED
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnError_freeVerboseMessage(
+    _errorMessage: *const c_char,
+) -> Qnn_ErrorHandle_t {
+    QNN_COMMON_ERROR_NOT_SUPPORTED
 }
