@@ -143,7 +143,8 @@ fn digits(value: u64, base: u64, words: &mut Words) {
     let (mut rest, mut first) = (value, text.len());
     for (index, digit) in text.iter_mut().enumerate().rev() {
         let value = rest.checked_rem(base).unwrap_or(0) as u8;
-        *digit = if value < 10 { b'0'.saturating_add(value) } else { (b'a' - 10).saturating_add(value) };
+        *digit =
+            if value < 10 { b'0'.saturating_add(value) } else { (b'a' - 10).saturating_add(value) };
         rest = rest.checked_div(base).unwrap_or(0);
         first = index;
         if rest == 0 {
@@ -379,6 +380,26 @@ pub(crate) fn end(call: &CStr, code: Code) -> Words {
         refusal.code = QNN_SUCCESS;
     }
     Words::of(&[&messages::text(code).unwrap_or(c"an error without a name")])
+}
+
+/// Ends a call that the logs do not hear of, such as one that is made again and again.
+pub(crate) fn quiet(call: &CStr, run: impl FnOnce() -> Result<(), Code>) -> Qnn_ErrorHandle_t {
+    match run() {
+        Ok(()) => {
+            end_well();
+            QNN_SUCCESS
+        }
+        Err(code) => {
+            end(call, code);
+            code
+        }
+    }
+}
+
+/// The code of a call that has no more to say; what was said before is not about it.
+pub(crate) fn plain(code: Code) -> Code {
+    end(c"", code);
+    code
 }
 
 /// A call ends well, whatever it tried in between.

@@ -117,9 +117,7 @@ pub(crate) fn living_backend(
 }
 
 /// The same for the calls of the backend.
-pub(crate) fn known(
-    backend: Qnn_BackendHandle_t,
-) -> Result<(&'static Instance, BackendId), Code> {
+pub(crate) fn known(backend: Qnn_BackendHandle_t) -> Result<(&'static Instance, BackendId), Code> {
     living_backend(backend, INVALID_HANDLE)
 }
 

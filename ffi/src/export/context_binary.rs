@@ -3,7 +3,9 @@
 use cty::c_void;
 use heapless::Vec;
 use runtime::binary::layout::VERSION;
-use runtime::binary::{BinaryError, BinaryLayout, CheckedBinary, ContextBinary, GraphSource, GRAPHS_MAX};
+use runtime::binary::{
+    BinaryError, BinaryLayout, CheckedBinary, ContextBinary, GraphSource, GRAPHS_MAX,
+};
 use runtime::error::{CreateError, HandleError, Status};
 use runtime::graph::table::CONSTANTS_ALIGN;
 use runtime::handle::{ContextId, GraphId};
@@ -219,10 +221,7 @@ pub(crate) unsafe fn bytes(
 }
 
 /// The bytes of a binary's buffer.
-fn check_buffer(
-    address: *const c_void,
-    size: Qnn_ContextBinarySize_t,
-) -> Result<usize, Code> {
+fn check_buffer(address: *const c_void, size: Qnn_ContextBinarySize_t) -> Result<usize, Code> {
     if address.is_null() {
         return Err(because!(BAD, "binaryBuffer is null"));
     }

@@ -190,7 +190,13 @@ fn queue_depth(kind: QnnContext_AsyncExecutionQueueDepthType_t, depth: u32) -> R
     }
     if !(1..=QUEUE_DEPTH_MAX.into()).contains(&depth) {
         let most = u32::from(QUEUE_DEPTH_MAX);
-        return Err(because!(BAD_CONFIG, "asyncExeQueueDepth.depth is ", depth, ", not 1 to ", most));
+        return Err(because!(
+            BAD_CONFIG,
+            "asyncExeQueueDepth.depth is ",
+            depth,
+            ", not 1 to ",
+            most
+        ));
     }
     Ok(depth)
 }

@@ -175,8 +175,36 @@ impl IoSource for Resolved<'_> {
 }
 
 impl Resolved<'_> {
+    /// The answer to an execution that is not accepted, of the graph that an argument names.
+    pub(crate) fn refused(
+        &self,
+        machine: &Machine,
+        error: SubmitError,
+        (argument, graph): (&'static str, GraphId),
+    ) -> Code {
+        let code = submit_error(error);
+        match error {
+            SubmitError::BadTensor(id) => self.refused_memory(machine, graph, id),
+            SubmitError::Handle(HandleError::Invalid) => {
+                no_handle::<runtime::handle::kind::Graph>(code, argument, to_client(graph))()
+            }
+            SubmitError::PrepareOnly => {
+                because!(code, argument, " is of a context that only prepares graphs")
+            }
+            SubmitError::AsyncNotSupported => {
+                because!(code, "this platform has no asynchronous execution; use QnnGraph_execute")
+            }
+            SubmitError::MixedModes => {
+                let why = " has executions of the other kind under way (blocking, or not)";
+                because!(code, argument, why)
+            }
+            SubmitError::BadProfile => because!(code, "the profile object was freed"),
+            _ => code,
+        }
+    }
+
     /// The answer to memory that the tensor with this id cannot use.
-    fn refused(&self, machine: &Machine, graph: GraphId, id: u32) -> Code {
+    fn refused_memory(&self, machine: &Machine, graph: GraphId, id: u32) -> Code {
         let table = machine.graph_table(graph).ok();
         let own = |tensor: &runtime::graph::Tensor<'_>| tensor.id() == id;
         let own = table.and_then(|table| table.tensors().find(own));
@@ -270,42 +298,19 @@ impl Submission<'_> {
         }
         let io = self.bindings.resolve(machine);
         let io = io.map_err(|error| Refusal::Never(submit_error(error)))?;
-        match machine.submit(now, self.graph, &io, self.options) {
-            Ok(request) => {
-                if let Some(signal) = self.signal {
-                    signal::attach(instance, signal, request);
-                }
-                Ok(request)
-            }
-            Err(SubmitError::QueueFull) => Err(Refusal::Later),
-            Err(error) if error.is_recovering() => Err(Refusal::Later),
-            Err(SubmitError::BadTensor(id)) => {
-                Err(Refusal::Never(io.refused(machine, self.graph, id)))
-            }
-            Err(error) => Err(Refusal::Never(refused(error, self.graph))),
+        let accepted = machine.submit(now, self.graph, &io, self.options);
+        let accepted = accepted.map_err(|error| match error {
+            SubmitError::QueueFull => Refusal::Later,
+            error if error.is_recovering() => Refusal::Later,
+            error => Refusal::Never(io.refused(machine, error, ("graphHandle", self.graph))),
+        });
+        // It holds the lock of the host objects, among which the signal is.
+        drop(io);
+        let request = accepted?;
+        if let Some(signal) = self.signal {
+            signal::attach(instance, signal, request);
         }
-    }
-}
-
-/// The answer to an execution that is not accepted.
-fn refused(error: SubmitError, graph: GraphId) -> Code {
-    let code = submit_error(error);
-    match error {
-        SubmitError::Handle(HandleError::Invalid) => {
-            no_handle::<runtime::handle::kind::Graph>(code, "graphHandle", to_client(graph))()
-        }
-        SubmitError::PrepareOnly => {
-            because!(code, "graphHandle is of a context that only prepares graphs")
-        }
-        SubmitError::AsyncNotSupported => {
-            because!(code, "this platform has no asynchronous execution; use QnnGraph_execute")
-        }
-        SubmitError::MixedModes => {
-            let why = "the graph has executions of the other kind under way (blocking, or not)";
-            because!(code, why)
-        }
-        SubmitError::BadProfile => because!(code, "profileHandle was freed"),
-        _ => code,
+        Ok(request)
     }
 }
 
@@ -355,8 +360,7 @@ fn check(
     profile: Qnn_ProfileHandle_t,
     signal: Qnn_SignalHandle_t,
 ) -> Result<Arguments, Code> {
-    let none =
-        no_handle::<runtime::handle::kind::Graph>(INVALID_HANDLE, "graphHandle", graph);
+    let none = no_handle::<runtime::handle::kind::Graph>(INVALID_HANDLE, "graphHandle", graph);
     let instance = living(&none)?;
     let graph = graph_id(graph).ok_or_else(&none)?;
     let invalid = ("profileHandle", QNN_GRAPH_ERROR_INVALID_ARGUMENT);

@@ -231,12 +231,11 @@ unsafe fn retrieve(
     let graph = unsafe { client::out(graph) }.ok_or_else(null(BAD, "graphHandle"))?;
     // SAFETY: the caller's promise.
     let name = unsafe { client::text(name) }.map_err(no_text(BAD_NAME, "graphName"))?;
-    let id = settled(instance, |machine, _| machine.graph_by_name(context, name)).map_err(
-        |error| {
+    let id =
+        settled(instance, |machine, _| machine.graph_by_name(context, name)).map_err(|error| {
             let unknown = because!(BAD_NAME, "the context has no graph ", Name(name));
             handle_error(error, unknown)
-        },
-    )?;
+        })?;
     *graph = to_client(id);
     Ok(())
 }

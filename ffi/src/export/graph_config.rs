@@ -57,11 +57,7 @@ impl Config {
 
     /// # Safety
     /// What the entry points to is readable.
-    unsafe fn take(
-        &mut self,
-        entry: &QnnGraph_Config_t,
-        device: &VhtpConfig,
-    ) -> Result<(), Code> {
+    unsafe fn take(&mut self, entry: &QnnGraph_Config_t, device: &VhtpConfig) -> Result<(), Code> {
         match entry.option {
             QNN_GRAPH_CONFIG_OPTION_PRIORITY => {
                 // SAFETY: the option selects this member; every bit pattern is a number.
@@ -86,12 +82,9 @@ impl Config {
                 // SAFETY: the caller's promise.
                 let custom = unsafe { client::one(custom) };
                 let custom = custom.ok_or_else(null(BAD, "customConfig"))?;
-                self.take_custom(custom, device)
-                    .map_err(|code| within!(code, "customConfig->"))
+                self.take_custom(custom, device).map_err(|code| within!(code, "customConfig->"))
             }
-            option => {
-                Err(because!(UNSUPPORTED, "option is ", option, ", which is not offered"))
-            }
+            option => Err(because!(UNSUPPORTED, "option is ", option, ", which is not offered")),
         }
     }
 
@@ -203,10 +196,7 @@ impl Config {
         Ok(())
     }
 
-    fn take_optimization(
-        &mut self,
-        option: &QnnHtpGraph_OptimizationOption_t,
-    ) -> Result<(), Code> {
+    fn take_optimization(&mut self, option: &QnnHtpGraph_OptimizationOption_t) -> Result<(), Code> {
         let value = option.floatValue;
         let wrong = |code, allowed| {
             because!(code, "optimizationOption.floatValue is ", value, ", ", allowed)
@@ -248,7 +238,12 @@ impl Config {
                 }
             }
             kind => {
-                return Err(because!(BAD, "optimizationOption.type is ", kind, ", not a known one"));
+                return Err(because!(
+                    BAD,
+                    "optimizationOption.type is ",
+                    kind,
+                    ", not a known one"
+                ));
             }
         }
         Ok(())

@@ -48,8 +48,11 @@ unsafe fn register(
 ) -> Result<(), Code> {
     let (instance, context) = known_context("context", context, Family::CONTEXT)?;
     // SAFETY: the caller's promise.
-    let descriptors = unsafe { client::array(descriptors, count) }
-        .ok_or_else(no_array(BAD, ("memDescriptors", "numDescriptors"), count))?;
+    let descriptors = unsafe { client::array(descriptors, count) }.ok_or_else(no_array(
+        BAD,
+        ("memDescriptors", "numDescriptors"),
+        count,
+    ))?;
     if descriptors.is_empty() {
         return Err(because!(BAD, "numDescriptors is 0"));
     }
@@ -97,8 +100,11 @@ impl Wanted {
     unsafe fn read(descriptor: &Qnn_MemDescriptor_t) -> Result<Self, Code> {
         let shape = &descriptor.memShape;
         // SAFETY: the caller's promise.
-        let dims = unsafe { client::array(shape.dimSize, shape.numDim) }
-            .ok_or_else(no_array(BAD, (".memShape.dimSize", "numDim"), shape.numDim))?;
+        let dims = unsafe { client::array(shape.dimSize, shape.numDim) }.ok_or_else(no_array(
+            BAD,
+            (".memShape.dimSize", "numDim"),
+            shape.numDim,
+        ))?;
         let element = data_type(descriptor.dataType).map_err(|code| instead(code, BAD))?;
         let bytes = element_count(dims.iter().copied())
             .and_then(|count| count.checked_mul(element.size_bytes()))
@@ -233,8 +239,11 @@ pub(crate) unsafe extern "C" fn QnnMem_deRegister(
 /// As the QNN API says.
 unsafe fn deregister(handles: *const Qnn_MemHandle_t, count: u32) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let handles = unsafe { client::array(handles, count) }
-        .ok_or_else(no_array(BAD, ("memHandles", "numHandles"), count))?;
+    let handles = unsafe { client::array(handles, count) }.ok_or_else(no_array(
+        BAD,
+        ("memHandles", "numHandles"),
+        count,
+    ))?;
     if handles.is_empty() {
         return Err(because!(BAD, "numHandles is 0"));
     }

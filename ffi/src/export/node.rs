@@ -16,9 +16,7 @@ use crate::convert::{Code, Family};
 use crate::export::operand::{data_type, Fields, Operand, Place};
 use crate::export::{answer, backend, known_graph, settled, Machine};
 use crate::instance::Device;
-use crate::refusal::{
-    because, instead, no_array, no_text, within, Dims, Name, Say, Short, Words,
-};
+use crate::refusal::{because, instead, no_array, no_text, within, Dims, Name, Say, Short, Words};
 
 /// Most inputs, and most outputs, of one operation.
 const OPERANDS_MAX: usize = 128;
@@ -93,8 +91,7 @@ pub(crate) unsafe extern "C" fn QnnGraph_addNode(
 /// # Safety
 /// As the QNN API says.
 unsafe fn add_node(graph: Qnn_GraphHandle_t, op: &Qnn_OpConfig_t) -> Result<(), Code> {
-    let (instance, graph) =
-        known_graph("graphHandle", graph, QNN_GRAPH_ERROR_INVALID_HANDLE)?;
+    let (instance, graph) = known_graph("graphHandle", graph, QNN_GRAPH_ERROR_INVALID_HANDLE)?;
     // SAFETY: the caller's promise.
     let node = unsafe { Node::read(op) }?;
     if node.package != PACKAGE {
@@ -180,9 +177,9 @@ unsafe fn add(machine: &mut Machine, graph: GraphId, node: &Node<'_>) -> Result<
         let tensor = |tensor: &Qnn_Tensor_t| index(machine, graph, tensor, false);
         // SAFETY: the caller's promise.
         let spec = unsafe { param_spec(param, tensor) };
-        params.push(spec.inspect_err(|_| _ = within!(BAD, "params[", at, "]"))?).map_err(
-            |_| bad_op(because!(BAD, "numOfParams is ", node.params.len(), MOST, PARAMS_MAX)),
-        )?;
+        params.push(spec.inspect_err(|_| _ = within!(BAD, "params[", at, "]"))?).map_err(|_| {
+            bad_op(because!(BAD, "numOfParams is ", node.params.len(), MOST, PARAMS_MAX))
+        })?;
     }
     let (name, package, type_name) = (node.name, node.package, node.type_name);
     let (params, inputs, outputs) = (&params[..], &inputs[..], &outputs[..]);
@@ -362,9 +359,9 @@ unsafe fn validate_in(
             refused_with(code)
         })?;
         let count = node.params.len();
-        params.push(spec).map_err(|_| {
-            because!(REFUSED, "numOfParams is ", count, MOST, PARAMS_MAX)
-        })?;
+        params
+            .push(spec)
+            .map_err(|_| because!(REFUSED, "numOfParams is ", count, MOST, PARAMS_MAX))?;
     }
     let (name, package, type_name) = ("", node.package, node.type_name);
     let op =
@@ -445,8 +442,7 @@ struct Of<'a>(&'a Op<'a>, usize);
 
 impl Say for Of<'_> {
     fn say(&self, words: &mut Words) {
-        for (name, list) in
-            [("inputTensors", self.0.inputs()), ("outputTensors", self.0.outputs())]
+        for (name, list) in [("inputTensors", self.0.inputs()), ("outputTensors", self.0.outputs())]
         {
             let found = list.iter().enumerate().find(|(_, tensor)| tensor.index() == self.1);
             if let Some((at, tensor)) = found {

@@ -301,11 +301,7 @@ impl<'a> Operand<'a> {
 }
 
 /// A tensor in a list, and its name if it has one.
-pub(crate) struct Place<'a>(
-    pub(crate) &'static str,
-    pub(crate) usize,
-    pub(crate) Option<&'a str>,
-);
+pub(crate) struct Place<'a>(pub(crate) &'static str, pub(crate) usize, pub(crate) Option<&'a str>);
 
 impl Say for Place<'_> {
     fn say(&self, words: &mut Words) {

@@ -33,8 +33,7 @@ pub(crate) unsafe fn power_change(
     let list = unsafe { Configs::read(list) }.map_err(no_list(BAD, "config"))?;
     let mut change = PowerChange::default();
     for (at, config) in list.iter().enumerate() {
-        read_option(config, id, &mut change)
-            .map_err(|code| within!(code, "config[", at, "]->"))?;
+        read_option(config, id, &mut change).map_err(|code| within!(code, "config[", at, "]->"))?;
     }
     Ok(change)
 }
@@ -49,7 +48,10 @@ fn read_option(config: &PowerConfig, id: u32, change: &mut PowerChange) -> Resul
             // SAFETY: as above.
             let read = hmx(unsafe { &config.u.hmxV2Config });
             change.hmx = Some(read.ok_or_else(|| {
-                because!(BAD, "hmxV2Config has an unknown mode or corner, or min, target, max mixed")
+                because!(
+                    BAD,
+                    "hmxV2Config has an unknown mode or corner, or min, target, max mixed"
+                )
             })?);
             return Ok(());
         }

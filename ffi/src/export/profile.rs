@@ -12,8 +12,8 @@ use crate::client::{self, Configs};
 use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, backend, living};
 use crate::instance::{self, Device, Instance};
-use crate::refusal::{because, no_handle, no_list, null, within};
 use crate::profile_list::{event_place, Listing, Nodes, Size};
+use crate::refusal::{because, no_handle, no_list, null, within};
 
 const INVALID_HANDLE: Code = QNN_PROFILE_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_PROFILE_ERROR_INVALID_ARGUMENT;
@@ -46,7 +46,9 @@ unsafe fn create(
             let why = ", of a backend's own there is only LINTING";
             return Err(because!(QNN_PROFILE_ERROR_UNSUPPORTED, "level is ", level, why));
         }
-        _ => return Err(because!(BAD, "level is ", level, ", there are 1 (BASIC) and 2 (DETAILED)")),
+        _ => {
+            return Err(because!(BAD, "level is ", level, ", there are 1 (BASIC) and 2 (DETAILED)"))
+        }
     };
     let created = instance.driver.call(|machine, _| {
         let id = machine.profile_create(level)?;

@@ -99,9 +99,8 @@ unsafe fn describe(
 ) -> Result<(*const QnnSystemContext_BinaryInfo_t, Qnn_ContextBinarySize_t), Code> {
     // SAFETY: the caller's promise; nothing of it is kept.
     let bytes = unsafe { bytes((binary, size)) }.map_err(|code| instead(code, BAD))?;
-    let binary = ContextBinary::parse(bytes).map_err(|error| {
-        instead(refused(error), QNN_SYSTEM_CONTEXT_ERROR_MALFORMED_BINARY)
-    })?;
+    let binary = ContextBinary::parse(bytes)
+        .map_err(|error| instead(refused(error), QNN_SYSTEM_CONTEXT_ERROR_MALFORMED_BINARY))?;
     instance.driver.call(|machine, _| {
         let region = machine.region_mut();
         let mut objects = instance.objects.lock();

@@ -60,8 +60,11 @@ unsafe fn create(
     let folder = unsafe { optional_text(place.fileDirectory) }
         .map_err(no_text(BAD, "serializationTargetInfo.file.fileDirectory"))?;
     // SAFETY: the caller's promise.
-    let configs = unsafe { client::array(configs, count) }
-        .ok_or_else(no_array(BAD, ("configs", "numConfigs"), count))?;
+    let configs = unsafe { client::array(configs, count) }.ok_or_else(no_array(
+        BAD,
+        ("configs", "numConfigs"),
+        count,
+    ))?;
     let mut header = None;
     for (at, config) in configs.iter().enumerate() {
         // SAFETY: the caller's promise.
@@ -158,8 +161,11 @@ unsafe fn serialize(
     let _writing = WRITING.lock();
     let file = instance.objects.lock().targets.get(id).copied().map_err(|_| none())?;
     // SAFETY: the caller's promise.
-    let data = unsafe { client::array(data, count) }
-        .ok_or_else(no_array(BAD, ("eventData", "numEvents"), count))?;
+    let data = unsafe { client::array(data, count) }.ok_or_else(no_array(
+        BAD,
+        ("eventData", "numEvents"),
+        count,
+    ))?;
     for (at, &one) in data.iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe { visit(one, None) }.map_err(|code| within!(code, "eventData[", at, "]"))?;
@@ -212,8 +218,11 @@ unsafe fn visit_events(
     mut lines: Option<&mut Lines>,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let events = unsafe { client::array(events, count) }
-        .ok_or_else(no_array(BAD, ("->v1.profilingEvents", "numProfilingEvents"), count))?;
+    let events = unsafe { client::array(events, count) }.ok_or_else(no_array(
+        BAD,
+        ("->v1.profilingEvents", "numProfilingEvents"),
+        count,
+    ))?;
     if depth > DEPTH_MAX && !events.is_empty() {
         let why = "->v1.profilingEvents lie in each other deeper than ";
         return Err(because!(BAD, why, DEPTH_MAX));
@@ -252,9 +261,11 @@ impl<'a> Event<'a> {
     /// As the QNN API says; the name stays for `'a`.
     unsafe fn read(event: &'a QnnSystemProfile_ProfileEventV1_t) -> Result<Self, Code> {
         // SAFETY: the caller's promise.
-        let name = |text| unsafe { optional_text(text) }
-            .map(Option::unwrap_or_default)
-            .map_err(no_text(BAD, "->v1.profilingEvents has an identifier that"));
+        let name = |text| {
+            unsafe { optional_text(text) }
+                .map(Option::unwrap_or_default)
+                .map_err(no_text(BAD, "->v1.profilingEvents has an identifier that"))
+        };
         match event.type_ {
             QNN_SYSTEM_PROFILE_EVENT_DATA => {
                 // SAFETY: the type selects this member.
@@ -267,7 +278,10 @@ impl<'a> Event<'a> {
                 // SAFETY: as above.
                 let data = unsafe { event.u.extendedEventData };
                 if data.version != QNN_PROFILE_DATA_VERSION_1 {
-                    return Err(because!(BAD, "->v1.profilingEvents has data of an unknown version"));
+                    return Err(because!(
+                        BAD,
+                        "->v1.profilingEvents has data of an unknown version"
+                    ));
                 }
                 // SAFETY: the version selects this member.
                 let data = unsafe { data.u.v1 };

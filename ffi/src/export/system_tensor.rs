@@ -43,9 +43,7 @@ unsafe fn bytes(tensor: &Qnn_Tensor_t) -> Result<u64, Code> {
             let fields = unsafe { &tensor.u.v2 };
             (fields.dataFormat, fields.dataType, fields.dimensions, fields.rank)
         }
-        version => {
-            return Err(because!(BAD_TENSOR, "tensor.version is ", version, ", not 1 or 2"))
-        }
+        version => return Err(because!(BAD_TENSOR, "tensor.version is ", version, ", not 1 or 2")),
     };
     if format != QNN_TENSOR_DATA_FORMAT_DENSE {
         let why = ", only 0 (DENSE) is offered";
@@ -53,8 +51,11 @@ unsafe fn bytes(tensor: &Qnn_Tensor_t) -> Result<u64, Code> {
         return Err(because!(code, "tensor.dataFormat is ", format, why));
     }
     // SAFETY: the caller's promise.
-    let dims = unsafe { client::array(dimensions.cast_const(), rank) }
-        .ok_or_else(no_array(BAD_TENSOR, ("tensor.dimensions", "rank"), rank))?;
+    let dims = unsafe { client::array(dimensions.cast_const(), rank) }.ok_or_else(no_array(
+        BAD_TENSOR,
+        ("tensor.dimensions", "rank"),
+        rank,
+    ))?;
     let element = element_bytes(data_type).ok_or_else(|| {
         let why = ", whose elements do not fill bytes, or which is not known";
         because!(BAD_TENSOR, "tensor.dataType is ", TypeName(data_type), why)

@@ -77,10 +77,12 @@ unsafe fn create_in_context(
         let why = "this platform does not compose graphs; load a context binary";
         return Err(because!(QNN_TENSOR_ERROR_UNSUPPORTED_FEATURE, why));
     }
-    settled(instance, |machine, _| machine.context_status(context)).map_err(|error| match error {
-        CreateError::Handle(error) => handle_error(error, none()),
-        other => Family::TENSOR.create_error(other),
-    })?;
+    settled(instance, |machine, _| machine.context_status(context)).map_err(
+        |error| match error {
+            CreateError::Handle(error) => handle_error(error, none()),
+            other => Family::TENSOR.create_error(other),
+        },
+    )?;
     if instance.objects.lock().owner(context).is_some_and(|owner| owner.loaded) {
         let why = "context was loaded from a binary: it takes no more tensors";
         return Err(because!(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED, why));

@@ -61,9 +61,10 @@ pub(super) fn unary<'a>(op: &Op<'a>) -> Result<(Tensor<'a>, Tensor<'a>), Refusal
     Ok((input(op, 0)?, output(op)?))
 }
 
-/// Whether two tensors have the same dimensions.
-pub(super) fn same_shape(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
-    a.rank() == b.rank() && a.dims().eq(b.dims())
+/// Refuses `b` if it does not have the dimensions of `a`.
+pub(super) fn same_shape(a: &Tensor<'_>, b: &Tensor<'_>) -> Result<(), Refusal> {
+    let same = a.rank() == b.rank() && a.dims().eq(b.dims());
+    same.then_some(()).ok_or(Refusal::Shape(b.index()))
 }
 
 /// What an element is.

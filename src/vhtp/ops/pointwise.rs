@@ -44,9 +44,7 @@ pub(super) fn between(
     map: Map,
     extras: &mut Extras<'_>,
 ) -> Result<Compiled, Refusal> {
-    if !check::same_shape(x, out) {
-        return Err(Refusal::Shape(out.index()));
-    }
+    check::same_shape(x, out)?;
     let codes = match map.from {
         Codec::Fixed { element, .. } => 1usize.checked_shl(element.bits()),
         _ => None,
@@ -262,11 +260,9 @@ pub(super) fn batchnorm(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
     let (x, weights, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let last = x.rank().checked_sub(1).ok_or(Refusal::Invalid)?;
-    let parameter = |tensor: &Tensor<'_>| {
-        match tensor.rank() == 1 && tensor.dim(0) == x.dim(last) {
-            true => check::parameter_codec(tensor),
-            false => Err(Refusal::Shape(tensor.index())),
-        }
+    let parameter = |tensor: &Tensor<'_>| match tensor.rank() == 1 && tensor.dim(0) == x.dim(last) {
+        true => check::parameter_codec(tensor),
+        false => Err(Refusal::Shape(tensor.index())),
     };
     check::input_count(op, 2..=3)?;
     let (from, to) = check::codecs(&x, &out, false)?;
