@@ -8,6 +8,10 @@ use crate::{client, messages, refusal};
 /// The low bits of an error handle are its code.
 const CODE_MASK: Qnn_ErrorHandle_t = 0xFFFF;
 
+/// Asked with the code that this thread's last refused call gave, says which argument that was, and
+/// why; asked with another, what the code means. The text begins with the code's name. It stays as
+/// it is until this thread is refused again, or 64 other threads were; a general meaning stays for
+/// ever. Asking is no call that is refused, and what succeeds changes nothing.
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnError_getMessage(
     errorHandle: Qnn_ErrorHandle_t,

@@ -126,13 +126,7 @@ impl Config {
                 self.options.clamp_overflow = clamp;
             }
             QNN_HTP_GRAPH_CONFIG_OPTION_NUM_HVX_THREADS => {
-                let threads = u32::try_from(member!(numHvxThreads)).unwrap_or(u32::MAX);
-                let all = device.hvx_units;
-                if threads == 0 || threads > all {
-                    let why = ", the device has 1 to ";
-                    return Err(because!(BAD, "numHvxThreads is ", threads, why, all));
-                }
-                self.options.hvx_threads = threads;
+                self.options.hvx_threads = hvx_threads(member!(numHvxThreads), device.hvx_units)?;
                 self.has_hvx_threads = true;
             }
             QNN_HTP_GRAPH_CONFIG_OPTION_NUM_CORES if member!(numCores) > CORES => {
@@ -248,4 +242,9 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn hvx_threads(number: u64, all: u32) -> Result<u32, Code> {
+    let threads = u32::try_from(number).ok().filter(|threads| (1..=all).contains(threads));
+    threads.ok_or_else(|| because!(BAD, "numHvxThreads is ", number, ", the device has 1 to ", all))
 }
