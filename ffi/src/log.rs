@@ -14,7 +14,7 @@ use cty::c_char;
 use crate::abi::*;
 use crate::convert::Code;
 use crate::objects::{Objects, LOGS_MAX};
-use crate::{client, instance, refusal};
+use crate::{client, instance, messages, refusal};
 
 /// The highest level that any log wants; 0 while there is none. Spares the look at the logs.
 static LEVEL_MAX: AtomicU32 = AtomicU32::new(0);
@@ -31,7 +31,8 @@ pub(crate) fn logs_changed(objects: &Objects) {
 /// Tells the logs that a call failed, and why.
 pub(crate) fn error(call: &'static CStr, code: Code) {
     let words = refusal::end(call, code);
-    emit(QNN_LOG_LEVEL_ERROR, call, words.as_c_str());
+    let meaning = messages::text(code).unwrap_or(c"an error without a name");
+    emit(QNN_LOG_LEVEL_ERROR, call, words.as_ref().map_or(meaning, |words| words.as_c_str()));
 }
 
 /// Tells the logs something. The caller holds no lock: callbacks may call the library.

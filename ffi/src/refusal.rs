@@ -313,6 +313,9 @@ impl Refusal {
 }
 
 fn refusals() -> Option<os::Guard<'static, Refusals>> {
+    if !WATCHED.swap(true, Ordering::AcqRel) {
+        os::at_fork_in_child(forget_in_forked_process);
+    }
     (!FORKED.load(Ordering::Acquire)).then(|| REFUSALS.lock())
 }
 
@@ -334,9 +337,6 @@ pub(crate) use within;
 
 /// What [`because!`] says.
 pub(crate) fn because_of(code: Code, why: &[&dyn Say]) -> Code {
-    if !WATCHED.swap(true, Ordering::AcqRel) {
-        os::at_fork_in_child(forget_in_forked_process);
-    }
     let words = Words::of(why);
     if let Some(refusal) = refusals().as_mut().and_then(|refusals| refusals.place()) {
         refusal.code = code;
@@ -364,22 +364,20 @@ pub(crate) fn instead(from: Code, to: Code) -> Code {
     to
 }
 
-/// `call` ends with `code`: gives what there is to say of that. Words said for another code were
-/// about something that the call tried in between.
-pub(crate) fn end(call: &CStr, code: Code) -> Words {
-    let mut refusals = refusals();
-    let refusal = refusals.as_mut().and_then(|refusals| refusals.of_this_thread());
-    if let Some(refusal) = refusal {
-        let said = refusal.open && refusal.code == code;
-        refusal.set_open(false);
-        if said {
-            let (name, why) = (messages::name(code), refusal.words);
-            refusal.words = Words::of(&[&name, &": ", &call, &": ", &why.as_str()]);
-            return Words::of(&[&name, &": ", &why.as_str()]);
-        }
+/// `call` ends with `code`: gives what was said of that, if something was, for those who know the
+/// call. Words for another code were about something that the call tried in between.
+pub(crate) fn end(call: &CStr, code: Code) -> Option<Words> {
+    let mut refusals = refusals()?;
+    let refusal = refusals.of_this_thread()?;
+    let said = refusal.open && refusal.code == code;
+    refusal.set_open(false);
+    if !said {
         refusal.code = QNN_SUCCESS;
+        return None;
     }
-    Words::of(&[&messages::text(code).unwrap_or(c"an error without a name")])
+    let (name, why) = (messages::name(code), refusal.words);
+    refusal.words = Words::of(&[&name, &": ", &call, &": ", &why.as_str()]);
+    Some(Words::of(&[&name, &": ", &why.as_str()]))
 }
 
 /// Ends a call that the logs do not hear of, such as one that is made again and again.
@@ -433,9 +431,8 @@ pub(crate) fn null(code: Code, argument: &'static str) -> impl Fn() -> Code {
 /// A string that is none.
 pub(crate) fn no_text(code: Code, argument: &'static str) -> impl Fn(BadText) -> Code {
     move |BadText| {
-        const LONGEST: usize = TEXT_BYTES_MAX;
-        let why = [" is null, not UTF-8, or longer than ", " bytes"];
-        because!(code, argument, why[0], LONGEST, why[1])
+        let why = " is null, not UTF-8, or longer than ";
+        because!(code, argument, why, TEXT_BYTES_MAX, " bytes")
     }
 }
 

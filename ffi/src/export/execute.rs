@@ -221,8 +221,8 @@ impl Resolved<'_> {
                     }
                     Memory::Raw(buffer) => {
                         let size = buffer.dataSize;
-                        let why = [".clientBuf.dataSize is ", " are needed"];
-                        because!(BAD_TENSOR, why[0], size, ", ", needed, why[1])
+                        let field = ".clientBuf.dataSize is ";
+                        because!(BAD_TENSOR, field, size, ", ", needed, " are needed")
                     }
                     Memory::Handle(handle) => self.refused_buffer(handle, needed),
                     Memory::Other => because!(BAD_TENSOR, ".memType is not offered"),

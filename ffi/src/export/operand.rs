@@ -216,46 +216,44 @@ impl<'a> Operand<'a> {
 
     /// Which of its values makes it one that no graph takes.
     fn unfit(&self, code: Code) -> Code {
-        const SCALE: &str = ".scale is ";
-        const ABOVE_ZERO: &str = ", a finite number above 0 is needed";
         let dims = self.dims;
         if let Some(axis) = dims.iter().position(|&dim| dim == 0) {
             return because!(code, ".dimensions[", axis, "] is 0");
         }
-        let wrong = |scale: f32| !(scale > 0.0 && scale.is_finite());
-        match self.scales {
-            Scales::One(one) if wrong(one.scale) => {
+        let unfit = match self.scales {
+            Scales::None => None,
+            Scales::One(one) => {
                 let field = ".quantizeParams.scaleOffsetEncoding";
-                because!(code, field, SCALE, one.scale, ABOVE_ZERO)
+                wrong_scale(one.scale).then(|| because!(code, field, SCALE, one.scale, ABOVE_ZERO))
             }
-            Scales::Axis(axis, all) => {
-                let field = ".quantizeParams.axisScaleOffsetEncoding";
-                let channels = usize::try_from(axis).ok().and_then(|axis| dims.get(axis));
-                let count = all.len();
-                match (all.iter().enumerate().find(|(_, it)| wrong(it.scale)), channels) {
-                    (Some((at, it)), _) => {
-                        let place = ".scaleOffset[";
-                        because!(code, field, place, at, "]", SCALE, it.scale, ABOVE_ZERO)
-                    }
-                    (_, None) => {
-                        because!(code, field, ".axis is ", axis, ", .rank is ", dims.len())
-                    }
-                    (_, Some(&channels)) => {
-                        let why = [".numScaleOffsets is ", ", .dimensions[", "] is "];
-                        because!(code, field, why[0], count, why[1], axis, why[2], channels)
-                    }
-                }
+            Scales::Axis(axis, all) => self.unfit_axis(code, axis, all),
+        };
+        unfit.unwrap_or_else(|| match self.kind {
+            TensorKind::Native => {
+                because!(code, ".type is 3 (NATIVE), a context has no such tensor")
             }
-            _ => match self.kind {
-                TensorKind::Native => {
-                    because!(code, ".type is 3 (NATIVE), a context has no such tensor")
-                }
-                TensorKind::AppReadWrite => {
-                    because!(code, ".type is 2 (APP_READWRITE), only a context has such a tensor")
-                }
-                _ => because!(code, ".dimensions are ", Dims(dims.iter().copied()), ", too many"),
-            },
+            TensorKind::AppReadWrite => {
+                because!(code, ".type is 2 (APP_READWRITE), only a context has such a tensor")
+            }
+            _ => because!(code, ".dimensions are ", Dims(dims.iter().copied()), ", too many"),
+        })
+    }
+
+    fn unfit_axis(&self, code: Code, axis: u32, all: &[Qnn_ScaleOffset_t]) -> Option<Code> {
+        const FIELD: &str = ".quantizeParams.axisScaleOffsetEncoding";
+        if let Some((at, one)) = all.iter().enumerate().find(|(_, one)| wrong_scale(one.scale)) {
+            let (list, scale) = (".scaleOffset[", one.scale);
+            return Some(because!(code, FIELD, list, at, "]", SCALE, scale, ABOVE_ZERO));
         }
+        let channels = usize::try_from(axis).ok().and_then(|axis| self.dims.get(axis).copied());
+        let Some(channels) = channels else {
+            let rank = self.dims.len();
+            return Some(because!(code, FIELD, ".axis is ", axis, ", .rank is ", rank));
+        };
+        let (count, dim) = (all.len(), ", .dimensions[");
+        (count > 1 && count != channels as usize).then(|| {
+            because!(code, FIELD, ".numScaleOffsets is ", count, dim, axis, "] is ", channels)
+        })
     }
 
     /// The scales in the form the runtime wants, in memory to be freed after use.
@@ -298,6 +296,13 @@ impl<'a> Operand<'a> {
         self.name = "";
         self
     }
+}
+
+const SCALE: &str = ".scale is ";
+const ABOVE_ZERO: &str = ", a finite number above 0 is needed";
+
+fn wrong_scale(scale: f32) -> bool {
+    !(scale > 0.0 && scale.is_finite())
 }
 
 /// A tensor in a list, and its name if it has one.
