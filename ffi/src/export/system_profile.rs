@@ -260,11 +260,10 @@ impl<'a> Event<'a> {
     /// # Safety
     /// As the QNN API says; the name stays for `'a`.
     unsafe fn read(event: &'a QnnSystemProfile_ProfileEventV1_t) -> Result<Self, Code> {
-        // SAFETY: the caller's promise.
         let name = |text| {
-            unsafe { optional_text(text) }
-                .map(Option::unwrap_or_default)
-                .map_err(no_text(BAD, "->v1.profilingEvents has an identifier that"))
+            // SAFETY: the caller's promise.
+            let text = unsafe { optional_text(text) }.map(Option::unwrap_or_default);
+            text.map_err(no_text(BAD, "->v1.profilingEvents has an identifier that"))
         };
         match event.type_ {
             QNN_SYSTEM_PROFILE_EVENT_DATA => {
