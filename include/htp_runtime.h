@@ -688,8 +688,8 @@ Qnn_ErrorHandle_t htp_rt_init(const htp_rt_config_t *config);
  * Drives everything, for systems without threads: works on the device and delivers notifications
  * until nothing more can be done at time `now_us`, which never goes back, or 512 were delivered.
  * `next_us`, if not NULL, receives the time of the next thing to do: `now_us` if notifications may
- * be left, `UINT64_MAX` if only a call can bring something. Work is bounded by what is queued, also
- * if every notification submits anew.
+ * be left, `UINT64_MAX` if only a call can bring something. Work is bounded by what is queued,
+ * also if every notification submits anew.
  *
  * Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs
  * threads.
