@@ -185,7 +185,7 @@ fn a_refused_operation_leaves_no_tensor_of_the_context_behind() {
     let mark = world.runtime.graph_mark(graph).unwrap();
     // The output has a writer already.
     let refused = connect(&mut world, graph, 100, 9);
-    assert_eq!(refused, Err(CreateError::Build(BuildError::BadOutput)));
+    assert_eq!(refused, Err(CreateError::Build(BuildError::BadOutput(0))));
     world.runtime.graph_truncate(graph, mark);
     world.runtime.graph_finalize(graph).unwrap();
     world.settle();

@@ -27,26 +27,39 @@ pub(crate) type Code = Qnn_ErrorHandle_t;
 /// A handle kind with its number in the topmost bits. Zero is nobody's, so no handle is null.
 pub(crate) trait Kind: Sized {
     const NUMBER: u64;
+    /// What it is, in a sentence.
+    const NAME: &'static str;
 }
 
 macro_rules! kinds {
-    ($($kind:ty => $number:literal,)*) => {
-        $(impl Kind for $kind { const NUMBER: u64 = $number; })*
+    ($($kind:ty => $number:literal, $name:literal;)*) => {
+        $(impl Kind for $kind {
+            const NUMBER: u64 = $number;
+            const NAME: &'static str = $name;
+        })*
+
+        /// What a C handle is the handle of, in a sentence.
+        pub(crate) fn kind_name(handle: Qnn_Handle_t) -> Option<&'static str> {
+            match handle.addr() as u64 >> KIND_SHIFT {
+                $($number => Some($name),)*
+                _ => None,
+            }
+        }
     };
 }
 
 kinds! {
-    objects::kind::Backend => 1,
-    objects::kind::Device => 2,
-    objects::kind::Log => 3,
-    objects::kind::Signal => 4,
-    handle::kind::Context => 5,
-    handle::kind::Graph => 6,
-    objects::kind::Mapping => 7,
-    handle::kind::Profile => 8,
+    objects::kind::Backend => 1, "backend";
+    objects::kind::Device => 2, "device";
+    objects::kind::Log => 3, "log";
+    objects::kind::Signal => 4, "signal";
+    handle::kind::Context => 5, "context";
+    handle::kind::Graph => 6, "graph";
+    objects::kind::Mapping => 7, "registered buffer";
+    handle::kind::Profile => 8, "profile object";
     // 9 marks profile events, which are no handles.
-    objects::kind::SystemContext => 10,
-    objects::kind::Target => 11,
+    objects::kind::SystemContext => 10, "system context";
+    objects::kind::Target => 11, "serialization target";
 }
 
 const KIND_SHIFT: u32 = 60;
@@ -245,10 +258,10 @@ fn build_error(error: BuildError) -> Code {
         BuildError::OutOfMemory => QNN_COMMON_ERROR_MEM_ALLOC,
         BuildError::DuplicateTensor => QNN_TENSOR_ERROR_ALREADY_EXISTS,
         BuildError::BadTensor => QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM,
-        BuildError::NoSuchTensor | BuildError::BadOutput | BuildError::BadParam => {
+        BuildError::NoSuchTensor | BuildError::BadOutput(_) | BuildError::BadParam(_) => {
             QNN_GRAPH_ERROR_INVALID_OP_CONFIG
         }
-        BuildError::InputNotProduced => QNN_GRAPH_ERROR_UNCONNECTED_NODE,
+        BuildError::InputNotProduced(_) => QNN_GRAPH_ERROR_UNCONNECTED_NODE,
         BuildError::OutputNotWritten => QNN_GRAPH_ERROR_CREATE_FAILED,
         BuildError::EmptyGraph => QNN_GRAPH_ERROR_FINALIZE_FAILED,
     }

@@ -15,6 +15,7 @@ use runtime::runtime::Runtime;
 use crate::abi::*;
 use crate::ext_watch::htp_rt_ssr_state_t;
 use crate::instance::{self, Setup};
+use crate::refusal;
 
 /// Major version of the extension API: changes when a client must be changed.
 pub const HTP_RT_VERSION_MAJOR: u32 = 0;
@@ -110,7 +111,7 @@ pub unsafe extern "C" fn htp_rt_init(config: *const htp_rt_config_t) -> Qnn_Erro
         || config.memory.is_null() != (config.memory_bytes == 0)
         || config.device_memory.is_null() != (config.device_memory_bytes == 0)
     {
-        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
     }
     instance::init(Setup {
         capacities: capacities_of(&config.capacities),
@@ -159,7 +160,7 @@ fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
 #[no_mangle]
 pub unsafe extern "C" fn htp_rt_poll(now_us: u64, next_us: *mut u64) -> Qnn_ErrorHandle_t {
     let Some(instance) = instance::existing().filter(|instance| !instance.threaded) else {
-        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+        return refusal::plain(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
     };
     let due_us = instance.driver.poll(now_us);
     // SAFETY: the caller's promise.
@@ -217,11 +218,11 @@ pub struct htp_rt_stats_t {
 pub unsafe extern "C" fn htp_rt_stats(stats: *mut htp_rt_stats_t) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let Some(stats) = (unsafe { stats.as_mut() }) else {
-        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
     };
     let instance = match instance::get() {
         Ok(instance) => instance,
-        Err(error) => return error,
+        Err(error) => return refusal::plain(error),
     };
     *stats = instance.driver.call(|machine, _| {
         let counters = machine.counters();

@@ -2,14 +2,14 @@
 
 #![allow(non_camel_case_types, reason = "names of the C interface")]
 
-use core::ffi::CStr;
-
 use runtime::error::{HandleError, RecoveryError};
+use runtime::handle::kind;
 use runtime::ssr::{Queued, Recovery};
 
 use crate::abi::*;
 use crate::convert::{self, Code};
 use crate::export::{answer, living, settled, MayRecover};
+use crate::refusal::{because, no_handle};
 
 /// What a restart of the DSP does to a context.
 #[repr(i32)]
@@ -74,33 +74,32 @@ pub unsafe extern "C" fn htp_rt_context_set_recovery(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let recovery = unsafe { recovery.as_ref() };
-    answer(CALL, set(context, recovery))
+    answer(c"htp_rt_context_set_recovery", set(context, recovery))
 }
 
-const CALL: &CStr = c"htp_rt_context_set_recovery";
-
 fn set(context: Qnn_ContextHandle_t, recovery: Option<&htp_rt_recovery_t>) -> Result<(), Code> {
-    let instance = living(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
-    let id = convert::context_id(context).ok_or(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
-    let recovery = recovery.and_then(read).ok_or(QNN_CONTEXT_ERROR_INVALID_ARGUMENT)?;
+    let none = no_handle::<kind::Context>(QNN_CONTEXT_ERROR_INVALID_HANDLE, "context", context);
+    let instance = living(&none)?;
+    let id = convert::context_id(context).ok_or_else(&none)?;
+    let recovery = recovery.and_then(read).ok_or_else(|| {
+        let why = "recovery is null, or has a struct_size, kind or queued that is not known";
+        because!(QNN_CONTEXT_ERROR_INVALID_ARGUMENT, why)
+    })?;
     let set = match instance.driver.on_completion_thread() {
         true => instance.driver.call(|machine, _| machine.context_set_recovery(id, recovery)),
         false => settled(instance, |machine, _| machine.context_set_recovery(id, recovery)),
     };
     set.map_err(|error| match error {
         RecoveryError::Handle(HandleError::Recovering) => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
-        RecoveryError::Handle(error) => {
-            convert::handle_error(error, QNN_CONTEXT_ERROR_INVALID_HANDLE)
-        }
-        RecoveryError::Attempts => out_of_range(c"attempts_max is 1 to 100"),
-        RecoveryError::TimeBudget => out_of_range(c"time_budget_us is 1 to 8000000"),
+        RecoveryError::Handle(error) => convert::handle_error(error, none()),
+        RecoveryError::Attempts => out_of_range("recovery.attempts_max is not 1 to 100"),
+        RecoveryError::TimeBudget => out_of_range("recovery.time_budget_us is not 1 to 8000000"),
         RecoveryError::NotSupported => QNN_COMMON_ERROR_NOT_SUPPORTED,
     })
 }
 
-fn out_of_range(text: &'static CStr) -> Code {
-    crate::log::emit(QNN_LOG_LEVEL_ERROR, CALL, text);
-    QNN_CONTEXT_ERROR_INVALID_CONFIG
+fn out_of_range(why: &'static str) -> Code {
+    because!(QNN_CONTEXT_ERROR_INVALID_CONFIG, why)
 }
 
 fn read(given: &htp_rt_recovery_t) -> Option<Recovery> {

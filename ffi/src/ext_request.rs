@@ -5,14 +5,16 @@
 use cty::c_void;
 use runtime::error::{CancelError, HandleError};
 use runtime::graph::{Tensor, RANK_MAX};
+use runtime::handle::{kind, RequestId};
 use runtime::queue::Mode;
 use runtime::runtime::SubmitOptions;
 use runtime::time::Instant;
 
 use crate::abi::*;
-use crate::convert;
+use crate::convert::{self, Code};
 use crate::export::graph::Bindings;
 use crate::instance::{self, Notify};
+use crate::refusal::{self, because, no_handle};
 
 /// One accepted request. 0 is none.
 #[repr(C)]
@@ -85,47 +87,56 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
     param: *mut c_void,
     request: *mut htp_rt_request_t,
 ) -> Qnn_ErrorHandle_t {
-    let Some(instance) = instance::existing() else { return QNN_GRAPH_ERROR_INVALID_HANDLE };
-    let Some(id) = convert::graph_id(graph) else { return QNN_GRAPH_ERROR_INVALID_HANDLE };
-    if notify.is_none() {
-        return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
-    }
-    // SAFETY: the caller's promise.
-    let options = unsafe { options.as_ref() };
-    let options_fit = |options: &htp_rt_execute_options_t| {
-        options.struct_size as usize == size_of::<htp_rt_execute_options_t>()
+    // SAFETY: the caller's promise, for all of it.
+    let accepted = unsafe {
+        let tensors = (inputs, num_inputs, outputs, num_outputs);
+        try_execute(graph, tensors, options.as_ref(), (notify, param))
     };
-    if !options.is_none_or(options_fit) {
-        return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
+    refusal::quiet(c"htp_rt_graph_try_execute_async", || {
+        let accepted = accepted?;
+        // SAFETY: the caller's promise.
+        if let Some(request) = unsafe { request.as_mut() } {
+            *request = convert::request(accepted);
+        }
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As [`htp_rt_graph_try_execute_async`].
+unsafe fn try_execute(
+    graph: Qnn_GraphHandle_t,
+    (inputs, num_inputs, outputs, num_outputs): (*const Qnn_Tensor_t, u32, *mut Qnn_Tensor_t, u32),
+    options: Option<&htp_rt_execute_options_t>,
+    (notify, param): (htp_rt_notify_fn_t, *mut c_void),
+) -> Result<RequestId, Code> {
+    const BAD: Code = QNN_GRAPH_ERROR_INVALID_ARGUMENT;
+    let none = no_handle::<kind::Graph>(QNN_GRAPH_ERROR_INVALID_HANDLE, "graph", graph);
+    let instance = instance::existing().ok_or_else(&none)?;
+    let id = convert::graph_id(graph).ok_or_else(&none)?;
+    if notify.is_none() {
+        return Err(because!(BAD, "notify is null"));
+    }
+    let size = size_of::<htp_rt_execute_options_t>();
+    if let Some(wrong) = options.filter(|options| options.struct_size as usize != size) {
+        let given = wrong.struct_size;
+        return Err(because!(BAD, "options->struct_size is ", given, ", ", size, " is needed"));
     }
     let (timeout_us, profile) =
         options.map_or((0, core::ptr::null_mut()), |options| (options.timeout_us, options.profile));
-    let profile = match convert::optional_profile(profile) {
-        Ok(profile) => profile,
-        Err(error) => return error,
-    };
+    let profile = convert::optional_profile(profile)
+        .map_err(|code| no_handle::<kind::Profile>(code, "options->profile", profile)())?;
     // SAFETY: the caller's promise.
-    let bindings = unsafe { Bindings::new(instance, inputs, num_inputs, outputs, num_outputs) };
-    let bindings = match bindings {
-        Ok(bindings) => bindings.of_graph(id),
-        Err(error) => return error,
-    };
+    let bindings =
+        unsafe { Bindings::new(instance, inputs, num_inputs, outputs, num_outputs) }?.of_graph(id);
     let user_data = instance::user_data(Notify::Extension(notify), param);
-    let accepted = instance.driver.call(|machine, now| {
+    instance.driver.call(|machine, now| {
         let deadline = if timeout_us == 0 { Instant::FAR } else { now.after_us(timeout_us) };
         let options = SubmitOptions { mode: Mode::Asynchronous, deadline, user_data, profile };
-        machine.submit(now, id, &bindings.resolve(machine)?, options)
-    });
-    match accepted {
-        Ok(accepted) => {
-            // SAFETY: the caller's promise.
-            if let Some(request) = unsafe { request.as_mut() } {
-                *request = convert::request(accepted);
-            }
-            QNN_SUCCESS
-        }
-        Err(error) => convert::submit_error(error),
-    }
+        let io = bindings.resolve(machine).map_err(convert::submit_error)?;
+        let accepted = machine.submit(now, id, &io, options);
+        accepted.map_err(|error| io.refused(machine, error, ("graph", id)))
+    })
 }
 
 /// Ends a request early. Its notification still comes, exactly once, and says
@@ -135,12 +146,14 @@ pub unsafe extern "C" fn htp_rt_graph_try_execute_async(
 /// existed; `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is ending anyway.
 #[no_mangle]
 pub extern "C" fn htp_rt_request_cancel(request: htp_rt_request_t) -> Qnn_ErrorHandle_t {
-    let Some(instance) = instance::existing() else { return QNN_COMMON_ERROR_INVALID_ARGUMENT };
+    let Some(instance) = instance::existing() else {
+        return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
+    };
     let id = convert::request_id(request);
     match instance.driver.call(|machine, now| machine.cancel(now, id)) {
         Ok(()) => QNN_SUCCESS,
-        Err(CancelError::Invalid) => QNN_COMMON_ERROR_INVALID_ARGUMENT,
-        Err(CancelError::Ending) => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
+        Err(CancelError::Invalid) => refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT),
+        Err(CancelError::Ending) => refusal::plain(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED),
     }
 }
 
@@ -183,10 +196,10 @@ pub unsafe extern "C" fn htp_rt_context_stats(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let Some(stats) = (unsafe { stats.as_mut() }) else {
-        return QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_CONTEXT_ERROR_INVALID_ARGUMENT);
     };
     let (Some(instance), Some(id)) = (instance::existing(), convert::context_id(context)) else {
-        return QNN_CONTEXT_ERROR_INVALID_HANDLE;
+        return refusal::plain(QNN_CONTEXT_ERROR_INVALID_HANDLE);
     };
     match instance.driver.call(|machine, _| machine.context_stats(id)) {
         Ok(read) => {
@@ -205,7 +218,7 @@ pub unsafe extern "C" fn htp_rt_context_stats(
             };
             QNN_SUCCESS
         }
-        Err(_) => QNN_CONTEXT_ERROR_INVALID_HANDLE,
+        Err(_) => refusal::plain(QNN_CONTEXT_ERROR_INVALID_HANDLE),
     }
 }
 
@@ -248,7 +261,7 @@ pub unsafe extern "C" fn htp_rt_graph_tensor_count(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let Some(count) = (unsafe { count.as_mut() }) else {
-        return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_GRAPH_ERROR_INVALID_ARGUMENT);
     };
     with_graph(graph, |table| {
         let tensors = table.inputs().len().saturating_add(table.outputs().len());
@@ -270,7 +283,7 @@ pub unsafe extern "C" fn htp_rt_graph_tensor(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let Some(info) = (unsafe { info.as_mut() }) else {
-        return QNN_GRAPH_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_GRAPH_ERROR_INVALID_ARGUMENT);
     };
     with_graph(graph, |table| {
         let index = index as usize;
@@ -284,7 +297,7 @@ pub unsafe extern "C" fn htp_rt_graph_tensor(
                 *info = tensor_info(&tensor);
                 QNN_SUCCESS
             }
-            None => QNN_GRAPH_ERROR_INVALID_ARGUMENT,
+            None => refusal::plain(QNN_GRAPH_ERROR_INVALID_ARGUMENT),
         }
     })
 }
@@ -294,12 +307,12 @@ fn with_graph(
     look: impl FnOnce(&runtime::graph::GraphTable<'_>) -> Qnn_ErrorHandle_t,
 ) -> Qnn_ErrorHandle_t {
     let (Some(instance), Some(id)) = (instance::existing(), convert::graph_id(graph)) else {
-        return QNN_GRAPH_ERROR_INVALID_HANDLE;
+        return refusal::plain(QNN_GRAPH_ERROR_INVALID_HANDLE);
     };
     instance.driver.call(|machine, _| match machine.graph_table(id) {
         Ok(table) => look(&table),
-        Err(HandleError::Invalid) => QNN_GRAPH_ERROR_INVALID_HANDLE,
-        Err(error) => convert::handle_error(error, QNN_GRAPH_ERROR_INVALID_HANDLE),
+        Err(HandleError::Invalid) => refusal::plain(QNN_GRAPH_ERROR_INVALID_HANDLE),
+        Err(error) => refusal::plain(convert::handle_error(error, QNN_GRAPH_ERROR_INVALID_HANDLE)),
     })
 }
 

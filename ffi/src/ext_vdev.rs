@@ -7,6 +7,7 @@ use runtime::vhtp::{Fault, JournalEntry, Pacing, VhtpConfig};
 
 use crate::abi::*;
 use crate::instance::{self, Device};
+use crate::refusal;
 
 /// A platform whose rules the virtual device follows.
 #[repr(i32)]
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn htp_rt_vdev_configure(
     let config = unsafe { config.as_ref() };
     match config.and_then(vdev_config) {
         Some(config) => instance::configure_device(config),
-        None => QNN_COMMON_ERROR_INVALID_ARGUMENT,
+        None => refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT),
     }
 }
 
@@ -109,7 +110,7 @@ fn with_device(call: impl FnOnce(&mut Device)) -> Qnn_ErrorHandle_t {
             instance.driver.with_device(call);
             QNN_SUCCESS
         }
-        Err(error) => error,
+        Err(error) => refusal::plain(error),
     }
 }
 
@@ -189,10 +190,10 @@ pub unsafe extern "C" fn htp_rt_vdev_journal(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let (Some(count), total) = (unsafe { count.as_mut() }, unsafe { total.as_mut() }) else {
-        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
     };
     if entries.is_null() && capacity > 0 {
-        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
     }
     let capacity = capacity as usize;
     // SAFETY: the caller's promise; an empty slice needs no memory.

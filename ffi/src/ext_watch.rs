@@ -9,6 +9,7 @@ use runtime::ssr::State;
 
 use crate::abi::*;
 use crate::instance::{self, Subscriber};
+use crate::refusal;
 
 /// Phase of the connection to the DSP.
 #[repr(i32)]
@@ -84,15 +85,15 @@ pub unsafe extern "C" fn htp_rt_ssr_subscribe(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let (Some(_), Some(subscription)) = (function, unsafe { subscription.as_mut() }) else {
-        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
     };
     if let Err(error) = instance::get() {
-        return error;
+        return refusal::plain(error);
     }
     let mut subscribers = instance::SUBSCRIBERS.lock();
     let id = subscribers.last_id.wrapping_add(1).max(1);
     let Some(slot) = subscribers.list.iter_mut().find(|slot| slot.is_none()) else {
-        return QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE;
+        return refusal::plain(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE);
     };
     *slot = Some(Subscriber { id, function, param: param.expose_provenance() });
     subscribers.last_id = id;
@@ -107,7 +108,7 @@ pub unsafe extern "C" fn htp_rt_ssr_subscribe(
 #[no_mangle]
 pub extern "C" fn htp_rt_ssr_unsubscribe(subscription: htp_rt_subscription_t) -> Qnn_ErrorHandle_t {
     if instance::existing().is_none() {
-        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+        return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
     }
     let mut subscribers = instance::SUBSCRIBERS.lock();
     let is_it = |slot: &&mut Option<Subscriber>| slot.is_some_and(|s| s.id == subscription.id);
@@ -116,7 +117,7 @@ pub extern "C" fn htp_rt_ssr_unsubscribe(subscription: htp_rt_subscription_t) ->
             *slot = None;
             QNN_SUCCESS
         }
-        None => QNN_COMMON_ERROR_INVALID_ARGUMENT,
+        None => refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT),
     }
 }
 
@@ -138,17 +139,17 @@ pub unsafe extern "C" fn htp_rt_trace_write_json(
     write: htp_rt_write_fn_t,
     param: *mut c_void,
 ) -> Qnn_ErrorHandle_t {
-    let Some(function) = write else { return QNN_COMMON_ERROR_INVALID_ARGUMENT };
+    let Some(function) = write else { return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT) };
     let instance = match instance::get() {
         Ok(instance) => instance,
-        Err(error) => return error,
+        Err(error) => return refusal::plain(error),
     };
     let mut out = ClientWriter { function, param };
     let written =
         instance.driver.call(|machine, _| trace::write_json(machine.trace().records(), &mut out));
     match written {
         Ok(()) => QNN_SUCCESS,
-        Err(_) => QNN_COMMON_ERROR_SYSTEM,
+        Err(_) => refusal::plain(QNN_COMMON_ERROR_SYSTEM),
     }
 }
 

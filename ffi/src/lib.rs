@@ -32,6 +32,7 @@ mod messages;
 mod objects;
 mod profile_list;
 mod profile_log;
+mod refusal;
 
 #[cfg(not(test))]
 #[panic_handler]

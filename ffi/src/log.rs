@@ -14,13 +14,11 @@ use cty::c_char;
 use crate::abi::*;
 use crate::convert::Code;
 use crate::objects::{Objects, LOGS_MAX};
-use crate::{client, instance, messages};
+use crate::{client, instance, messages, refusal};
 
 /// The highest level that any log wants; 0 while there is none. Spares the look at the logs.
 static LEVEL_MAX: AtomicU32 = AtomicU32::new(0);
 
-/// Longest text that is put together, in bytes with its end.
-const TEXT_BYTES: usize = 256;
 /// Longest line of the standard error stream.
 const LINE_BYTES: usize = 512;
 
@@ -30,27 +28,11 @@ pub(crate) fn logs_changed(objects: &Objects) {
     LEVEL_MAX.store(level, Ordering::Release);
 }
 
-/// Tells the logs that a call failed.
+/// Tells the logs that a call failed, and why.
 pub(crate) fn error(call: &'static CStr, code: Code) {
-    let text = messages::text(code).unwrap_or(c"an error without a name");
-    emit(QNN_LOG_LEVEL_ERROR, call, text);
-}
-
-/// Tells the logs something put together from parts; what is too long is cut. The caller holds no
-/// lock, as for [`emit`].
-pub(crate) fn emit_parts(level: QnnLog_Level_t, call: &'static CStr, parts: &[&str]) {
-    if level > LEVEL_MAX.load(Ordering::Acquire) {
-        return;
-    }
-    let mut text = [0; TEXT_BYTES];
-    let bytes = parts.iter().flat_map(|part| part.bytes());
-    // The last byte stays the end.
-    for (to, byte) in text.iter_mut().take(TEXT_BYTES - 1).zip(bytes) {
-        *to = byte;
-    }
-    if let Ok(text) = CStr::from_bytes_until_nul(&text) {
-        emit(level, call, text);
-    }
+    let words = refusal::end(call, code);
+    let meaning = messages::text(code).unwrap_or(c"an error without a name");
+    emit(QNN_LOG_LEVEL_ERROR, call, words.as_ref().map_or(meaning, |words| words.as_c_str()));
 }
 
 /// Tells the logs something. The caller holds no lock: callbacks may call the library.

@@ -12,14 +12,21 @@ pub(crate) fn text(code: Code) -> Option<&'static CStr> {
     found.map(|(_, text)| *text)
 }
 
+/// The name of a code's constant.
+pub(crate) fn name(code: Code) -> &'static str {
+    let text = text(code).and_then(|text| text.to_str().ok()).unwrap_or("an error without a name");
+    text.split_once(':').map_or(text, |(name, _)| name)
+}
+
 /// A message: the name of the constant, and behind it what it means.
 macro_rules! messages {
     ($($code:ident: $text:literal,)*) => {
-        [$(($code, message(concat!(stringify!($code), ": ", $text, "\0")))),*]
+        [$(($code, c_text(concat!(stringify!($code), ": ", $text, "\0")))),*]
     };
 }
 
-const fn message(text: &'static str) -> &'static CStr {
+/// A text that ends with a zero, as C reads it.
+pub(crate) const fn c_text(text: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(text.as_bytes()) {
         Ok(text) => text,
         Err(_) => c"",

@@ -86,12 +86,13 @@ pub enum BuildError {
     BadTensor,
     /// No tensor with this index.
     NoSuchTensor,
-    /// An input that no operation has produced yet.
-    InputNotProduced,
-    /// An output that the client writes, that is constant, or that has a producer already.
-    BadOutput,
-    /// A tensor parameter that is not static.
-    BadParam,
+    /// The input at this place is one that no operation has produced yet.
+    InputNotProduced(usize),
+    /// The output at this place is one that the client writes, that is constant, or that has a
+    /// producer already.
+    BadOutput(usize),
+    /// The parameter at this place is a tensor that is not static.
+    BadParam(usize),
     /// The graph has no operation.
     EmptyGraph,
     /// An output that no operation writes.
@@ -492,9 +493,9 @@ impl<'m> GraphBuilder<'m> {
             let kind = TensorKind::from_qnn(record.kind.get()).ok_or(BuildError::NoSuchTensor)?;
             Ok((kind, record.producer.get() != NO_PRODUCER))
         };
-        for &input in spec.inputs {
+        for (position, &input) in spec.inputs.iter().enumerate() {
             if let (TensorKind::Native | TensorKind::AppRead, false) = find(input)? {
-                return Err(BuildError::InputNotProduced);
+                return Err(BuildError::InputNotProduced(position));
             }
         }
         for (position, &output) in spec.outputs.iter().enumerate() {
@@ -502,13 +503,13 @@ impl<'m> GraphBuilder<'m> {
             let writable = matches!(kind, TensorKind::Native | TensorKind::AppRead);
             let twice = spec.outputs.iter().skip(position.saturating_add(1)).any(|&o| o == output);
             if !writable || produced || twice {
-                return Err(BuildError::BadOutput);
+                return Err(BuildError::BadOutput(position));
             }
         }
-        for param in spec.params {
+        for (position, param) in spec.params.iter().enumerate() {
             if let ParamValue::Tensor(index) = param.value {
                 if find(index)?.0 != TensorKind::Static {
-                    return Err(BuildError::BadParam);
+                    return Err(BuildError::BadParam(position));
                 }
             }
         }

@@ -30,11 +30,11 @@ mod timing;
 pub use faults::Fault;
 pub use journal::{JournalEntry, JournalKind};
 pub use model::{Pacing, Soc, VhtpConfig, SOCS};
-pub use ops::SUPPORTED_OPS;
+pub use ops::{Refusal as OpRefusal, SUPPORTED_OPS};
 pub use plan::Placement;
 
 use crate::capability::Capabilities;
-use crate::device::{Command, Device, Event, OpReport, PrepareError, Step};
+use crate::device::{Command, Device, Event, OpReport, Step};
 use crate::graph::Op;
 use crate::handle::{kind, Epoch, GraphId};
 use crate::memory::ClientMemory;
@@ -274,13 +274,10 @@ impl<'m> Vhtp<'m> {
     }
 
     /// Whether the device can run `op`. Costs about as much as preparing it.
-    pub fn validate_op(op: &Op<'_>) -> Result<(), PrepareError> {
-        let refused = |refusal: ops::Refusal| refusal.of(op.index());
+    pub fn validate_op(op: &Op<'_>) -> Result<(), OpRefusal> {
         let mut extras = ops::Extras::counting();
         let mut outputs = ops::outputs(op);
-        outputs
-            .try_for_each(|output| ops::compile(op, output, &mut extras).map(|_| ()))
-            .map_err(refused)
+        outputs.try_for_each(|output| ops::compile(op, output, &mut extras).map(|_| ()))
     }
 
     /// Parameters that every op of this type must have.

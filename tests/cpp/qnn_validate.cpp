@@ -60,7 +60,8 @@ TEST(what_the_device_runs_is_not_logged) {
 TEST(an_unknown_operation_is_named) {
   Logged logged;
   CHECK_EQ(logged.ask("Sorcery"), QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND);
-  CHECK(heard_of("QnnBackend_validateOpConfig: Sorcery (node_17): the device has no such"));
+  CHECK(heard_of("QnnBackend_validateOpConfig: QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND: "
+                 "Sorcery 'node_17': the device has no operation of this typeName"));
 }
 
 TEST(an_unknown_package_is_told_from_an_unknown_operation) {
@@ -70,28 +71,29 @@ TEST(an_unknown_package_is_told_from_an_unknown_operation) {
   logged.op.v1.packageName = "other";
   CHECK_EQ(qnn().backendValidateOpConfig(logged.session.backend, logged.op),
            QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND);
-  CHECK(heard_of("ElementWiseAdd (node_17): there is no such package"));
+  CHECK(heard_of("ElementWiseAdd 'node_17': packageName is 'other', there is only"));
 }
 
 TEST(an_operation_that_does_not_fit_is_named) {
   Logged logged;
   logged.inputs.pop_back();
   CHECK_EQ(logged.ask(QNN_OP_ELEMENT_WISE_ADD), QNN_OP_PACKAGE_ERROR_VALIDATION_FAILURE);
-  CHECK(heard_of("ElementWiseAdd (node_17): the device does not run it with these"));
+  CHECK(heard_of("ElementWiseAdd 'node_17': numOfInputs is 1, 2 are needed"));
 }
 
 TEST(a_wrong_operand_is_told_from_an_unfit_operation) {
   Logged logged;
   logged.inputs[1].v1.quantizeParams.scaleOffsetEncoding.scale = -1.0f;
   CHECK_EQ(logged.ask(QNN_OP_ELEMENT_WISE_ADD), QNN_OP_PACKAGE_ERROR_VALIDATION_FAILURE);
-  CHECK(heard_of("ElementWiseAdd (node_17): QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM"));
+  CHECK(heard_of("ElementWiseAdd 'node_17': inputTensors[1] 'b'.v1.quantizeParams."
+                 "scaleOffsetEncoding.scale is -1, "));
 }
 
 TEST(a_long_name_is_cut) {
   Logged logged;
   const std::string name(5000, 'n');
   CHECK_EQ(logged.ask("Sorcery", name.c_str()), QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND);
-  CHECK(heard_of("Sorcery (nnnn"));
+  CHECK(heard_of("Sorcery 'nnnn"));
   CHECK(heard().size() < 600);
 }
 

@@ -12,7 +12,8 @@ use crate::convert::{from_client, to_client, Code};
 use crate::export::interface::API_VERSION;
 use crate::export::{answer, context, living, log};
 use crate::instance::{self, Instance};
-use crate::objects::{Backend, BackendId, HOST};
+use crate::objects::{kind, Backend, BackendId, HOST};
+use crate::refusal::{because, no_handle, no_list, null};
 
 const INVALID_HANDLE: Code = QNN_BACKEND_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_BACKEND_ERROR_INVALID_ARGUMENT;
@@ -66,7 +67,7 @@ unsafe fn create(
     backend: *mut Qnn_BackendHandle_t,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let backend = unsafe { client::out(backend) }.ok_or(BAD)?;
+    let backend = unsafe { client::out(backend) }.ok_or_else(null(BAD, "backend"))?;
     log::check_optional(logger, BAD)?;
     // SAFETY: the caller's promise.
     unsafe { check_config(config) }?;
@@ -83,30 +84,41 @@ unsafe fn create(
 unsafe fn check_config(config: *mut *const QnnBackend_Config_t) -> Result<(), Code> {
     const BAD_CONFIG: Code = QNN_BACKEND_ERROR_INVALID_CONFIG;
     // SAFETY: the caller's promise.
-    let configs = unsafe { Configs::read(config) }.map_err(|_| BAD_CONFIG)?;
-    for config in configs.iter() {
+    let configs = unsafe { Configs::read(config) }.map_err(no_list(BAD_CONFIG, "config"))?;
+    for (at, config) in configs.iter().enumerate() {
         // SAFETY: the option CUSTOM selects this member, a pointer that is only compared with null.
         let custom = || unsafe { config.u.customConfig };
         match config.option {
             QNN_BACKEND_CONFIG_OPTION_ERROR_REPORTING => {}
             QNN_BACKEND_CONFIG_OPTION_CUSTOM if custom().is_null() => {}
-            _ => return Err(BAD_CONFIG),
+            QNN_BACKEND_CONFIG_OPTION_CUSTOM => {
+                let why = "]->customConfig is not null: there are no such options";
+                return Err(because!(BAD_CONFIG, "config[", at, why));
+            }
+            option => {
+                let why = ", which is not offered";
+                return Err(because!(BAD_CONFIG, "config[", at, "]->option is ", option, why));
+            }
         }
     }
     Ok(())
 }
 
-/// Whether there is such a backend.
-pub(crate) fn check(instance: &Instance, id: BackendId) -> Result<(), Code> {
-    instance.objects.lock().backends.get(id).map(|_| ()).map_err(|_| INVALID_HANDLE)
+/// The backend that the argument `backend` names, if it lives; `invalid` if not.
+pub(crate) fn living_backend(
+    backend: Qnn_BackendHandle_t,
+    invalid: Code,
+) -> Result<(&'static Instance, BackendId), Code> {
+    let none = no_handle::<kind::Backend>(invalid, "backend", backend);
+    let instance = living(&none)?;
+    let id = from_client(backend).ok_or_else(&none)?;
+    instance.objects.lock().backends.get(id).map_err(|_| none())?;
+    Ok((instance, id))
 }
 
-/// The backend that a handle names, if it lives.
-fn known(backend: Qnn_BackendHandle_t) -> Result<(&'static Instance, BackendId), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = from_client(backend).ok_or(INVALID_HANDLE)?;
-    check(instance, id)?;
-    Ok((instance, id))
+/// The same for the calls of the backend.
+pub(crate) fn known(backend: Qnn_BackendHandle_t) -> Result<(&'static Instance, BackendId), Code> {
+    living_backend(backend, INVALID_HANDLE)
 }
 
 #[no_mangle]
@@ -126,14 +138,14 @@ pub(crate) unsafe extern "C" fn QnnBackend_getApiVersion(
     pVersion: *mut Qnn_ApiVersion_t,
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
-    let version = unsafe { client::out(pVersion) }.ok_or(BAD);
+    let version = unsafe { client::out(pVersion) }.ok_or_else(null(BAD, "pVersion"));
     answer(c"QnnBackend_getApiVersion", version.map(|version| *version = API_VERSION))
 }
 
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnBackend_getBuildId(id: *mut *const c_char) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
-    let id = unsafe { client::out(id) }.ok_or(BAD);
+    let id = unsafe { client::out(id) }.ok_or_else(null(BAD, "id"));
     answer(c"QnnBackend_getBuildId", id.map(|id| *id = client::address(BUILD_ID)))
 }
 
@@ -148,8 +160,14 @@ pub(crate) unsafe extern "C" fn QnnBackend_registerOpPackage(
         // SAFETY: the caller's promise.
         let target_known =
             target.is_null() || matches!(unsafe { client::text(target) }, Ok("CPU" | "HTP"));
-        if packagePath.is_null() || interfaceProvider.is_null() || !target_known {
-            return Err(BAD);
+        if packagePath.is_null() {
+            return Err(because!(BAD, "packagePath is null"));
+        }
+        if interfaceProvider.is_null() {
+            return Err(because!(BAD, "interfaceProvider is null"));
+        }
+        if !target_known {
+            return Err(because!(BAD, "target is neither null nor CPU nor HTP"));
         }
         // Code of others is never loaded into this process.
         Err(QNN_BACKEND_ERROR_OP_PACKAGE_REGISTRATION_FAILED)
@@ -165,7 +183,8 @@ pub(crate) extern "C" fn QnnBackend_registerOpPackageFromBinary(
     _interfaceProvider: *const c_char,
     _target: *const c_char,
 ) -> Qnn_ErrorHandle_t {
-    QNN_BACKEND_ERROR_NOT_SUPPORTED
+    let call = c"QnnBackend_registerOpPackageFromBinary";
+    answer(call, Err(QNN_BACKEND_ERROR_NOT_SUPPORTED))
 }
 
 #[no_mangle]
@@ -173,7 +192,7 @@ pub(crate) extern "C" fn QnnBackend_getProperty(
     _backendHandle: Qnn_BackendHandle_t,
     _properties: *mut *mut QnnBackend_Property_t,
 ) -> Qnn_ErrorHandle_t {
-    QNN_BACKEND_ERROR_NOT_SUPPORTED
+    answer(c"QnnBackend_getProperty", Err(QNN_BACKEND_ERROR_NOT_SUPPORTED))
 }
 
 #[no_mangle]
@@ -190,7 +209,8 @@ pub(crate) unsafe extern "C" fn QnnBackend_getSupportedOperations(
             *list = NAMES.0.as_ptr();
             Ok(())
         }
-        _ => Err(BAD),
+        (None, _) => Err(null(BAD, "numOperations")()),
+        (_, None) => Err(null(BAD, "operations")()),
     });
     answer(c"QnnBackend_getSupportedOperations", result)
 }
@@ -206,12 +226,13 @@ const RELEASES_MAX: u32 = 8;
 /// A backend takes its contexts with it. If one cannot go now, because a restart does not end, the
 /// backend stays and can be freed later.
 fn free(backend: Qnn_BackendHandle_t) -> Result<(), Code> {
+    let none = no_handle::<kind::Backend>(INVALID_HANDLE, "backend", backend);
     let (instance, id) = known(backend)?;
     for _ in 0..RELEASES_MAX {
         release_contexts(instance, id)?;
         let mut objects = instance.objects.lock();
         if !objects.owners().any(|owner| owner.backend == id) {
-            return objects.backends.remove(id).map(|_| ()).map_err(|_| INVALID_HANDLE);
+            return objects.backends.remove(id).map(|_| ()).map_err(|_| none());
         }
     }
     Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE)

@@ -13,10 +13,12 @@ use crate::client;
 use crate::convert::{context_id, from_client, handle_error, to_client, Code, Family};
 use crate::export::context_config::{Call, Config};
 use crate::export::{
-    answer, backend, begun, living, mem, not_supported, profile, settled, signal, Machine,
+    answer, backend, begun, known_context, living, mem, not_supported, profile, settled, signal,
+    Machine,
 };
-use crate::instance::{self, Instance};
-use crate::objects::{BackendId, DeviceId, Owner, SignalId};
+use crate::instance::Instance;
+use crate::objects::{kind, BackendId, DeviceId, Owner, SignalId};
+use crate::refusal::{because, no_handle, null};
 
 const INVALID_HANDLE: Code = QNN_CONTEXT_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
@@ -42,7 +44,7 @@ unsafe fn create(
 ) -> Result<(), Code> {
     let parents = Parents::check(backend, device)?;
     // SAFETY: the caller's promise.
-    let context = unsafe { client::out(context) }.ok_or(BAD)?;
+    let context = unsafe { client::out(context) }.ok_or_else(null(BAD, "context"))?;
     // SAFETY: the caller's promise.
     let config = unsafe { Config::read(config, Call::Create) }?.context;
     let instance = parents.instance;
@@ -66,14 +68,13 @@ impl Parents {
         backend: Qnn_BackendHandle_t,
         device: Qnn_DeviceHandle_t,
     ) -> Result<Self, Code> {
-        let instance = instance::existing().ok_or(INVALID_HANDLE)?;
-        let backend = from_client(backend).ok_or(INVALID_HANDLE)?;
-        backend::check(instance, backend).map_err(|_| INVALID_HANDLE)?;
+        let (instance, backend) = backend::living_backend(backend, INVALID_HANDLE)?;
         let device = match device.is_null() {
             true => None,
             false => {
-                let id: DeviceId = from_client(device).ok_or(INVALID_HANDLE)?;
-                instance.objects.lock().devices.get(id).map_err(|_| INVALID_HANDLE)?;
+                let none = no_handle::<kind::Device>(INVALID_HANDLE, "device", device);
+                let id: DeviceId = from_client(device).ok_or_else(&none)?;
+                instance.objects.lock().devices.get(id).map_err(|_| none())?;
                 Some(id)
             }
         };
@@ -156,12 +157,9 @@ unsafe fn set_config(
     context: Qnn_ContextHandle_t,
     config: *mut *const QnnContext_Config_t,
 ) -> Result<(), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = context_id(context).ok_or(INVALID_HANDLE)?;
-    settled(instance, |machine, _| machine.context_status(id))
-        .map_err(|error| Family::CONTEXT.create_error(error))?;
+    let (instance, id) = known_context("context", context, Family::CONTEXT)?;
     if config.is_null() {
-        return Err(BAD);
+        return Err(because!(BAD, "config is null"));
     }
     // SAFETY: the caller's promise.
     let config = unsafe { Config::read(config, Call::Set) }?;
@@ -181,7 +179,10 @@ unsafe fn set_config(
     })
     .map_err(|error| match error {
         // Requests of its graphs are in flight (C-11).
-        CreateError::Config => QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED,
+        CreateError::Config => {
+            let why = "executions of the context are under way: its priority stays until they end";
+            because!(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED, why)
+        }
         other => Family::CONTEXT.create_error(other),
     })
 }
@@ -195,11 +196,15 @@ pub(crate) extern "C" fn QnnContext_free(
 }
 
 fn free(context: Qnn_ContextHandle_t, profile: Qnn_ProfileHandle_t) -> Result<(), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = context_id(context).ok_or(INVALID_HANDLE)?;
+    let none = no_handle::<runtime::handle::kind::Context>(INVALID_HANDLE, "context", context);
+    let instance = living(&none)?;
+    let id = context_id(context).ok_or_else(&none)?;
     let started = instance.driver.now();
-    let profile = profile::optional(instance, profile, BAD)?;
-    let device_us = release_timed(instance, id)?;
+    let profile = profile::optional(instance, profile, ("profile", BAD))?;
+    let device_us = release_timed(instance, id).map_err(|code| match code {
+        INVALID_HANDLE => none(),
+        other => other,
+    })?;
     let total_us = instance.driver.now().since_us(started);
     profile::record(instance, profile, ProfileCall::Free { total_us, device_us });
     Ok(())

@@ -2,7 +2,10 @@
 
 use cty::c_void;
 use heapless::Vec;
-use runtime::binary::{BinaryLayout, CheckedBinary, ContextBinary, GraphSource, GRAPHS_MAX};
+use runtime::binary::layout::VERSION;
+use runtime::binary::{
+    BinaryError, BinaryLayout, CheckedBinary, ContextBinary, GraphSource, GRAPHS_MAX,
+};
 use runtime::error::{CreateError, HandleError, Status};
 use runtime::graph::table::CONSTANTS_ALIGN;
 use runtime::handle::{ContextId, GraphId};
@@ -11,14 +14,14 @@ use runtime::region::SharedBytes;
 
 use crate::abi::*;
 use crate::client;
-use crate::convert::{binary_error, context_id, from_client, to_client, Code, Family};
+use crate::convert::{binary_error, from_client, to_client, Code, Family};
 use crate::export::context::Parents;
 use crate::export::context_config::{Call, Config};
-use crate::export::{answer, living, profile, settled, signal, Machine, MayRecover};
+use crate::export::{answer, known_context, profile, settled, signal, Machine, MayRecover};
 use crate::instance::Instance;
-use crate::objects::SignalId;
+use crate::objects::{kind, SignalId};
+use crate::refusal::{because, no_handle, null};
 
-const INVALID_HANDLE: Code = QNN_CONTEXT_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
 
 #[no_mangle]
@@ -38,7 +41,7 @@ unsafe fn size(
 ) -> Result<(), Code> {
     let (instance, id) = writable(context)?;
     // SAFETY: the caller's promise.
-    let size = unsafe { client::out(size) }.ok_or(BAD)?;
+    let size = unsafe { client::out(size) }.ok_or_else(null(BAD, "binaryBufferSize"))?;
     let bytes = instance.driver.call(|machine, _| {
         with_layout(instance, machine, id, QNN_CONTEXT_ERROR_GET_BINARY_SIZE_FAILED, &mut |it| {
             Ok(it.size_bytes())
@@ -50,12 +53,10 @@ unsafe fn size(
 
 /// A context that a binary can be made of: composed, not loaded.
 fn writable(context: Qnn_ContextHandle_t) -> Result<(&'static Instance, ContextId), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = context_id(context).ok_or(INVALID_HANDLE)?;
-    settled(instance, |machine, _| machine.context_status(id))
-        .map_err(|error| Family::CONTEXT.create_error(error))?;
+    let (instance, id) = known_context("context", context, Family::CONTEXT)?;
     if instance.objects.lock().owner(id).is_some_and(|owner| owner.loaded) {
-        return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+        let why = "context was loaded from a binary: use that";
+        return Err(because!(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED, why));
     }
     Ok((instance, id))
 }
@@ -86,7 +87,7 @@ fn with_layout(
     let mut graphs = Vec::<GraphId, GRAPHS_MAX>::new();
     for graph in machine.graphs_of(context) {
         if machine.graph_status(graph) != Ok(Status::Ready) {
-            return Err(QNN_CONTEXT_ERROR_NOT_FINALIZED);
+            return Err(because!(QNN_CONTEXT_ERROR_NOT_FINALIZED, "a graph is not finalized"));
         }
         graphs.push(graph).map_err(|_| failed)?;
     }
@@ -122,15 +123,17 @@ unsafe fn get(
     const FAILED: Code = QNN_CONTEXT_ERROR_GET_BINARY_FAILED;
     let (instance, id) = writable(context)?;
     // SAFETY: the caller's promise.
-    let written = unsafe { client::out(written) }.ok_or(BAD)?;
-    let size = usize::try_from(size).map_err(|_| BAD)?;
-    if buffer.is_null() || size == 0 || isize::try_from(size).is_err() {
-        return Err(BAD);
-    }
+    let written = unsafe { client::out(written) }.ok_or_else(null(BAD, "writtenBufferSize"))?;
+    let size = check_buffer(buffer, size)?;
     // SAFETY: not null, and the caller's promise of that many writable bytes.
     let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), size) };
     let bytes = instance.driver.call(|machine, _| {
-        with_layout(instance, machine, id, FAILED, &mut |it| it.write_into(buffer).ok_or(FAILED))
+        with_layout(instance, machine, id, FAILED, &mut |it| {
+            let needed = it.size_bytes();
+            it.write_into(buffer).ok_or_else(|| {
+                because!(FAILED, "binaryBufferSize is ", size, ", ", needed, " are needed")
+            })
+        })
     })?;
     *written = bytes as Qnn_ContextBinarySize_t;
     Ok(())
@@ -185,12 +188,12 @@ unsafe fn create(
 ) -> Result<(), Code> {
     let instance = parents.instance;
     // SAFETY: the caller's promise.
-    let context = unsafe { client::out(context) }.ok_or(BAD)?;
+    let context = unsafe { client::out(context) }.ok_or_else(null(BAD, "context"))?;
     // SAFETY: the caller's promise; it is copied below unless it is persistent.
     let binary = unsafe { bytes(binary) }?;
     // SAFETY: the caller's promise.
     let config = unsafe { Config::read(config, Call::CreateFromBinary) }?;
-    let profile = profile::optional(instance, profile, BAD)?;
+    let profile = profile::optional(instance, profile, ("profile", BAD))?;
     let signal = begin(instance, signal)?;
     let started = instance.driver.now();
     let created = load(parents, binary, &config, signal);
@@ -212,12 +215,20 @@ unsafe fn create(
 pub(crate) unsafe fn bytes(
     (address, size): (*const c_void, Qnn_ContextBinarySize_t),
 ) -> Result<&'static [u8], Code> {
-    let size = usize::try_from(size).map_err(|_| BAD)?;
-    if address.is_null() || size == 0 || isize::try_from(size).is_err() {
-        return Err(BAD);
-    }
+    let size = check_buffer(address, size)?;
     // SAFETY: not null, and the caller's promise.
     Ok(unsafe { core::slice::from_raw_parts(address.cast(), size) })
+}
+
+/// The bytes of a binary's buffer.
+fn check_buffer(address: *const c_void, size: Qnn_ContextBinarySize_t) -> Result<usize, Code> {
+    if address.is_null() {
+        return Err(because!(BAD, "binaryBuffer is null"));
+    }
+    match usize::try_from(size) {
+        Ok(bytes) if bytes > 0 && isize::try_from(bytes).is_ok() => Ok(bytes),
+        _ => Err(because!(BAD, "binaryBufferSize is ", size)),
+    }
 }
 
 type Bound = (SignalId, runtime::time::Instant);
@@ -227,10 +238,13 @@ fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound
     if signal.is_null() {
         return Ok(None);
     }
-    let id = from_client(signal).ok_or(QNN_SIGNAL_ERROR_INVALID_HANDLE)?;
+    const INVALID: Code = QNN_SIGNAL_ERROR_INVALID_HANDLE;
+    let none = no_handle::<kind::Signal>(INVALID, "signal", signal);
+    let id = from_client(signal).ok_or_else(&none)?;
     instance.driver.call(|machine, now| {
         let deadline = signal::deadline(instance, machine, id, now).map_err(|code| match code {
             QNN_GRAPH_ERROR_SIGNAL_IN_USE => QNN_SIGNAL_ERROR_SIGNAL_IN_USE,
+            INVALID => none(),
             other => other,
         })?;
         signal::attach_creation(instance, id, true);
@@ -256,7 +270,7 @@ fn load(
         settled(instance, |machine, _| machine.check_online())
             .map_err(|error| Family::CONTEXT.create_error(error.into()))?;
         let checked = checked(instance, binary, config.persistent)?;
-        let context = match checked.open().map_err(binary_error) {
+        let context = match checked.open().map_err(refused) {
             Ok(binary) => config.for_binary(&binary),
             Err(code) => Err(code),
         };
@@ -303,8 +317,49 @@ fn checked(
     }
     CheckedBinary::check(shared, instance.device.arch).map_err(|(error, shared)| {
         give_back(instance, shared);
-        binary_error(error)
+        refused(error)
     })
+}
+
+/// The answer to bytes that are no binary which the device takes.
+pub(crate) fn refused(error: BinaryError) -> Code {
+    let code = binary_error(error);
+    match error {
+        BinaryError::NotABinary => {
+            because!(code, "binaryBuffer does not begin as a context binary of this library does")
+        }
+        BinaryError::Version { found } => {
+            let why = "binaryBuffer has the format version ";
+            because!(code, why, found, ", ", VERSION, " is needed")
+        }
+        BinaryError::SizeMismatch => {
+            let why = "binaryBufferSize is not the size that the header in binaryBuffer says";
+            because!(code, why)
+        }
+        BinaryError::Arch { prepared_for } => {
+            because!(code, "binaryBuffer was prepared for v", prepared_for)
+        }
+        BinaryError::TooManyGraphs => {
+            because!(code, "binaryBuffer has more than ", GRAPHS_MAX, " graphs")
+        }
+        BinaryError::HeaderChecksum => {
+            because!(code, "binaryBuffer is damaged: the checksum of its header is wrong")
+        }
+        BinaryError::SectionChecksum { section } => {
+            let why = "binaryBuffer is damaged: the checksum is wrong of section ";
+            because!(code, why, section)
+        }
+        BinaryError::OutOfBounds => because!(code, "binaryBuffer has sections beyond its end"),
+        BinaryError::BadEntry { index } => {
+            because!(code, "binaryBuffer contradicts itself about graph ", index)
+        }
+        BinaryError::DuplicateName { index } => {
+            because!(code, "binaryBuffer has another graph with the name of graph ", index)
+        }
+        BinaryError::BadGraph { index, .. } => {
+            because!(code, "binaryBuffer has a graph that cannot be read: graph ", index)
+        }
+    }
 }
 
 /// Nobody else has these bytes, so they go back.
@@ -313,8 +368,8 @@ fn give_back(instance: &Instance, bytes: SharedBytes<'static>) {
 }
 
 fn check(binary: &[u8], arch: u32, config: &Config<'_>) -> Result<(), Code> {
-    let parsed = ContextBinary::parse(binary).map_err(binary_error)?;
-    parsed.check_arch(arch).map_err(binary_error)?;
+    let parsed = ContextBinary::parse(binary).map_err(refused)?;
+    parsed.check_arch(arch).map_err(refused)?;
     config.for_binary(&parsed).map(|_| ())
 }
 

@@ -12,15 +12,10 @@ use crate::abi::*;
 use crate::client::{self, Configs};
 use crate::convert::Code;
 use crate::export::htp_context_config::Custom;
+use crate::refusal::{because, no_list, no_text, null, within, Name};
 
 const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
 const BAD_CONFIG: Code = QNN_CONTEXT_ERROR_INVALID_CONFIG;
-
-/// Tells the logs what is wrong with a list, beside the code. Under no lock.
-pub(crate) fn refused(what: &[&str], code: Code) -> Code {
-    crate::log::emit_parts(QNN_LOG_LEVEL_ERROR, c"context configuration", what);
-    code
-}
 
 /// Which call the list is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,24 +52,27 @@ impl<'a> Config<'a> {
         call: Call,
     ) -> Result<Self, Code> {
         // SAFETY: the caller's promise.
-        let configs = unsafe { Configs::read(list) }.map_err(|_| BAD)?;
-        let mut last: [Option<&QnnContext_Config_t>; OPTIONS] = [None; OPTIONS];
+        let configs = unsafe { Configs::read(list) }.map_err(no_list(BAD, "config"))?;
+        let mut last: [Option<(usize, &QnnContext_Config_t)>; OPTIONS] = [None; OPTIONS];
         let mut custom = Custom::NOTHING;
-        for config in configs.iter() {
+        for (at, config) in configs.iter().enumerate() {
             if config.option == QNN_CONTEXT_CONFIG_OPTION_CUSTOM {
                 // SAFETY: the option selects this member, which points to an HTP option or is null.
                 let option = unsafe { config.u.customConfig };
                 // SAFETY: the caller's promise.
                 let option = unsafe { client::one(option.cast::<QnnHtpContext_CustomConfig_t>()) };
-                custom.take(option.ok_or(BAD)?)?;
+                let option = option.ok_or_else(null(BAD, "customConfig"));
+                let taken = option.and_then(|option| custom.take(at, option));
+                taken.map_err(|code| in_entry(at, code))?;
                 continue;
             }
             let place = usize::try_from(config.option).ok().and_then(|at| last.get_mut(at));
             match place.filter(|_| call.takes(config.option)) {
-                Some(place) => *place = Some(config),
+                Some(place) => *place = Some((at, config)),
                 None => {
-                    let what = ["an option is not for this call"];
-                    return Err(refused(&what, QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE));
+                    let why = ", which is not for this call";
+                    let code = QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE;
+                    return Err(in_entry(at, because!(code, "option is ", config.option, why)));
                 }
             }
         }
@@ -86,9 +84,9 @@ impl<'a> Config<'a> {
             has_prepare_only: false,
             enabled: None,
         };
-        for config in last.into_iter().flatten() {
+        for (at, config) in last.into_iter().flatten() {
             // SAFETY: the caller's promise.
-            unsafe { read.apply(config, call) }?;
+            unsafe { read.apply(config, call) }.map_err(|code| in_entry(at, code))?;
         }
         let prepare_only = custom.check()?;
         read.has_prepare_only = prepare_only.is_some();
@@ -103,8 +101,9 @@ impl<'a> Config<'a> {
             QNN_CONTEXT_CONFIG_OPTION_PRIORITY => {
                 // SAFETY: the option selects this member; every bit pattern is a number.
                 let number = unsafe { config.u.priority };
+                let why = ", which is no QNN_PRIORITY";
                 self.context.priority = Priority::from_qnn(number)
-                    .ok_or_else(|| refused(&["no priority has this number"], BAD_CONFIG))?;
+                    .ok_or_else(|| because!(BAD_CONFIG, "priority is ", number, why))?;
                 self.has_priority = true;
             }
             QNN_CONTEXT_CONFIG_ASYNC_EXECUTION_QUEUE_DEPTH => {
@@ -130,7 +129,9 @@ impl<'a> Config<'a> {
                 // SAFETY: the option selects this member, a number.
                 let compatibility = unsafe { config.u.binaryCompatibilityType };
                 if compatibility > QNN_CONTEXT_BINARY_COMPATIBILITY_STRICT {
-                    return Err(BAD_CONFIG);
+                    let why = ", there are 0 and 1";
+                    let field = "binaryCompatibilityType is ";
+                    return Err(because!(BAD_CONFIG, field, compatibility, why));
                 }
             }
             // Error reporting changes nothing; without a memory limit neither does a retention
@@ -148,12 +149,20 @@ impl<'a> Config<'a> {
             context.enabled_graphs = 0;
             for name in names.iter() {
                 let index = binary.graphs().position(|graph| graph.name == name);
-                let unknown = || refused(&["no graph of the binary is called ", name], BAD_CONFIG);
+                let unknown = || {
+                    let why = ", no graph of the binary is called so";
+                    because!(BAD_CONFIG, "config names ", Name(name), " in enableGraphs", why)
+                };
                 context.enabled_graphs |= 1 << index.ok_or_else(unknown)?;
             }
         }
         Ok(context)
     }
+}
+
+/// What is wrong with an entry, told with its place in the list.
+fn in_entry(at: usize, code: Code) -> Code {
+    within!(code, "config[", at, "]->")
 }
 
 impl Call {
@@ -175,11 +184,21 @@ impl Call {
 fn queue_depth(kind: QnnContext_AsyncExecutionQueueDepthType_t, depth: u32) -> Result<u32, Code> {
     let numeric = kind == QNN_CONTEXT_ASYNC_EXECUTION_QUEUE_DEPTH_TYPE_NUMERIC;
     // C-06: 0 and everything above the limit are refused.
-    if numeric && (1..=QUEUE_DEPTH_MAX.into()).contains(&depth) {
-        Ok(depth)
-    } else {
-        Err(refused(&["a queue depth is a number from 1 to 300"], BAD_CONFIG))
+    if !numeric {
+        let why = ", there is only 0 (NUMERIC)";
+        return Err(because!(BAD_CONFIG, "asyncExeQueueDepth.type is ", kind, why));
     }
+    if !(1..=QUEUE_DEPTH_MAX.into()).contains(&depth) {
+        let most = u32::from(QUEUE_DEPTH_MAX);
+        return Err(because!(
+            BAD_CONFIG,
+            "asyncExeQueueDepth.depth is ",
+            depth,
+            ", not 1 to ",
+            most
+        ));
+    }
+    Ok(depth)
 }
 
 /// Names of graphs: a list ended by null.
@@ -198,7 +217,7 @@ impl<'a> Names<'a> {
             return Ok(None);
         }
         if !list.is_aligned() {
-            return Err(BAD);
+            return Err(because!(BAD, "enableGraphs is not aligned"));
         }
         loop {
             // SAFETY: every pointer up to the end is readable, and none behind it is read.
@@ -207,9 +226,11 @@ impl<'a> Names<'a> {
                 return Ok((!names.is_empty()).then_some(Self { names }));
             }
             // SAFETY: the caller's promise.
-            let name = unsafe { client::text(name) }.map_err(|_| BAD_CONFIG)?;
-            // More names than a binary has graphs.
-            names.push(name).map_err(|_| BAD_CONFIG)?;
+            let name = unsafe { client::text(name) }
+                .map_err(no_text(BAD_CONFIG, "enableGraphs has a name that"))?;
+            names.push(name).map_err(|_| {
+                because!(BAD_CONFIG, "enableGraphs has more names than a binary has graphs")
+            })?;
         }
     }
 

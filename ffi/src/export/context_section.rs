@@ -7,25 +7,32 @@
 use cty::c_void;
 
 use crate::abi::*;
-use crate::convert::{context_id, Code, Family};
-use crate::export::{answer, living, not_supported, settled};
+use crate::convert::{Code, Family};
+use crate::export::{answer, known_context, not_supported};
+use crate::refusal::because;
 
 const INVALID_HANDLE: Code = QNN_CONTEXT_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
 
 /// The answer to a call on a context that is right so far and not offered.
-fn not_offered(context: Qnn_ContextHandle_t, complaint: Option<Code>) -> Result<(), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = context_id(context).ok_or(INVALID_HANDLE)?;
-    settled(instance, |machine, _| machine.context_status(id))
-        .map_err(|error| Family::CONTEXT.create_error(error))?;
-    Err(complaint.unwrap_or(QNN_COMMON_ERROR_NOT_SUPPORTED))
+fn not_offered(
+    (argument, context): (&'static str, Qnn_ContextHandle_t),
+    complaint: impl FnOnce() -> Option<Code>,
+) -> Result<(), Code> {
+    known_context(argument, context, Family::CONTEXT)?;
+    Err(complaint().unwrap_or(QNN_COMMON_ERROR_NOT_SUPPORTED))
 }
 
 /// What is wrong with a section and the place that goes with it.
-fn section_complaint<T>(section: QnnContext_SectionType_t, place: *const T) -> Option<Code> {
+fn section_complaint<T>(
+    section: QnnContext_SectionType_t,
+    (argument, place): (&'static str, *const T),
+) -> Option<Code> {
     let known = QNN_CONTEXT_SECTION_UPDATABLE..=QNN_CONTEXT_SECTION_UPDATABLE_QUANT_PARAMS;
-    (!known.contains(&section) || place.is_null()).then_some(BAD)
+    if !known.contains(&section) {
+        return Some(because!(BAD, "section is ", section, ", not a known one"));
+    }
+    place.is_null().then(|| because!(BAD, argument, " is null"))
 }
 
 #[no_mangle]
@@ -35,8 +42,9 @@ pub(crate) extern "C" fn QnnContext_getBinarySectionSize(
     section: QnnContext_SectionType_t,
     binaryBufferSize: *mut Qnn_ContextBinarySize_t,
 ) -> Qnn_ErrorHandle_t {
-    let complaint = section_complaint(section, binaryBufferSize.cast_const());
-    answer(c"QnnContext_getBinarySectionSize", not_offered(context, complaint))
+    let complaint =
+        || section_complaint(section, ("binaryBufferSize", binaryBufferSize.cast_const()));
+    answer(c"QnnContext_getBinarySectionSize", not_offered(("context", context), complaint))
 }
 
 #[no_mangle]
@@ -49,8 +57,8 @@ pub(crate) extern "C" fn QnnContext_getBinarySection(
     _: Qnn_ProfileHandle_t,
     _: Qnn_SignalHandle_t,
 ) -> Qnn_ErrorHandle_t {
-    let complaint = section_complaint(section, binaryBuffer);
-    answer(c"QnnContext_getBinarySection", not_offered(context, complaint))
+    let complaint = || section_complaint(section, ("binaryBuffer", binaryBuffer));
+    answer(c"QnnContext_getBinarySection", not_offered(("context", context), complaint))
 }
 
 #[no_mangle]
@@ -62,8 +70,8 @@ pub(crate) extern "C" fn QnnContext_applyBinarySection(
     _: Qnn_ProfileHandle_t,
     _: Qnn_SignalHandle_t,
 ) -> Qnn_ErrorHandle_t {
-    let complaint = section_complaint(section, binaryBuffer);
-    answer(c"QnnContext_applyBinarySection", not_offered(context, complaint))
+    let complaint = || section_complaint(section, ("binaryBuffer", binaryBuffer));
+    answer(c"QnnContext_applyBinarySection", not_offered(("context", context), complaint))
 }
 
 #[no_mangle]
@@ -71,8 +79,9 @@ pub(crate) extern "C" fn QnnContext_getProperty(
     contextHandle: Qnn_ContextHandle_t,
     properties: *mut *mut QnnContext_Property_t,
 ) -> Qnn_ErrorHandle_t {
-    let complaint = properties.is_null().then_some(BAD);
-    answer(c"QnnContext_getProperty", not_offered(contextHandle, complaint))
+    let complaint = || properties.is_null().then(|| because!(BAD, "properties is null"));
+    let context = ("contextHandle", contextHandle);
+    answer(c"QnnContext_getProperty", not_offered(context, complaint))
 }
 
 #[no_mangle]
@@ -80,8 +89,8 @@ pub(crate) extern "C" fn QnnContext_addToDlc(
     context: Qnn_ContextHandle_t,
     dlcHandle: QnnSystemDlc_Handle_t,
 ) -> Qnn_ErrorHandle_t {
-    let complaint = dlcHandle.is_null().then_some(INVALID_HANDLE);
-    answer(c"QnnContext_addToDlc", not_offered(context, complaint))
+    let complaint = || dlcHandle.is_null().then(|| because!(INVALID_HANDLE, "dlcHandle is null"));
+    answer(c"QnnContext_addToDlc", not_offered(("context", context), complaint))
 }
 
 not_supported! {

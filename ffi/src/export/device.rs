@@ -13,7 +13,8 @@ use crate::client::{self, Configs};
 use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, living, log};
 use crate::instance::{self, Instance};
-use crate::objects::{Device, DeviceId, HOST};
+use crate::objects::{kind, Device, DeviceId, HOST};
+use crate::refusal::{because, no_handle, no_list, null, within};
 
 const INVALID_HANDLE: Code = QNN_DEVICE_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_DEVICE_ERROR_INVALID_ARGUMENT;
@@ -125,7 +126,7 @@ pub(crate) unsafe extern "C" fn QnnDevice_getPlatformInfo(
     platformInfo: *mut *const QnnDevice_PlatformInfo_t,
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
-    let out = unsafe { client::out(platformInfo) }.ok_or(BAD);
+    let out = unsafe { client::out(platformInfo) }.ok_or_else(null(BAD, "platformInfo"));
     let described = out.and_then(|out| {
         let instance = instance::get()?;
         log::check_optional(logger, QNN_LOG_ERROR_INVALID_ARGUMENT)?;
@@ -142,7 +143,11 @@ pub(crate) extern "C" fn QnnDevice_freePlatformInfo(
 ) -> Qnn_ErrorHandle_t {
     // It is a constant: nothing is freed. Only what was given out is taken back.
     let ours = instance::existing().is_some_and(|it| describe(it) == platformInfo);
-    answer(c"QnnDevice_freePlatformInfo", if ours { Ok(()) } else { Err(BAD) })
+    let result = match ours {
+        true => Ok(()),
+        false => Err(because!(BAD, "platformInfo was not given out by this library")),
+    };
+    answer(c"QnnDevice_freePlatformInfo", result)
 }
 
 #[no_mangle]
@@ -163,7 +168,7 @@ unsafe fn create(
     device: *mut Qnn_DeviceHandle_t,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let device = unsafe { client::out(device) }.ok_or(BAD)?;
+    let device = unsafe { client::out(device) }.ok_or_else(null(BAD, "device"))?;
     let instance = instance::get()?;
     log::check_optional(logger, QNN_LOG_ERROR_INVALID_ARGUMENT)?;
     // SAFETY: the caller's promise.
@@ -187,29 +192,39 @@ unsafe fn check_config(
     config: *mut *const QnnDevice_Config_t,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let configs = unsafe { Configs::read(config) }.map_err(|_| BAD_CONFIG)?;
+    let configs = unsafe { Configs::read(config) }.map_err(no_list(BAD_CONFIG, "config"))?;
     let mut wanted = Wanted::default();
-    for config in configs.iter() {
-        match config.option {
-            QNN_DEVICE_CONFIG_OPTION_CUSTOM => {
-                // SAFETY: the option selects this member, which points to an HTP option or is null.
-                let custom = unsafe { config.u.customConfig }.cast::<QnnHtpDevice_CustomConfig_t>();
-                // SAFETY: the caller's promise.
-                wanted.take_custom(unsafe { client::one(custom) }.ok_or(BAD_CONFIG)?)?;
-            }
-            QNN_DEVICE_CONFIG_OPTION_PLATFORM_INFO => {
-                // SAFETY: the option selects this member, which points to a description or is null.
-                let platform = unsafe { config.u.hardwareInfo };
-                // SAFETY: the caller's promise.
-                unsafe { wanted.take_platform(platform) }?;
-            }
-            _ => return Err(BAD_CONFIG),
-        }
+    for (at, config) in configs.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { wanted.take(config) }.map_err(|code| within!(code, "config[", at, "]->"))?;
     }
     wanted.check(&instance.device)
 }
 
 impl Wanted {
+    /// # Safety
+    /// What the entry points to is readable.
+    unsafe fn take(&mut self, config: &QnnDevice_Config_t) -> Result<(), Code> {
+        match config.option {
+            QNN_DEVICE_CONFIG_OPTION_CUSTOM => {
+                // SAFETY: the option selects this member, which points to an HTP option or is null.
+                let custom = unsafe { config.u.customConfig }.cast::<QnnHtpDevice_CustomConfig_t>();
+                // SAFETY: the caller's promise.
+                let custom = unsafe { client::one(custom) };
+                let custom = custom.ok_or_else(null(BAD_CONFIG, "customConfig"))?;
+                self.take_custom(custom).map_err(|code| within!(code, "customConfig->"))
+            }
+            QNN_DEVICE_CONFIG_OPTION_PLATFORM_INFO => {
+                // SAFETY: the option selects this member, which points to a description or is null.
+                let platform = unsafe { config.u.hardwareInfo };
+                // SAFETY: the caller's promise.
+                unsafe { self.take_platform(platform) }
+                    .map_err(|code| within!(code, "hardwareInfo"))
+            }
+            option => Err(because!(BAD_CONFIG, "option is ", option, ", not a known one")),
+        }
+    }
+
     fn take_custom(&mut self, config: &QnnHtpDevice_CustomConfig_t) -> Result<(), Code> {
         match config.option {
             // SAFETY: each option selects its member, plain numbers.
@@ -218,21 +233,25 @@ impl Wanted {
                 // SAFETY: as above.
                 let arch = unsafe { config.u.arch };
                 self.arch = Some(arch.arch).filter(|&arch| arch != QNN_HTP_DEVICE_ARCH_NONE);
-                return device_id(arch.deviceId);
+                return device_id("arch.deviceId", arch.deviceId);
             }
             QNN_HTP_DEVICE_CONFIG_OPTION_APP_UID => {
-                return Err(QNN_DEVICE_ERROR_UNSUPPORTED_FEATURE);
+                let why = "option is APP_UID, which is not offered";
+                return Err(because!(QNN_DEVICE_ERROR_UNSUPPORTED_FEATURE, why));
             }
             QNN_HTP_DEVICE_CONFIG_OPTION_SIGNEDPD => {
                 // SAFETY: as above.
                 let signed = unsafe { config.u.useSignedProcessDomain };
-                device_id(signed.deviceId)?;
+                device_id("useSignedProcessDomain.deviceId", signed.deviceId)?;
                 return match signed.useSignedProcessDomain {
                     0 => Ok(()),
-                    _ => Err(QNN_DEVICE_ERROR_UNSUPPORTED_FEATURE),
+                    _ => {
+                        let why = "useSignedProcessDomain is set: there is no signed domain";
+                        Err(because!(QNN_DEVICE_ERROR_UNSUPPORTED_FEATURE, why))
+                    }
                 };
             }
-            _ => return Err(BAD_CONFIG),
+            option => return Err(because!(BAD_CONFIG, "option is ", option, ", not a known one")),
         }
         Ok(())
     }
@@ -249,21 +268,27 @@ impl Wanted {
             return Ok(());
         }
         // SAFETY: the caller's promise.
-        let platform = unsafe { client::one(platform) }.ok_or(BAD_CONFIG)?;
+        let platform = unsafe { client::one(platform) }.ok_or_else(null(BAD_CONFIG, ""))?;
         if platform.version != QNN_DEVICE_PLATFORM_INFO_VERSION_1 {
-            return Err(BAD_CONFIG);
+            let version = platform.version;
+            return Err(because!(BAD_CONFIG, "->version is ", version, ", only 1 exists"));
         }
         // SAFETY: the version selects this member.
         let platform = unsafe { platform.u.v1 };
         // SAFETY: the caller's promise.
         let devices = unsafe { client::array(platform.hwDevices, platform.numHwDevices) };
-        let Some([hardware]) = devices else { return Err(BAD_CONFIG) };
+        let Some([hardware]) = devices else {
+            let count = platform.numHwDevices;
+            let why = ", there is 1; or hwDevices is null or not aligned";
+            return Err(because!(BAD_CONFIG, "->v1.numHwDevices is ", count, why));
+        };
         if hardware.version != QNN_DEVICE_HARDWARE_DEVICE_INFO_VERSION_1 {
-            return Err(BAD_CONFIG);
+            let (field, version) = ("->v1.hwDevices[0].version is ", hardware.version);
+            return Err(because!(BAD_CONFIG, field, version, ", only 1 exists"));
         }
         // SAFETY: the version selects this member.
         let hardware = unsafe { hardware.u.v1 };
-        device_id(hardware.deviceId)?;
+        device_id("->v1.hwDevices[0].v1.deviceId", hardware.deviceId)?;
         // SAFETY: the caller's promise.
         if let Some(extension) = unsafe { client::one(hardware.deviceInfoExtension) } {
             // SAFETY: an on-chip device has this member, plain numbers.
@@ -276,33 +301,38 @@ impl Wanted {
 
     /// Compares with the device there is. Where both are named the SoC counts (DEV-015).
     fn check(&self, device: &VhtpConfig) -> Result<(), Code> {
+        const OTHER: Code = QNN_DEVICE_ERROR_HARDWARE_UNAVAILABLE;
+        let soc_wrong = |code, soc| {
+            because!(code, "config names socModel ", soc, ", the device is ", device.soc)
+        };
+        let arch_wrong = |code, arch| {
+            because!(code, "config names arch ", arch, ", the device is ", device.arch)
+        };
         match (self.soc, self.arch) {
             (Some(soc), _) if soc == device.soc => Ok(()),
-            (Some(1..=QNN_SOC_MODEL_SM8850), _) => Err(QNN_DEVICE_ERROR_HARDWARE_UNAVAILABLE),
-            (Some(_), _) => Err(BAD_CONFIG),
+            (Some(soc @ 1..=QNN_SOC_MODEL_SM8850), _) => Err(soc_wrong(OTHER, soc)),
+            (Some(soc), _) => Err(soc_wrong(BAD_CONFIG, soc)),
             (None, Some(arch)) if arch == device.arch => Ok(()),
-            (None, Some(arch)) if ARCHITECTURES.contains(&arch) => {
-                Err(QNN_DEVICE_ERROR_HARDWARE_UNAVAILABLE)
-            }
-            (None, Some(_)) => Err(BAD_CONFIG),
+            (None, Some(arch)) if ARCHITECTURES.contains(&arch) => Err(arch_wrong(OTHER, arch)),
+            (None, Some(arch)) => Err(arch_wrong(BAD_CONFIG, arch)),
             (None, None) => Ok(()),
         }
     }
 }
 
-fn device_id(id: u32) -> Result<(), Code> {
-    if id == 0 {
-        Ok(())
-    } else {
-        Err(BAD_CONFIG)
+fn device_id(field: &'static str, id: u32) -> Result<(), Code> {
+    match id {
+        0 => Ok(()),
+        _ => Err(because!(BAD_CONFIG, field, " is ", id, ", there is only 0")),
     }
 }
 
 /// The device that a handle names, if it lives.
 fn known(device: Qnn_DeviceHandle_t) -> Result<(&'static Instance, DeviceId), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = from_client(device).ok_or(INVALID_HANDLE)?;
-    instance.objects.lock().devices.get(id).map_err(|_| INVALID_HANDLE)?;
+    let none = no_handle::<kind::Device>(INVALID_HANDLE, "device", device);
+    let instance = living(&none)?;
+    let id = from_client(device).ok_or_else(&none)?;
+    instance.objects.lock().devices.get(id).map_err(|_| none())?;
     Ok((instance, id))
 }
 
@@ -326,7 +356,7 @@ pub(crate) unsafe extern "C" fn QnnDevice_getInfo(
     // SAFETY: the caller's promise.
     let out = unsafe { client::out(platformInfo) };
     let result = known(device).and_then(|(instance, _)| {
-        *out.ok_or(BAD)? = describe(instance);
+        *out.ok_or_else(null(BAD, "platformInfo"))? = describe(instance);
         Ok(())
     });
     answer(c"QnnDevice_getInfo", result)

@@ -3,12 +3,15 @@
 use cty::c_char;
 
 use crate::abi::*;
-use crate::export::not_supported;
-use crate::{client, messages};
+use crate::{client, messages, refusal};
 
 /// The low bits of an error handle are its code.
 const CODE_MASK: Qnn_ErrorHandle_t = 0xFFFF;
 
+/// Asked with the code that this thread's last refused call gave, says which argument that was, and
+/// why; asked with another, what the code means. The text begins with the code's name. It stays as
+/// it is until this thread is refused again, or 64 other threads were; a general meaning stays for
+/// ever. Asking is no call that is refused, and what succeeds changes nothing.
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnError_getMessage(
     errorHandle: Qnn_ErrorHandle_t,
@@ -18,7 +21,8 @@ pub(crate) unsafe extern "C" fn QnnError_getMessage(
     let Some(message) = (unsafe { client::out(errorMessage) }) else {
         return QNN_ERROR_INVALID_ARGUMENT;
     };
-    match messages::text(errorHandle & CODE_MASK) {
+    let code = errorHandle & CODE_MASK;
+    match refusal::last(code).or_else(|| messages::text(code)) {
         Some(text) => {
             *message = client::address(text);
             QNN_SUCCESS
@@ -31,7 +35,19 @@ pub(crate) unsafe extern "C" fn QnnError_getMessage(
     }
 }
 
-not_supported! {
-    QnnError_getVerboseMessage(Qnn_ErrorHandle_t, *mut *const c_char);
-    QnnError_freeVerboseMessage(*const c_char);
+// These two are asked about a refusal, so they do not become one themselves.
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnError_getVerboseMessage(
+    _errorHandle: Qnn_ErrorHandle_t,
+    _errorMessage: *mut *const c_char,
+) -> Qnn_ErrorHandle_t {
+    QNN_COMMON_ERROR_NOT_SUPPORTED
+}
+
+#[no_mangle]
+pub(crate) extern "C" fn QnnError_freeVerboseMessage(
+    _errorMessage: *const c_char,
+) -> Qnn_ErrorHandle_t {
+    QNN_COMMON_ERROR_NOT_SUPPORTED
 }

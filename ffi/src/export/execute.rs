@@ -1,8 +1,9 @@
 //! `QnnGraph_execute` and `QnnGraph_executeAsync`.
 
 use cty::c_void;
-use runtime::error::SubmitError;
+use runtime::error::{HandleError, SubmitError};
 use runtime::event::Completion;
+use runtime::graph::TensorList;
 use runtime::handle::{ContextId, GraphId, RequestId};
 use runtime::limits::BLOCKING_TIMEOUT_US;
 use runtime::memory::ClientMemory;
@@ -14,13 +15,15 @@ use runtime::time::Instant;
 
 use crate::abi::*;
 use crate::client;
-use crate::convert::{from_client, graph_id, outcome, submit_error, Code};
-use crate::export::operand::{Fields, Memory};
+use crate::convert::{from_client, graph_id, outcome, submit_error, to_client, Code};
+use crate::export::operand::{Fields, Memory, Place};
 use crate::export::{answer, living, profile, signal, Machine, MayRecover};
 use crate::instance::{self, Instance, Notify};
-use crate::objects::{Objects, SignalId};
+use crate::objects::{kind, Objects, SignalId};
+use crate::refusal::{because, no_array, no_handle, within, Dims, Say, Words};
 
 const INVALID_HANDLE: Code = QNN_GRAPH_ERROR_INVALID_HANDLE;
+const BAD_TENSOR: Code = QNN_GRAPH_ERROR_INVALID_TENSOR;
 
 /// How often a blocking call that gave up waiting goes on waiting for the device to let go of the
 /// lent memory.
@@ -49,12 +52,14 @@ impl<'a> Bindings<'a> {
     ) -> Result<Self, Code> {
         const BAD: Code = QNN_GRAPH_ERROR_INVALID_ARGUMENT;
         if num_outputs == 0 {
-            return Err(BAD);
+            return Err(because!(BAD, "numOutputs is 0"));
         }
+        let no_inputs = no_array(BAD, ("inputs", "numInputs"), num_inputs);
+        let no_outputs = no_array(BAD, ("outputs", "numOutputs"), num_outputs);
         // SAFETY: the caller's promise.
-        let inputs = unsafe { client::array(inputs, num_inputs) }.ok_or(BAD)?;
+        let inputs = unsafe { client::array(inputs, num_inputs) }.ok_or_else(no_inputs)?;
         // SAFETY: the caller's promise.
-        let outputs = unsafe { client::array(outputs, num_outputs) }.ok_or(BAD)?;
+        let outputs = unsafe { client::array(outputs, num_outputs) }.ok_or_else(no_outputs)?;
         Ok(Self { instance, graph: None, inputs, outputs })
     }
 
@@ -76,31 +81,66 @@ impl<'a> Bindings<'a> {
     }
 
     /// Inputs are inputs of the graph, outputs are outputs, and dimensions, where given, are the
-    /// graph's own.
+    /// graph's own. What is not so has been told, with the code of the error.
     fn check(&self, machine: &Machine, graph: GraphId) -> Result<(), SubmitError> {
         // A graph without a table is not finalized, which submit says better.
         let Ok(table) = machine.graph_table(graph) else { return Ok(()) };
-        for (list, own) in [(self.inputs, table.inputs()), (self.outputs, table.outputs())] {
-            if list.is_empty() && !own.is_empty() {
-                return Err(SubmitError::NoTensors);
-            }
-            if list.len() != own.len() {
-                return Err(SubmitError::WrongTensorCount);
+        for (name, number, list, own) in [
+            ("inputs", "numInputs", self.inputs, table.inputs()),
+            ("outputs", "numOutputs", self.outputs, table.outputs()),
+        ] {
+            let count = list.len();
+            if count != own.len() {
+                let error = match count {
+                    0 => SubmitError::NoTensors,
+                    _ => SubmitError::WrongTensorCount,
+                };
+                because!(submit_error(error), number, " is ", count, ", the graph has ", own.len());
+                return Err(error);
             }
             for (position, tensor) in list.iter().enumerate() {
-                let fields = Fields::of(tensor).ok_or(SubmitError::BadTensor(0))?;
-                let is_it = |tensor: &runtime::graph::Tensor<'_>| tensor.id() == fields.id;
-                let found = own.at(position).filter(is_it);
-                let found = found.or_else(|| own.iter().find(is_it));
-                let found = found.ok_or(SubmitError::BadTensor(fields.id))?;
-                // SAFETY: the caller of `new` promised sound tensors.
-                let dims = unsafe { fields.dims() }.filter(|dims| dims.len() == found.rank());
-                if dims.is_some_and(|dims| !found.dims().eq(dims.iter().copied())) {
-                    return Err(SubmitError::BadTensor(fields.id));
-                }
+                check_tensor(tensor, own, position).inspect_err(|error| {
+                    within!(submit_error(*error), Entry(name, position, tensor));
+                })?;
             }
         }
         Ok(())
+    }
+}
+
+/// A tensor of a list is one of the graph's, at `position` or elsewhere.
+fn check_tensor(
+    tensor: &Qnn_Tensor_t,
+    own: TensorList<'_>,
+    position: usize,
+) -> Result<(), SubmitError> {
+    let fields = Fields::read(tensor, BAD_TENSOR).map_err(|_| SubmitError::BadTensor(0))?;
+    let is_it = |tensor: &runtime::graph::Tensor<'_>| tensor.id() == fields.id;
+    let found = own.at(position).filter(is_it).or_else(|| own.iter().find(is_it));
+    let found = found.ok_or_else(|| {
+        because!(BAD_TENSOR, fields.path, ".id is ", fields.id, ": the graph has no such tensor");
+        SubmitError::BadTensor(fields.id)
+    })?;
+    // SAFETY: the caller of `Bindings::new` promised sound tensors.
+    let dims = unsafe { fields.dims() }.filter(|dims| dims.len() == found.rank());
+    match dims {
+        Some(dims) if !found.dims().eq(dims.iter().copied()) => {
+            let (given, own) = (Dims(dims.iter().copied()), Dims(found.dims()));
+            because!(BAD_TENSOR, fields.path, ".dimensions are ", given, ", the graph has ", own);
+            Err(SubmitError::BadTensor(fields.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A tensor in a list, with its name if it has one.
+struct Entry<'a>(&'static str, usize, &'a Qnn_Tensor_t);
+
+impl Say for Entry<'_> {
+    fn say(&self, words: &mut Words) {
+        // SAFETY: the caller of `Bindings::new` promised sound tensors.
+        let name = Fields::of(self.2).and_then(|fields| unsafe { fields.name() });
+        Place(self.0, self.1, name).say(words);
     }
 }
 
@@ -135,6 +175,80 @@ impl IoSource for Resolved<'_> {
 }
 
 impl Resolved<'_> {
+    /// The answer to an execution that is not accepted, of the graph that an argument names.
+    pub(crate) fn refused(
+        &self,
+        machine: &Machine,
+        error: SubmitError,
+        (argument, graph): (&'static str, GraphId),
+    ) -> Code {
+        let code = submit_error(error);
+        match error {
+            SubmitError::BadTensor(id) => self.refused_memory(machine, graph, id),
+            SubmitError::Handle(HandleError::Invalid) => {
+                no_handle::<runtime::handle::kind::Graph>(code, argument, to_client(graph))()
+            }
+            SubmitError::PrepareOnly => {
+                because!(code, argument, " is of a context that only prepares graphs")
+            }
+            SubmitError::AsyncNotSupported => {
+                because!(code, "this platform has no asynchronous execution; use QnnGraph_execute")
+            }
+            SubmitError::MixedModes => {
+                let why = " has executions of the other kind under way (blocking, or not)";
+                because!(code, argument, why)
+            }
+            SubmitError::BadProfile => because!(code, "the profile object was freed"),
+            _ => code,
+        }
+    }
+
+    /// The answer to memory that the tensor with this id cannot use.
+    fn refused_memory(&self, machine: &Machine, graph: GraphId, id: u32) -> Code {
+        let table = machine.graph_table(graph).ok();
+        let own = |tensor: &runtime::graph::Tensor<'_>| tensor.id() == id;
+        let own = table.and_then(|table| table.tensors().find(own));
+        let needed = own.map_or(0, |tensor| tensor.size_bytes());
+        let lists = [("inputs", self.bindings.inputs), ("outputs", self.bindings.outputs)];
+        for (name, list) in lists {
+            for (position, tensor) in list.iter().enumerate() {
+                let Some(fields) = Fields::of(tensor).filter(|fields| fields.id == id) else {
+                    continue;
+                };
+                let told = match fields.memory {
+                    Memory::Raw(buffer) if buffer.data.is_null() => {
+                        because!(BAD_TENSOR, ".clientBuf.data is null")
+                    }
+                    Memory::Raw(buffer) => {
+                        let size = buffer.dataSize;
+                        let field = ".clientBuf.dataSize is ";
+                        because!(BAD_TENSOR, field, size, ", ", needed, " are needed")
+                    }
+                    Memory::Handle(handle) => self.refused_buffer(handle, needed),
+                    Memory::Other => because!(BAD_TENSOR, ".memType is not offered"),
+                };
+                return within!(told, Entry(name, position, tensor), fields.path);
+            }
+        }
+        BAD_TENSOR
+    }
+
+    fn refused_buffer(&self, handle: Qnn_MemHandle_t, needed: usize) -> Code {
+        let none = no_handle::<kind::Mapping>(BAD_TENSOR, ".memHandle", handle);
+        let Some(mapping) = from_client(handle).and_then(|id| self.objects.mappings.get(id).ok())
+        else {
+            return none();
+        };
+        if mapping.released {
+            return none();
+        }
+        if self.context.is_some_and(|context| context != mapping.context) {
+            return because!(BAD_TENSOR, ".memHandle is registered with another context");
+        }
+        let (size, why) = (mapping.bytes, " bytes, ");
+        because!(BAD_TENSOR, ".memHandle is of ", size, why, needed, " are needed")
+    }
+
     fn registered(&self, handle: Qnn_MemHandle_t) -> Option<ClientMemory> {
         let mapping = self.objects.mappings.get(from_client(handle)?).ok()?;
         let own = self.context.is_none_or(|context| context == mapping.context);
@@ -183,18 +297,20 @@ impl Submission<'_> {
             signal::deadline(instance, machine, signal, now).map_err(Refusal::Never)?;
         }
         let io = self.bindings.resolve(machine);
-        let accepted = io.and_then(|io| machine.submit(now, self.graph, &io, self.options));
-        match accepted {
-            Ok(request) => {
-                if let Some(signal) = self.signal {
-                    signal::attach(instance, signal, request);
-                }
-                Ok(request)
-            }
-            Err(SubmitError::QueueFull) => Err(Refusal::Later),
-            Err(error) if error.is_recovering() => Err(Refusal::Later),
-            Err(error) => Err(Refusal::Never(submit_error(error))),
+        let io = io.map_err(|error| Refusal::Never(submit_error(error)))?;
+        let accepted = machine.submit(now, self.graph, &io, self.options);
+        let accepted = accepted.map_err(|error| match error {
+            SubmitError::QueueFull => Refusal::Later,
+            error if error.is_recovering() => Refusal::Later,
+            error => Refusal::Never(io.refused(machine, error, ("graphHandle", self.graph))),
+        });
+        // It holds the lock of the host objects, among which the signal is.
+        drop(io);
+        let request = accepted?;
+        if let Some(signal) = self.signal {
+            signal::attach(instance, signal, request);
         }
+        Ok(request)
     }
 }
 
@@ -244,12 +360,18 @@ fn check(
     profile: Qnn_ProfileHandle_t,
     signal: Qnn_SignalHandle_t,
 ) -> Result<Arguments, Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let graph = graph_id(graph).ok_or(INVALID_HANDLE)?;
-    let profile = profile::optional(instance, profile, QNN_GRAPH_ERROR_INVALID_ARGUMENT)?;
+    let none = no_handle::<runtime::handle::kind::Graph>(INVALID_HANDLE, "graphHandle", graph);
+    let instance = living(&none)?;
+    let graph = graph_id(graph).ok_or_else(&none)?;
+    let invalid = ("profileHandle", QNN_GRAPH_ERROR_INVALID_ARGUMENT);
+    let profile = profile::optional(instance, profile, invalid)?;
     let signal = match signal.is_null() {
         true => None,
-        false => Some(from_client(signal).ok_or(QNN_SIGNAL_ERROR_INVALID_HANDLE)?),
+        false => {
+            const INVALID: Code = QNN_SIGNAL_ERROR_INVALID_HANDLE;
+            let none = no_handle::<kind::Signal>(INVALID, "signalHandle", signal);
+            Some(from_client(signal).ok_or_else(none)?)
+        }
     };
     Ok(Arguments { instance, graph, profile, signal })
 }
@@ -337,7 +459,7 @@ pub(crate) unsafe extern "C" fn QnnGraph_executeAsync(
         checked.and_then(|arguments| {
             let instance = arguments.instance;
             if notifyFn.is_none() {
-                return Err(QNN_GRAPH_ERROR_INVALID_ARGUMENT);
+                return Err(because!(QNN_GRAPH_ERROR_INVALID_ARGUMENT, "notifyFn is null"));
             }
             // SAFETY: the caller's promise.
             let bindings =

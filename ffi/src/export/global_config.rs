@@ -6,6 +6,7 @@ use crate::client::Configs;
 use crate::convert::Code;
 use crate::export::answer;
 use crate::instance;
+use crate::refusal::{because, no_list};
 
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnGlobalConfig_Set(
@@ -20,16 +21,20 @@ pub(crate) unsafe extern "C" fn QnnGlobalConfig_Set(
 unsafe fn set(config: *mut *const QnnGlobalConfig_t) -> Result<(), Code> {
     // SAFETY: the caller's promise.
     let configs = unsafe { Configs::read(config) };
-    let configs = configs.map_err(|_| QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG)?;
+    const BAD: Code = QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG;
+    let configs = configs.map_err(no_list(BAD, "config"))?;
     let mut named = None;
-    for config in configs.iter() {
-        if config.option != QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL {
-            return Err(QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG);
+    for (at, config) in configs.iter().enumerate() {
+        let option = config.option;
+        if option != QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL {
+            return Err(because!(BAD, "config[", at, "]->option is ", option, ", not a known one"));
         }
         // SAFETY: the option selects this member, and every bit pattern is a number.
         let soc = unsafe { config.u.socModel };
         if named.replace(soc).is_some_and(|other| other != soc) {
-            return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+            let why = "]->socModel is ";
+            let code = QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+            return Err(because!(code, "config[", at, why, soc, ", an earlier entry says another"));
         }
     }
     named.map_or(Ok(()), instance::choose_soc)

@@ -6,7 +6,7 @@
 
 use crate::abi::*;
 use crate::convert::Code;
-use crate::export::context_config::refused;
+use crate::refusal::{because, within};
 
 const UNSUPPORTED: Code = QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE;
 const BAD_CONFIG: Code = QNN_CONTEXT_ERROR_INVALID_CONFIG;
@@ -16,29 +16,36 @@ const OPTIONS: usize = QNN_HTP_CONTEXT_CONFIG_OPTION_PARALLEL_WEIGHT_LOADING as 
 
 /// The last entry of each option.
 pub(crate) struct Custom<'a> {
-    last: [Option<&'a QnnHtpContext_CustomConfig_t>; OPTIONS],
+    /// With its place in the list.
+    last: [Option<(usize, &'a QnnHtpContext_CustomConfig_t)>; OPTIONS],
 }
 
 impl<'a> Custom<'a> {
     pub(crate) const NOTHING: Self = Self { last: [None; OPTIONS] };
 
     /// Takes an entry in, without looking at its value.
-    pub(crate) fn take(&mut self, config: &'a QnnHtpContext_CustomConfig_t) -> Result<(), Code> {
-        let place = usize::try_from(config.option).ok().and_then(|at| self.last.get_mut(at));
-        let unknown = || refused(&["no HTP option has this number"], BAD_CONFIG);
-        *place.ok_or_else(unknown)? = Some(config);
+    pub(crate) fn take(
+        &mut self,
+        at: usize,
+        config: &'a QnnHtpContext_CustomConfig_t,
+    ) -> Result<(), Code> {
+        let number = config.option;
+        let place = usize::try_from(number).ok().and_then(|number| self.last.get_mut(number));
+        *place.ok_or_else(|| {
+            because!(BAD_CONFIG, "customConfig->option is ", number, ", not a known one")
+        })? = Some((at, config));
         Ok(())
     }
 
     /// Checks all values; says whether graphs are only to be prepared, if an entry does.
     pub(crate) fn check(&self) -> Result<Option<bool>, Code> {
         let mut prepare_only = None;
-        for config in self.last.into_iter().flatten() {
+        for (at, config) in self.last.into_iter().flatten() {
             if config.option == QNN_HTP_CONTEXT_CONFIG_OPTION_PREPARE_ONLY {
                 // SAFETY: the option selects this member, a byte.
                 prepare_only = Some(unsafe { config.u.isPrepareOnly } != 0);
             } else {
-                check(config)?;
+                check(config).map_err(|code| within!(code, "config[", at, "]->customConfig"))?;
             }
         }
         Ok(prepare_only)
@@ -106,12 +113,12 @@ fn check(config: &QnnHtpContext_CustomConfig_t) -> Result<(), Code> {
                 let on = config.u.loraWeightSharingRamPreloadEnabled;
                 ("LORA_WEIGHT_SHARING_RAM_PRELOAD_ENABLED", on, BAD_CONFIG)
             }
-            _ => ("of this number", 1, BAD_CONFIG),
+            _ => ("none that is known", 1, BAD_CONFIG),
         }
     };
     if on == 0 {
         Ok(())
     } else {
-        Err(refused(&["the HTP option ", name, " is not offered by this call"], refusal))
+        Err(because!(refusal, "->option is ", name, ", which this call does not offer"))
     }
 }

@@ -12,6 +12,7 @@ use crate::client;
 use crate::convert::{self, Code};
 use crate::export::{answer, living, perf, settled, MayRecover};
 use crate::instance;
+use crate::refusal::{because, null};
 
 const BAD: Code = QNN_HTP_PERF_INFRASTRUCTURE_ERROR_INVALID_INPUT;
 
@@ -38,7 +39,7 @@ pub(crate) unsafe extern "C" fn QnnDevice_getInfrastructure(
             *out = (&raw const INFRASTRUCTURE).cast_mut();
             Ok(())
         }
-        (None, _) => Err(QNN_DEVICE_ERROR_INVALID_ARGUMENT),
+        (None, _) => Err(null(QNN_DEVICE_ERROR_INVALID_ARGUMENT, "deviceInfra")()),
         (_, Err(code)) => Err(code),
     };
     answer(c"QnnDevice_getInfrastructure", result)
@@ -54,7 +55,13 @@ fn power_error(error: PowerError) -> Code {
     match error {
         PowerError::Handle(error) => convert::handle_error(error, BAD),
         PowerError::NotSupported => QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED,
-        PowerError::OutOfRange | PowerError::NeedsCoreVote | PowerError::NeedsPolling => BAD,
+        PowerError::OutOfRange => because!(BAD, "config has a time or a latency out of range"),
+        PowerError::NeedsCoreVote => {
+            because!(BAD, "config needs a core vote (dcvsV3Config.setCoreParams) beside it")
+        }
+        PowerError::NeedsPolling => {
+            because!(BAD, "config asks for adaptive polling without a polling time")
+        }
     }
 }
 
@@ -67,9 +74,15 @@ fn from_client(id: u32) -> PowerConfigId {
     PowerConfigId::from_parts(id as u16, (id >> 16) as u16, Epoch::FIRST)
 }
 
+fn unknown(id: u32) -> Code {
+    because!(BAD, "powerConfigId is ", id, ": no power configuration has this id")
+}
+
 /// There is one device with one core.
 fn check_place(device: u32, core: u32) -> Result<(), Code> {
-    (device == 0 && core == 0).then_some(()).ok_or(BAD)
+    (device == 0 && core == 0).then_some(()).ok_or_else(|| {
+        because!(BAD, "deviceId is ", device, " and coreId is ", core, ", there is only 0 and 0")
+    })
 }
 
 unsafe extern "C" fn create_power_config_id(
@@ -78,7 +91,9 @@ unsafe extern "C" fn create_power_config_id(
     id: *mut u32,
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
-    let out = unsafe { client::out(id) }.ok_or(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_FAILED);
+    let nowhere = null(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_FAILED, "powerConfigId");
+    // SAFETY: the caller's promise.
+    let out = unsafe { client::out(id) }.ok_or_else(nowhere);
     let result = out.and_then(|out| {
         check_place(device, core)?;
         let id = instance::get()?.driver.call(|machine, _| machine.power_config_create());
@@ -89,10 +104,10 @@ unsafe extern "C" fn create_power_config_id(
 }
 
 extern "C" fn destroy_power_config_id(id: u32) -> Qnn_ErrorHandle_t {
-    let result = living(BAD).and_then(|instance| {
+    let result = living(|| unknown(id)).and_then(|instance| {
         let destroyed =
             instance.driver.call(|machine, _| machine.power_config_destroy(from_client(id)));
-        destroyed.map_err(|error| convert::handle_error(error, BAD))
+        destroyed.map_err(|error| convert::handle_error(error, unknown(id)))
     });
     answer(c"QnnHtpPerfInfrastructure_destroyPowerConfigId", result)
 }
@@ -101,12 +116,15 @@ unsafe extern "C" fn set_power_config(
     id: u32,
     configs: *mut *const QnnHtpPerfInfrastructure_PowerConfig_t,
 ) -> Qnn_ErrorHandle_t {
-    let result = living(BAD).and_then(|instance| {
+    let result = living(|| unknown(id)).and_then(|instance| {
         // SAFETY: the caller's promise.
         let change = unsafe { perf::power_change(id, configs) }?;
         let set =
             settled(instance, |machine, _| machine.power_config_set(from_client(id), &change));
-        set.map_err(power_error)
+        set.map_err(|error| match error {
+            PowerError::Handle(HandleError::Invalid) => unknown(id),
+            other => power_error(other),
+        })
     });
     answer(c"QnnHtpPerfInfrastructure_setPowerConfig", result)
 }

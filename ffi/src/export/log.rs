@@ -3,7 +3,8 @@
 use crate::abi::*;
 use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, living};
-use crate::objects::{Log, LogId, HOST};
+use crate::objects::{kind, Log, LogId, HOST};
+use crate::refusal::{because, no_handle, null};
 use crate::{client, instance, log};
 
 const BAD: Code = QNN_LOG_ERROR_INVALID_ARGUMENT;
@@ -25,11 +26,10 @@ pub(crate) unsafe fn create(
     level_max: QnnLog_Level_t,
     logger: *mut Qnn_LogHandle_t,
 ) -> Result<(), Code> {
+    let nowhere = null(QNN_LOG_ERROR_INVALID_HANDLE, "logger");
     // SAFETY: the caller's promise.
-    let logger = unsafe { client::out(logger) }.ok_or(QNN_LOG_ERROR_INVALID_HANDLE)?;
-    if level_max > QNN_LOG_LEVEL_DEBUG {
-        return Err(BAD);
-    }
+    let logger = unsafe { client::out(logger) }.ok_or_else(nowhere)?;
+    check_level(level_max)?;
     let mut objects = instance::get()?.objects.lock();
     let id = objects
         .logs
@@ -49,12 +49,11 @@ pub(crate) extern "C" fn QnnLog_setLogLevel(
 }
 
 pub(crate) fn set_level(logger: Qnn_LogHandle_t, level_max: QnnLog_Level_t) -> Result<(), Code> {
+    let none = no_handle::<kind::Log>(BAD, "logger", logger);
     let id = log_id(logger)?;
-    if level_max > QNN_LOG_LEVEL_DEBUG {
-        return Err(BAD);
-    }
-    let mut objects = living(BAD)?.objects.lock();
-    objects.logs.get_mut(id).map_err(|_| BAD)?.level_max = level_max;
+    check_level(level_max)?;
+    let mut objects = living(&none)?.objects.lock();
+    objects.logs.get_mut(id).map_err(|_| none())?.level_max = level_max;
     log::logs_changed(&objects);
     Ok(())
 }
@@ -65,18 +64,24 @@ pub(crate) extern "C" fn QnnLog_free(logger: Qnn_LogHandle_t) -> Qnn_ErrorHandle
 }
 
 pub(crate) fn free(logger: Qnn_LogHandle_t) -> Result<(), Code> {
+    let none = no_handle::<kind::Log>(BAD, "logger", logger);
     let id = log_id(logger)?;
-    let mut objects = living(BAD)?.objects.lock();
-    objects.logs.remove(id).map_err(|_| BAD)?;
+    let mut objects = living(&none)?.objects.lock();
+    objects.logs.remove(id).map_err(|_| none())?;
     log::logs_changed(&objects);
     Ok(())
 }
 
-fn log_id(logger: Qnn_LogHandle_t) -> Result<LogId, Code> {
-    if logger.is_null() {
-        return Err(QNN_LOG_ERROR_INVALID_HANDLE);
+fn check_level(level: QnnLog_Level_t) -> Result<(), Code> {
+    match level {
+        ..=QNN_LOG_LEVEL_DEBUG => Ok(()),
+        _ => Err(because!(BAD, "maxLogLevel is ", level, ", there are 0 to 5")),
     }
-    from_client(logger).ok_or(BAD)
+}
+
+fn log_id(logger: Qnn_LogHandle_t) -> Result<LogId, Code> {
+    let code = if logger.is_null() { QNN_LOG_ERROR_INVALID_HANDLE } else { BAD };
+    from_client(logger).ok_or_else(no_handle::<kind::Log>(code, "logger", logger))
 }
 
 /// Whether a log that may be given (or null) is one.
@@ -84,7 +89,8 @@ pub(crate) fn check_optional(logger: Qnn_LogHandle_t, invalid: Code) -> Result<(
     if logger.is_null() {
         return Ok(());
     }
-    let id = log_id(logger).map_err(|_| invalid)?;
-    let objects = living(invalid)?.objects.lock();
-    objects.logs.get(id).map(|_| ()).map_err(|_| invalid)
+    let none = no_handle::<kind::Log>(invalid, "logger", logger);
+    let id = from_client(logger).ok_or_else(&none)?;
+    let objects = living(&none)?.objects.lock();
+    objects.logs.get(id).map(|_| ()).map_err(|_| none())
 }

@@ -13,11 +13,12 @@ use runtime::platform::drive::Answer;
 
 use crate::abi::*;
 use crate::client;
-use crate::convert::{context_id, from_client, to_client, Code, Family};
+use crate::convert::{from_client, to_client, Code, Family};
 use crate::export::operand::data_type;
-use crate::export::{answer, living, settled, Machine};
+use crate::export::{answer, known_context, living, settled, Machine};
 use crate::instance::Instance;
-use crate::objects::{Mapping, MappingId, Objects, Pages, HOST};
+use crate::objects::{kind, Mapping, MappingId, Objects, Pages, HOST};
+use crate::refusal::{because, instead, no_array, no_handle, null, within, Dims};
 
 const INVALID_HANDLE: Code = QNN_MEM_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_MEM_ERROR_INVALID_ARGUMENT;
@@ -45,21 +46,30 @@ unsafe fn register(
     count: u32,
     handles: *mut Qnn_MemHandle_t,
 ) -> Result<(), Code> {
-    const NO_CONTEXT: Code = QNN_CONTEXT_ERROR_INVALID_HANDLE;
-    let instance = living(NO_CONTEXT)?;
-    let context = context_id(context).ok_or(NO_CONTEXT)?;
-    settled(instance, |machine, _| machine.context_status(context))
-        .map_err(|error| Family::CONTEXT.create_error(error))?;
+    let (instance, context) = known_context("context", context, Family::CONTEXT)?;
     // SAFETY: the caller's promise.
-    let descriptors = unsafe { client::array(descriptors, count) }.ok_or(BAD)?;
-    if descriptors.is_empty() || handles.is_null() || !handles.is_aligned() {
-        return Err(BAD);
+    let descriptors = unsafe { client::array(descriptors, count) }.ok_or_else(no_array(
+        BAD,
+        ("memDescriptors", "numDescriptors"),
+        count,
+    ))?;
+    if descriptors.is_empty() {
+        return Err(because!(BAD, "numDescriptors is 0"));
+    }
+    if handles.is_null() || !handles.is_aligned() {
+        return Err(null(BAD, "memHandles")());
     }
     let mut made = Vec::<MappingId, BUFFERS_PER_CALL_MAX>::new();
-    for descriptor in descriptors {
+    for (at, descriptor) in descriptors.iter().enumerate() {
         // SAFETY: the caller's promise.
         let one = unsafe { register_one(instance, context, descriptor) };
-        let kept = one.and_then(|id| made.push(id).map_err(|id| (id, BAD).1));
+        let one = one.map_err(|code| within!(code, "memDescriptors[", at, "]"));
+        let kept = one.and_then(|id| {
+            made.push(id).map_err(|_| {
+                let why = ", the most is ";
+                because!(BAD, "numDescriptors is ", count, why, BUFFERS_PER_CALL_MAX)
+            })
+        });
         if let Err(code) = kept {
             // All or none: no handle was written yet.
             for &id in &made {
@@ -90,12 +100,19 @@ impl Wanted {
     unsafe fn read(descriptor: &Qnn_MemDescriptor_t) -> Result<Self, Code> {
         let shape = &descriptor.memShape;
         // SAFETY: the caller's promise.
-        let dims = unsafe { client::array(shape.dimSize, shape.numDim) }.ok_or(BAD)?;
-        let element = data_type(descriptor.dataType).map_err(|_| BAD)?;
+        let dims = unsafe { client::array(shape.dimSize, shape.numDim) }.ok_or_else(no_array(
+            BAD,
+            (".memShape.dimSize", "numDim"),
+            shape.numDim,
+        ))?;
+        let element = data_type(descriptor.dataType).map_err(|code| instead(code, BAD))?;
         let bytes = element_count(dims.iter().copied())
             .and_then(|count| count.checked_mul(element.size_bytes()))
             .filter(|&bytes| bytes > 0)
-            .ok_or(QNN_MEM_ERROR_INVALID_SHAPE)? as u64;
+            .ok_or_else(|| {
+                let (dims, why) = (Dims(dims.iter().copied()), ": no bytes, or too many");
+                because!(QNN_MEM_ERROR_INVALID_SHAPE, ".memShape.dimSize is ", dims, why)
+            })? as u64;
         let whole = |fd| Self { fd, offset: 0, bytes, exclusive: true };
         match descriptor.memType {
             // SAFETY: the type selects this member, a number.
@@ -107,19 +124,23 @@ impl Wanted {
                 // null.
                 let htp = unsafe { descriptor.u.customInfo }.cast::<QnnMemHtp_Descriptor_t>();
                 // SAFETY: the caller's promise.
-                let htp = unsafe { client::one(htp) }.ok_or(BAD)?;
-                Self::part_of(htp, bytes)
+                let htp = unsafe { client::one(htp) }.ok_or_else(null(BAD, ".customInfo"))?;
+                Self::part_of(htp, bytes).map_err(|code| within!(code, ".customInfo->"))
             }
-            _ => Err(QNN_MEM_ERROR_UNSUPPORTED_MEMTYPE),
+            kind => {
+                let why = ", there are 1 (ION), 2 (CUSTOM) and 3 (DMA_BUF)";
+                Err(because!(QNN_MEM_ERROR_UNSUPPORTED_MEMTYPE, ".memType is ", kind, why))
+            }
         }
     }
 
     fn part_of(htp: &QnnMemHtp_Descriptor_t, bytes: u64) -> Result<Self, Code> {
         if htp.type_ != QNN_HTP_MEM_SHARED_BUFFER {
-            return Err(QNN_MEM_ERROR_UNSUPPORTED_MEMTYPE);
+            let why = ", only SHARED_BUFFER is offered";
+            return Err(because!(QNN_MEM_ERROR_UNSUPPORTED_MEMTYPE, "type is ", htp.type_, why));
         }
         if htp.size == 0 {
-            return Err(BAD);
+            return Err(because!(BAD, "size is 0"));
         }
         // SAFETY: the type selects this member, numbers.
         let place = unsafe { htp.u.sharedBufferConfig };
@@ -127,7 +148,12 @@ impl Wanted {
             Some(end) if end <= htp.size => {
                 Ok(Self { fd: place.fd, offset: place.offset, bytes, exclusive: false })
             }
-            _ => Err(QNN_MEM_ERROR_INVALID_SHAPE),
+            _ => {
+                let (size, why) = (htp.size, " bytes of the tensor reach beyond size, which is ");
+                let (field, offset) = ("sharedBufferConfig.offset is ", place.offset);
+                let code = QNN_MEM_ERROR_INVALID_SHAPE;
+                Err(because!(code, field, offset, ": the ", bytes, why, size))
+            }
         }
     }
 }
@@ -141,7 +167,8 @@ unsafe fn register_one(
 ) -> Result<MappingId, Code> {
     // SAFETY: the caller's promise.
     let wanted = unsafe { Wanted::read(descriptor) }?;
-    let (pages, address, identity) = sys::map(wanted.fd, wanted.offset, wanted.bytes)?;
+    let (pages, address, identity) = sys::map(wanted.fd, wanted.offset, wanted.bytes)
+        .map_err(|(code, why)| because!(code, ": the descriptor ", wanted.fd, " ", why))?;
     let bytes = wanted.bytes as usize;
     let exclusive = wanted.exclusive.then_some(identity);
     // SAFETY: the pages stay mapped until the buffer is deregistered and its context has no request
@@ -165,7 +192,11 @@ unsafe fn register_one(
         Err(error) => {
             sys::unmap(pages);
             return Err(match error {
-                CreateError::DuplicateName => QNN_MEM_ERROR_ALREADY_REGISTERED,
+                CreateError::DuplicateName => {
+                    let why = " is registered with this context already";
+                    let code = QNN_MEM_ERROR_ALREADY_REGISTERED;
+                    because!(code, ": the memory behind the descriptor ", wanted.fd, why)
+                }
                 other => Family::MEM.create_error(other),
             });
         }
@@ -208,13 +239,21 @@ pub(crate) unsafe extern "C" fn QnnMem_deRegister(
 /// As the QNN API says.
 unsafe fn deregister(handles: *const Qnn_MemHandle_t, count: u32) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let handles = unsafe { client::array(handles, count) }.ok_or(BAD)?;
+    let handles = unsafe { client::array(handles, count) }.ok_or_else(no_array(
+        BAD,
+        ("memHandles", "numHandles"),
+        count,
+    ))?;
     if handles.is_empty() {
-        return Err(BAD);
+        return Err(because!(BAD, "numHandles is 0"));
     }
-    let instance = living(INVALID_HANDLE)?;
-    for &handle in handles {
-        deregister_one(instance, from_client(handle).ok_or(INVALID_HANDLE)?)?;
+    let instance = living(|| because!(INVALID_HANDLE, "nothing is registered"))?;
+    for (at, &handle) in handles.iter().enumerate() {
+        let id = from_client(handle).ok_or(INVALID_HANDLE);
+        id.and_then(|id| deregister_one(instance, id)).map_err(|code| {
+            no_handle::<kind::Mapping>(code, "]", handle)();
+            within!(code, "memHandles[", at)
+        })?;
     }
     Ok(())
 }
@@ -268,27 +307,31 @@ mod sys {
     use super::{Code, Pages, BAD};
     use crate::abi::*;
 
+    /// The code, and what is wrong with the descriptor.
+    pub(super) type Failed = (Code, &'static str);
+
     /// Maps `bytes` bytes from `offset` on. Gives the pages, the address of the first byte, and
     /// whose memory it is.
     pub(super) fn map(
         fd: i32,
         offset: u64,
         bytes: u64,
-    ) -> Result<(Pages, usize, (u64, u64)), Code> {
+    ) -> Result<(Pages, usize, (u64, u64)), Failed> {
         let (size, identity) = look(fd)?;
         let end = offset.checked_add(bytes).filter(|&end| end <= size);
-        end.ok_or(QNN_MEM_ERROR_MAPPING)?;
+        end.ok_or((QNN_MEM_ERROR_MAPPING, "has less memory than the buffer needs"))?;
         let page = page_bytes();
         let lead = offset & (page - 1);
-        let length = usize::try_from(bytes.saturating_add(lead)).map_err(|_| BAD)?;
-        let start = libc::off_t::try_from(offset - lead).map_err(|_| BAD)?;
+        const TOO_LARGE: Failed = (BAD, "has no memory there: the numbers are too large");
+        let length = usize::try_from(bytes.saturating_add(lead)).map_err(|_| TOO_LARGE)?;
+        let start = libc::off_t::try_from(offset - lead).map_err(|_| TOO_LARGE)?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the system's choice touches nothing that exists.
         let address = unsafe {
             libc::mmap(core::ptr::null_mut(), length, access, libc::MAP_SHARED, fd, start)
         };
         if address == libc::MAP_FAILED {
-            return Err(QNN_MEM_ERROR_MAPPING);
+            return Err((QNN_MEM_ERROR_MAPPING, "cannot be mapped for reading and writing"));
         }
         let base = address.expose_provenance();
         let pages = Pages { address: base, bytes: length };
@@ -296,15 +339,16 @@ mod sys {
     }
 
     /// Size and identity of the memory behind a descriptor.
-    fn look(fd: i32) -> Result<(u64, (u64, u64)), Code> {
+    fn look(fd: i32) -> Result<(u64, (u64, u64)), Failed> {
+        const NOT_OPEN: Failed = (BAD, "is not open");
         let mut status = MaybeUninit::<libc::stat>::uninit();
         // SAFETY: `status` is writable; any number may be asked about.
         if fd < 0 || unsafe { libc::fstat(fd, status.as_mut_ptr()) } != 0 {
-            return Err(BAD);
+            return Err(NOT_OPEN);
         }
         // SAFETY: the call succeeded, so it is filled.
         let status = unsafe { status.assume_init() };
-        let size = u64::try_from(status.st_size).map_err(|_| BAD)?;
+        let size = u64::try_from(status.st_size).map_err(|_| NOT_OPEN)?;
         Ok((size, (status.st_dev, status.st_ino)))
     }
 

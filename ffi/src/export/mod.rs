@@ -43,14 +43,17 @@ pub(crate) mod tensor;
 use core::ffi::CStr;
 
 use runtime::error::{CreateError, HandleError, SubmitError};
+use runtime::handle::kind;
+use runtime::handle::{ContextId, GraphId};
 use runtime::limits::BLOCKING_TIMEOUT_US;
 use runtime::platform::drive::{Answer, WaitTimeout};
 use runtime::runtime::Runtime;
 use runtime::time::Instant;
 
 use crate::abi::*;
-use crate::convert::Code;
+use crate::convert::{context_id, graph_id, handle_error, Code, Family};
 use crate::instance::{self, Instance};
+use crate::refusal::{self, no_handle};
 
 /// The runtime as the C interface owns it.
 pub(crate) type Machine = Runtime<'static>;
@@ -62,7 +65,10 @@ macro_rules! not_supported {
         $(
             #[no_mangle]
             pub(crate) extern "C" fn $name($(_: $argument),*) -> Qnn_ErrorHandle_t {
-                QNN_COMMON_ERROR_NOT_SUPPORTED
+                $crate::export::answer(
+                    const { $crate::messages::c_text(concat!(stringify!($name), "\0")) },
+                    Err(QNN_COMMON_ERROR_NOT_SUPPORTED),
+                )
             }
         )*
     };
@@ -73,6 +79,7 @@ pub(crate) use not_supported;
 pub(crate) fn answer(call: &'static CStr, result: Result<(), Code>) -> Qnn_ErrorHandle_t {
     match result {
         Ok(()) => {
+            refusal::end_well();
             crate::log::emit(QNN_LOG_LEVEL_DEBUG, call, c"done");
             QNN_SUCCESS
         }
@@ -83,10 +90,39 @@ pub(crate) fn answer(call: &'static CStr, result: Result<(), Code>) -> Qnn_Error
     }
 }
 
-/// The instance, for calls on objects: without one there can be no object, so `invalid` is the
-/// answer.
-pub(crate) fn living(invalid: Code) -> Result<&'static Instance, Code> {
-    instance::existing().ok_or(invalid)
+/// The instance, for calls on objects: without one there can be no object, so `none` is the answer.
+pub(crate) fn living(none: impl Fn() -> Code) -> Result<&'static Instance, Code> {
+    instance::existing().ok_or_else(none)
+}
+
+/// The context that an argument names, which can be used now; the codes are those of `family`.
+pub(crate) fn known_context(
+    argument: &'static str,
+    context: Qnn_ContextHandle_t,
+    family: Family,
+) -> Result<(&'static Instance, ContextId), Code> {
+    let none = no_handle::<kind::Context>(family.invalid_handle, argument, context);
+    let instance = living(&none)?;
+    let id = context_id(context).ok_or_else(&none)?;
+    settled(instance, |machine, _| machine.context_status(id)).map_err(|error| match error {
+        CreateError::Handle(error) => handle_error(error, none()),
+        other => family.create_error(other),
+    })?;
+    Ok((instance, id))
+}
+
+/// The graph that an argument names, stale ones excluded.
+pub(crate) fn known_graph(
+    argument: &'static str,
+    graph: Qnn_GraphHandle_t,
+    invalid: Code,
+) -> Result<(&'static Instance, GraphId), Code> {
+    let none = no_handle::<kind::Graph>(invalid, argument, graph);
+    let instance = living(&none)?;
+    let id = graph_id(graph).ok_or_else(&none)?;
+    settled(instance, |machine, _| machine.graph_context(id))
+        .map_err(|error| handle_error(error, none()))?;
+    Ok((instance, id))
 }
 
 /// An error that may be "a restart is under way".

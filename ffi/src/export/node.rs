@@ -1,23 +1,22 @@
 //! Operations: `QnnGraph_addNode`, and `QnnBackend_validateOpConfig`, which asks about one alone.
 
-use core::ffi::CStr;
-
 use heapless::Vec;
 use runtime::error::CreateError;
 use runtime::graph::{
-    BuildError, GraphBuilder, GraphTable, OpSpec, ParamSpec, ParamValue, ScaleOffset, TensorKind,
+    BuildError, GraphBuilder, GraphTable, Op, OpSpec, ParamSpec, ParamValue, ScaleOffset,
+    TensorKind,
 };
 use runtime::handle::GraphId;
 use runtime::region::Region;
+use runtime::vhtp::OpRefusal;
 
 use crate::abi::*;
 use crate::client;
-use crate::convert::{from_client, graph_id, handle_error, Code, Family};
-use crate::export::operand::{data_type, Fields, Operand};
-use crate::export::{answer, backend, living, settled, Machine};
+use crate::convert::{Code, Family};
+use crate::export::operand::{data_type, Fields, Operand, Place};
+use crate::export::{answer, backend, known_graph, settled, Machine};
 use crate::instance::Device;
-use crate::objects::BackendId;
-use crate::{log, messages};
+use crate::refusal::{because, instead, no_array, no_text, within, Dims, Name, Say, Short, Words};
 
 /// Most inputs, and most outputs, of one operation.
 const OPERANDS_MAX: usize = 128;
@@ -38,36 +37,45 @@ struct Node<'a> {
 
 const BAD: Code = QNN_GRAPH_ERROR_INVALID_OP_CONFIG;
 
-/// Tells the logs why an operation is refused.
-fn refuse(code: Code, parts: &[&str]) -> Code {
-    log::emit_parts(QNN_LOG_LEVEL_ERROR, c"operation", parts);
-    code
-}
-
 impl<'a> Node<'a> {
     /// # Safety
     /// What the operation points to is readable and stays as it is for `'a`.
     unsafe fn read(op: &Qnn_OpConfig_t) -> Result<Self, Code> {
         if op.version != QNN_OPCONFIG_VERSION_1 {
-            return Err(refuse(BAD, &["there is no such version of the operation's structure"]));
+            return Err(because!(BAD, "opConfig.version is ", op.version, ", only 1 exists"));
         }
-        let bad = |what| move |_| refuse(BAD, &[what, " is null or no text"]);
-        let none = |what| move || refuse(BAD, &["the array of ", what, " is null or too long"]);
         // SAFETY: the version selects this member.
         let op = unsafe { &op.u.v1 };
         // SAFETY: the caller's promise, for all of them.
         unsafe {
+            let text = |text, field| client::text(text).map_err(no_text(BAD, field));
+            let tensors = |array, number, (at, count)| {
+                client::array(at, count).ok_or_else(no_array(BAD, (array, number), count))
+            };
+            let params = client::array(op.params, op.numOfParams);
+            let no_params = ("opConfig.v1.params", "numOfParams");
             Ok(Self {
-                name: client::text(op.name).map_err(bad("name"))?,
-                package: client::text(op.packageName).map_err(bad("packageName"))?,
-                type_name: client::text(op.typeName).map_err(bad("typeName"))?,
-                params: client::array(op.params, op.numOfParams).ok_or_else(none("params"))?,
-                inputs: client::array(op.inputTensors, op.numOfInputs)
-                    .ok_or_else(none("inputs"))?,
-                outputs: client::array(op.outputTensors, op.numOfOutputs)
-                    .ok_or_else(none("outputs"))?,
+                name: text(op.name, "opConfig.v1.name")?,
+                package: text(op.packageName, "opConfig.v1.packageName")?,
+                type_name: text(op.typeName, "opConfig.v1.typeName")?,
+                params: params.ok_or_else(no_array(BAD, no_params, op.numOfParams))?,
+                inputs: tensors(
+                    "opConfig.v1.inputTensors",
+                    "numOfInputs",
+                    (op.inputTensors.cast_const(), op.numOfInputs),
+                )?,
+                outputs: tensors(
+                    "opConfig.v1.outputTensors",
+                    "numOfOutputs",
+                    (op.outputTensors.cast_const(), op.numOfOutputs),
+                )?,
             })
         }
+    }
+
+    /// The code of a refusal, which is told with what the operation is called.
+    fn refused(&self, code: Code) -> Code {
+        within!(code, Short(self.type_name), " ", Name(self.name), ": ")
     }
 }
 
@@ -83,27 +91,55 @@ pub(crate) unsafe extern "C" fn QnnGraph_addNode(
 /// # Safety
 /// As the QNN API says.
 unsafe fn add_node(graph: Qnn_GraphHandle_t, op: &Qnn_OpConfig_t) -> Result<(), Code> {
-    let instance = living(QNN_GRAPH_ERROR_INVALID_HANDLE)?;
-    let graph = graph_id(graph).ok_or(QNN_GRAPH_ERROR_INVALID_HANDLE)?;
-    settled(instance, |machine, _| machine.graph_context(graph))
-        .map_err(|error| handle_error(error, QNN_GRAPH_ERROR_INVALID_HANDLE))?;
+    let (instance, graph) = known_graph("graphHandle", graph, QNN_GRAPH_ERROR_INVALID_HANDLE)?;
     // SAFETY: the caller's promise.
     let node = unsafe { Node::read(op) }?;
     if node.package != PACKAGE {
-        let reason = "there is no such package; the only one is qti.aisw";
-        return Err(refuse(BAD, &[node.name, ": ", reason]));
+        return Err(node.refused(unknown_package(BAD, node.package)));
     }
     for &required in Device::required_params(node.type_name) {
         // SAFETY: the caller's promise.
         let is_it = |param: &Qnn_Param_t| unsafe { client::text(param.name) } == Ok(required);
         if !node.params.iter().any(is_it) {
-            let parts = [node.name, ": a ", node.type_name, " needs the parameter ", required];
-            return Err(refuse(QNN_GRAPH_ERROR_INVALID_ARGUMENT, &parts));
+            const LACKING: Code = QNN_GRAPH_ERROR_INVALID_ARGUMENT;
+            let code = because!(LACKING, "params lacks ", Name(required), ", which it needs");
+            return Err(node.refused(code));
         }
     }
     // SAFETY: the caller's promise.
     let add = |machine: &mut Machine, _| unsafe { add_or_undo(machine, graph, &node) };
-    settled(instance, add).map_err(|error| Family::GRAPH.create_error(error))
+    settled(instance, add).map_err(|error| node.refused(not_added(error, &node)))
+}
+
+fn unknown_package(code: Code, package: &str) -> Code {
+    because!(code, "packageName is ", Name(package), ", there is only ", Name(PACKAGE))
+}
+
+/// The answer to an operation that no graph takes.
+fn not_added(error: CreateError, node: &Node<'_>) -> Code {
+    let code = Family::GRAPH.create_error(error);
+    let CreateError::Build(error) = error else { return code };
+    match error {
+        BuildError::InputNotProduced(at) => {
+            let why = " is not produced yet: add operations in the order of their data";
+            because!(code, Place("inputTensors", at, named(node.inputs, at)), why)
+        }
+        BuildError::BadOutput(at) => {
+            let why = " is constant, written by the client, or by an operation already";
+            because!(code, Place("outputTensors", at, named(node.outputs, at)), why)
+        }
+        BuildError::BadParam(at) => {
+            because!(code, "params[", at, "].tensorParam is no static tensor")
+        }
+        // What has words said them.
+        _ => code,
+    }
+}
+
+fn named(tensors: &[Qnn_Tensor_t], at: usize) -> Option<&str> {
+    let fields = tensors.get(at).and_then(Fields::of)?;
+    // SAFETY: who described the operation promised sound names.
+    unsafe { fields.name() }
 }
 
 /// Tensors of the context that the operation brings into the graph go again if it does not stay.
@@ -126,34 +162,51 @@ unsafe fn add_or_undo(
 
 const BAD_OP: CreateError = CreateError::Build(BuildError::NoSuchTensor);
 
+/// The error whose code is [`BAD`], which has been said with the reason.
+fn bad_op(_said: Code) -> CreateError {
+    BAD_OP
+}
+
 /// # Safety
 /// What the node points to is readable.
 unsafe fn add(machine: &mut Machine, graph: GraphId, node: &Node<'_>) -> Result<(), CreateError> {
-    let inputs = indices(machine, graph, node.inputs, false)?;
-    let outputs = indices(machine, graph, node.outputs, true)?;
+    let inputs = indices(machine, graph, ("inputTensors", node.inputs), false)?;
+    let outputs = indices(machine, graph, ("outputTensors", node.outputs), true)?;
     let mut params = Vec::<ParamSpec<'_>, PARAMS_MAX>::new();
-    for param in node.params {
+    for (at, param) in node.params.iter().enumerate() {
         let tensor = |tensor: &Qnn_Tensor_t| index(machine, graph, tensor, false);
         // SAFETY: the caller's promise.
-        let spec = unsafe { param_spec(param, tensor) }?;
-        params.push(spec).map_err(|_| BAD_OP)?;
+        let spec = unsafe { param_spec(param, tensor) };
+        params.push(spec.inspect_err(|_| _ = within!(BAD, "params[", at, "]"))?).map_err(|_| {
+            bad_op(because!(BAD, "numOfParams is ", node.params.len(), MOST, PARAMS_MAX))
+        })?;
     }
     let (name, package, type_name) = (node.name, node.package, node.type_name);
     let (params, inputs, outputs) = (&params[..], &inputs[..], &outputs[..]);
     machine.graph_add_op(graph, &OpSpec { name, package, type_name, params, inputs, outputs })
 }
 
+/// Before the largest number of something.
+const MOST: &str = ", the most is ";
+
 fn indices(
     machine: &mut Machine,
     graph: GraphId,
-    tensors: &[Qnn_Tensor_t],
+    (list, tensors): (&'static str, &[Qnn_Tensor_t]),
     writes: bool,
 ) -> Result<Vec<u32, OPERANDS_MAX>, CreateError> {
     let mut found = Vec::new();
-    for tensor in tensors {
-        found.push(index(machine, graph, tensor, writes)?).map_err(|_| BAD_OP)?;
+    for (at, tensor) in tensors.iter().enumerate() {
+        let index = index(machine, graph, tensor, writes);
+        let place = Place(list, at, named(tensors, at));
+        let index = index.inspect_err(|_| _ = within!(BAD, place))?;
+        found.push(index).map_err(|_| too_many(list, tensors.len()))?;
     }
     Ok(found)
+}
+
+fn too_many(list: &'static str, count: usize) -> CreateError {
+    bad_op(because!(BAD, list, " has ", count, " entries", MOST, OPERANDS_MAX))
 }
 
 /// Place of a tensor that was created before in the graph or in its context, by its id.
@@ -163,8 +216,13 @@ fn index(
     tensor: &Qnn_Tensor_t,
     writes: bool,
 ) -> Result<u32, CreateError> {
-    let fields = Fields::of(tensor).ok_or(BAD_OP)?;
-    machine.graph_operand(graph, fields.id, writes)
+    let fields = Fields::read(tensor, BAD).map_err(bad_op)?;
+    machine.graph_operand(graph, fields.id, writes).inspect_err(|error| {
+        if *error == BAD_OP {
+            let why = ": neither the graph nor its context has such a tensor";
+            because!(BAD, fields.path, ".id is ", fields.id, why);
+        }
+    })
 }
 
 /// # Safety
@@ -174,25 +232,32 @@ unsafe fn param_spec<'a>(
     tensor: impl FnOnce(&'a Qnn_Tensor_t) -> Result<u32, CreateError>,
 ) -> Result<ParamSpec<'a>, CreateError> {
     // SAFETY: the caller's promise.
-    let name = unsafe { client::text(param.name) }.map_err(|_| BAD_OP)?;
+    let name = unsafe { client::text(param.name) };
+    let name = name.map_err(|error| bad_op(no_text(BAD, ".name")(error)))?;
     let value = match param.paramType {
         QNN_PARAMTYPE_SCALAR => {
             // SAFETY: the type selects this member.
-            scalar(unsafe { &param.u.scalarParam })?
+            scalar(unsafe { &param.u.scalarParam })
         }
         QNN_PARAMTYPE_TENSOR => {
             // SAFETY: the type selects this member.
             let given = unsafe { &param.u.tensorParam };
-            ParamValue::Tensor(tensor(given)?)
+            let index = tensor(given).inspect_err(|_| _ = within!(BAD, ".tensorParam"));
+            index.map(ParamValue::Tensor)
         }
-        _ => return Err(BAD_OP),
+        kind => {
+            let why = ", 0 (SCALAR) and 1 (TENSOR) exist";
+            Err(bad_op(because!(BAD, ".paramType is ", kind, why)))
+        }
     };
+    let value = value.inspect_err(|_| _ = within!(BAD, " ", Name(name)))?;
     Ok(ParamSpec { name, value })
 }
 
 /// A scalar as type and bits. Strings and numbers that the runtime has no type for are refused.
 fn scalar(scalar: &Qnn_Scalar_t) -> Result<ParamValue, CreateError> {
-    let data_type = data_type(scalar.dataType).map_err(|_| BAD_OP)?;
+    let data_type = data_type(scalar.dataType)
+        .map_err(|code| bad_op(within!(instead(code, BAD), ".scalarParam")))?;
     // SAFETY: the members share their first bytes, and every bit pattern is a number.
     let bits = unsafe {
         match data_type.size_bytes() {
@@ -205,90 +270,54 @@ fn scalar(scalar: &Qnn_Scalar_t) -> Result<ParamValue, CreateError> {
     Ok(ParamValue::Scalar(data_type, bits))
 }
 
-const VALIDATE: &CStr = c"QnnBackend_validateOpConfig";
-
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnBackend_validateOpConfig(
     backend: Qnn_BackendHandle_t,
     opConfig: Qnn_OpConfig_t,
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
-    answer(VALIDATE, unsafe { validate(backend, &opConfig) })
-}
-
-/// Why an operation is refused: the code, and a sentence for the logs.
-struct Refusal {
-    code: Code,
-    reason: &'static CStr,
+    answer(c"QnnBackend_validateOpConfig", unsafe { validate(backend, &opConfig) })
 }
 
 const REFUSED: Code = QNN_OP_PACKAGE_ERROR_VALIDATION_FAILURE;
+const UNKNOWN: Code = QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND;
 
-impl Refusal {
-    const UNKNOWN_PACKAGE: Refusal = Refusal {
-        code: QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND,
-        reason: c"there is no such package; the only one is qti.aisw",
-    };
-    const UNKNOWN_OPERATION: Refusal = Refusal {
-        code: QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND,
-        reason: c"the device has no such operation",
-    };
-    const TOO_MANY: Refusal =
-        Refusal { code: REFUSED, reason: c"it has too many operands or parameters" };
-    const UNFIT: Refusal = Refusal {
-        code: REFUSED,
-        reason: c"the device does not run it with these types, shapes, scales or parameters",
-    };
-
-    /// An operand or a parameter that the calls of a graph would refuse with `code`.
-    fn because(code: Code) -> Self {
-        let reason = messages::text(code).unwrap_or(c"it is described wrongly");
-        let code = if code == QNN_COMMON_ERROR_MEM_ALLOC { code } else { REFUSED };
-        Self { code, reason }
-    }
-}
-
-impl From<BuildError> for Refusal {
-    fn from(error: BuildError) -> Self {
-        Refusal::because(Family::GRAPH.create_error(error.into()))
+/// The answer to an operand or a parameter that the calls of a graph would refuse with `code`.
+fn refused_with(code: Code) -> Code {
+    match code {
+        QNN_COMMON_ERROR_MEM_ALLOC => code,
+        _ => instead(code, REFUSED),
     }
 }
 
 /// # Safety
 /// As the QNN API says.
 unsafe fn validate(backend: Qnn_BackendHandle_t, op: &Qnn_OpConfig_t) -> Result<(), Code> {
-    let instance = living(QNN_BACKEND_ERROR_INVALID_HANDLE)?;
-    let backend: BackendId = from_client(backend).ok_or(QNN_BACKEND_ERROR_INVALID_HANDLE)?;
-    backend::check(instance, backend)?;
+    let (instance, _) = backend::known(backend)?;
     // SAFETY: the caller's promise.
-    let node = unsafe { Node::read(op) }.map_err(|_| QNN_BACKEND_ERROR_OP_PACKAGE_NOT_FOUND)?;
+    let node = unsafe { Node::read(op) }.map_err(|code| instead(code, UNKNOWN))?;
     let verdict = check_known(&node).and_then(|()| {
         instance.driver.call(|machine, _| {
             let region = machine.region_mut();
-            let mut builder = GraphBuilder::new(region, "")
-                .map_err(|_| Refusal::because(QNN_COMMON_ERROR_MEM_ALLOC))?;
+            let mut builder =
+                GraphBuilder::new(region, "").map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
             // SAFETY: the caller's promise.
             let verdict = unsafe { validate_in(&mut builder, region, &node) };
             builder.release(region);
             verdict
         })
     });
-    verdict.map_err(|refusal| {
-        let reason = refusal.reason.to_str().unwrap_or("");
-        let parts = [node.type_name, " (", node.name, "): ", reason];
-        log::emit_parts(QNN_LOG_LEVEL_ERROR, VALIDATE, &parts);
-        refusal.code
-    })
+    verdict.map_err(|code| node.refused(code))
 }
 
-fn check_known(node: &Node<'_>) -> Result<(), Refusal> {
+fn check_known(node: &Node<'_>) -> Result<(), Code> {
     if node.package != PACKAGE {
-        return Err(Refusal::UNKNOWN_PACKAGE);
+        return Err(unknown_package(UNKNOWN, node.package));
     }
     let mut known = backend::OPERATIONS.iter();
     match known.any(|name| name.to_bytes() == node.type_name.as_bytes()) {
         true => Ok(()),
-        false => Err(Refusal::UNKNOWN_OPERATION),
+        false => Err(because!(UNKNOWN, "the device has no operation of this typeName")),
     }
 }
 
@@ -300,44 +329,128 @@ unsafe fn validate_in(
     builder: &mut GraphBuilder<'static>,
     region: &mut Region<'static>,
     node: &Node<'_>,
-) -> Result<(), Refusal> {
+) -> Result<(), Code> {
     let mut inputs = Vec::<u32, OPERANDS_MAX>::new();
     let mut outputs = Vec::<u32, OPERANDS_MAX>::new();
     let mut params = Vec::<ParamSpec<'_>, PARAMS_MAX>::new();
-    for (tensors, kind, indices) in [
-        (node.inputs, TensorKind::AppWrite, &mut inputs),
-        (node.outputs, TensorKind::AppRead, &mut outputs),
+    for (list, tensors, kind, indices) in [
+        ("inputTensors", node.inputs, TensorKind::AppWrite, &mut inputs),
+        ("outputTensors", node.outputs, TensorKind::AppRead, &mut outputs),
     ] {
-        for tensor in tensors {
+        for (at, tensor) in tensors.iter().enumerate() {
             // SAFETY: the caller's promise.
             let index = unsafe { add_operand(builder, region, tensor, kind) };
-            let index = index.map_err(Refusal::because)?;
-            indices.push(index).map_err(|_| Refusal::TOO_MANY)?;
+            let place = Place(list, at, named(tensors, at));
+            let index = index.map_err(|code| within!(refused_with(code), place))?;
+            let pushed = indices.push(index).map_err(|_| too_many(list, tensors.len()));
+            pushed.map_err(|_| instead(BAD, REFUSED))?;
         }
     }
-    for param in node.params {
+    for (at, param) in node.params.iter().enumerate() {
         let add = |tensor| {
             // SAFETY: the caller's promise.
-            unsafe { add_operand(builder, region, tensor, TensorKind::Static) }.map_err(|_| BAD_OP)
+            unsafe { add_operand(builder, region, tensor, TensorKind::Static) }
+                .map_err(|code| bad_op(instead(code, BAD)))
         };
         // SAFETY: the caller's promise.
         let spec = unsafe { param_spec(param, add) };
-        let spec = spec.map_err(|error| Refusal::because(Family::GRAPH.create_error(error)))?;
-        params.push(spec).map_err(|_| Refusal::TOO_MANY)?;
+        let spec = spec.map_err(|error| {
+            let code = within!(Family::GRAPH.create_error(error), "params[", at, "]");
+            refused_with(code)
+        })?;
+        let count = node.params.len();
+        params
+            .push(spec)
+            .map_err(|_| because!(REFUSED, "numOfParams is ", count, MOST, PARAMS_MAX))?;
     }
     let (name, package, type_name) = ("", node.package, node.type_name);
     let op =
         OpSpec { name, package, type_name, params: &params, inputs: &inputs, outputs: &outputs };
-    builder.add_op(region, &op)?;
-    let bytes = builder.write(region)?;
+    let added = builder.add_op(region, &op);
+    added.map_err(|error| refused_with(not_added(error.into(), node)))?;
+    let bytes = builder.write(region).map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
     let table = GraphTable::parse(&bytes);
     let verdict = match table.ok().and_then(|table| table.op(0)) {
-        Some(op) => Device::validate_op(&op).map_err(|_| Refusal::UNFIT),
-        None => Err(Refusal::UNFIT),
+        Some(op) => Device::validate_op(&op).map_err(|why| refused_op(REFUSED, why, &op)),
+        None => Err(REFUSED),
     };
     // Nobody else has it, so it goes back.
     let _ = region.reclaim(bytes);
     verdict
+}
+
+/// Why the device does not run an operation.
+pub(crate) fn refused_op(code: Code, why: OpRefusal, op: &Op<'_>) -> Code {
+    let (inputs, outputs) = (op.inputs().len(), op.outputs().len());
+    let signature = Signature(op);
+    match why {
+        OpRefusal::Inputs(needed) => {
+            because!(code, "numOfInputs is ", inputs, ", ", needed, " are needed")
+        }
+        OpRefusal::Outputs(needed) => {
+            because!(code, "numOfOutputs is ", outputs, ", ", needed, " are needed")
+        }
+        OpRefusal::NoInput(at) => because!(code, "inputTensors[", at, "] is absent"),
+        OpRefusal::Type(tensor) => {
+            let why = ": the device does not take this data type there; given are ";
+            because!(code, Of(op, tensor), why, signature)
+        }
+        OpRefusal::Scales(tensor) => {
+            let why = ": its quantizeParams do not fit its data type and place; given are ";
+            because!(code, Of(op, tensor), why, signature)
+        }
+        OpRefusal::Shape(tensor) => {
+            let why = ": its dimensions do not fit the operation; given are ";
+            because!(code, Of(op, tensor), why, signature)
+        }
+        OpRefusal::Param(name) => match op.param(name) {
+            Some(_) => because!(code, "params ", Name(name), " has a wrong type or value"),
+            None => because!(code, "params lacks ", Name(name), ", which it needs"),
+        },
+        OpRefusal::UnknownParam(at) => {
+            let name = op.params().nth(at).map_or("", |param| param.name());
+            because!(code, "params[", at, "] ", Name(name), " is no parameter of this operation")
+        }
+        OpRefusal::Unsupported => {
+            because!(code, "the device does not run it with these data types: ", signature)
+        }
+        OpRefusal::Invalid => {
+            let why = "the device does not run it with these shapes, scales or parameters: ";
+            because!(code, why, signature)
+        }
+    }
+}
+
+/// Types and shapes of an operation's operands.
+struct Signature<'a>(&'a Op<'a>);
+
+impl Say for Signature<'_> {
+    fn say(&self, words: &mut Words) {
+        for (list, arrow) in [(self.0.inputs(), ""), (self.0.outputs(), " -> ")] {
+            arrow.say(words);
+            for (at, tensor) in list.iter().enumerate() {
+                if at > 0 { ", " } else { "" }.say(words);
+                tensor.data_type().say(words);
+                Dims(tensor.dims()).say(words);
+            }
+        }
+    }
+}
+
+/// A tensor of an operation, by its index in the table.
+struct Of<'a>(&'a Op<'a>, usize);
+
+impl Say for Of<'_> {
+    fn say(&self, words: &mut Words) {
+        for (name, list) in [("inputTensors", self.0.inputs()), ("outputTensors", self.0.outputs())]
+        {
+            let found = list.iter().enumerate().find(|(_, tensor)| tensor.index() == self.1);
+            if let Some((at, tensor)) = found {
+                return Place(name, at, Some(tensor.name())).say(words);
+            }
+        }
+        "a tensor of params".say(words);
+    }
 }
 
 /// # Safety
@@ -355,5 +468,5 @@ unsafe fn add_operand(
     let scales: &[ScaleOffset] = &quants;
     let added = builder.add_tensor(region, &operand.spec(id, scales));
     region.free(quants);
-    added.map_err(|error| Family::TENSOR.create_error(error.into()))
+    added.map_err(|error| operand.refused(error.into()))
 }

@@ -1,14 +1,20 @@
 //! Tensors as clients describe them, read and checked.
 
-use runtime::graph::{DataType, ScaleOffset, TensorKind, TensorSpec, RANK_MAX};
+use runtime::error::CreateError;
+use runtime::graph::{BuildError, DataType, ScaleOffset, TensorKind, TensorSpec, RANK_MAX};
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 
 use crate::abi::*;
 use crate::client;
-use crate::convert::Code;
+use crate::convert::{Code, Family};
+use crate::refusal::{because, no_text, null, within, Dims, Name, Say, TypeName, Words};
+
+const BAD: Code = QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM;
 
 /// The fields that both versions of a tensor have.
 pub(crate) struct Fields {
+    /// Where they are in a tensor.
+    pub(crate) path: &'static str,
     pub(crate) id: u32,
     name: *const cty::c_char,
     kind: Qnn_TensorType_t,
@@ -43,6 +49,12 @@ impl Fields {
         }
     }
 
+    /// As [`Fields::of`], or `code`.
+    pub(crate) fn read(tensor: &Qnn_Tensor_t, code: Code) -> Result<Self, Code> {
+        let version = tensor.version;
+        Self::of(tensor).ok_or_else(|| because!(code, ".version is ", version, ", not 1 or 2"))
+    }
+
     fn of_v1(tensor: &Qnn_TensorV1_t) -> Self {
         let memory = match tensor.memType {
             // The initialiser says undefined; clients set the buffer and leave it at that.
@@ -55,6 +67,7 @@ impl Fields {
             _ => Memory::Other,
         };
         Self {
+            path: ".v1",
             id: tensor.id,
             name: tensor.name,
             kind: tensor.type_,
@@ -80,6 +93,7 @@ impl Fields {
             _ => Memory::Other,
         };
         Self {
+            path: ".v2",
             id: tensor.id,
             name: tensor.name,
             kind: tensor.type_,
@@ -91,6 +105,15 @@ impl Fields {
             memory,
             dynamic: tensor.isDynamicDimensions,
         }
+    }
+
+    /// The name, if it is one.
+    ///
+    /// # Safety
+    /// As [`client::text`].
+    pub(crate) unsafe fn name<'a>(&self) -> Option<&'a str> {
+        // SAFETY: the caller's promise.
+        unsafe { client::text(self.name) }.ok()
     }
 
     /// The dimensions, if they are given at all.
@@ -109,7 +132,9 @@ impl Fields {
 
 /// A tensor that a client creates or asks about.
 pub(crate) struct Operand<'a> {
-    name: &'a str,
+    /// Where its fields are in a tensor.
+    path: &'static str,
+    pub(crate) name: &'a str,
     pub(crate) kind: TensorKind,
     data_type: DataType,
     dims: &'a [u32],
@@ -130,32 +155,105 @@ impl<'a> Operand<'a> {
     /// # Safety
     /// What the tensor points to is readable and stays as it is for `'a`.
     pub(crate) unsafe fn read(tensor: &'a Qnn_Tensor_t) -> Result<Self, Code> {
-        const BAD: Code = QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM;
-        let fields = Fields::of(tensor).ok_or(BAD)?;
+        let fields = Fields::read(tensor, BAD)?;
+        // SAFETY: the caller's promise.
+        unsafe { Self::read_fields(&fields) }.map_err(|code| within!(code, fields.path))
+    }
+
+    /// # Safety
+    /// As [`Operand::read`].
+    unsafe fn read_fields(fields: &Fields) -> Result<Self, Code> {
         let kind = tensor_kind(fields.kind)?;
         let data_type = match (data_type(fields.data_type), kind) {
             (Err(_), TensorKind::Null) => DataType::Uint8,
             (data_type, _) => data_type?,
         };
-        match fields.format {
-            QNN_TENSOR_DATA_FORMAT_DENSE => {}
-            QNN_TENSOR_DATA_FORMAT_SPARSE => return Err(BAD),
-            _ => return Err(QNN_TENSOR_ERROR_UNSUPPORTED_TENSOR_PARAM),
+        let format = fields.format;
+        let code = match format {
+            QNN_TENSOR_DATA_FORMAT_DENSE => QNN_SUCCESS,
+            QNN_TENSOR_DATA_FORMAT_SPARSE => BAD,
+            _ => QNN_TENSOR_ERROR_UNSUPPORTED_TENSOR_PARAM,
+        };
+        if code != QNN_SUCCESS {
+            return Err(because!(code, ".dataFormat is ", format, ", only 0 (DENSE) is offered"));
         }
         // SAFETY: the caller's promise.
-        let name = unsafe { client::text(fields.name) }.map_err(|_| BAD)?;
+        let name = unsafe { client::text(fields.name) }.map_err(no_text(BAD, ".name"))?;
         // SAFETY: the caller's promise.
-        let dims = unsafe { fields.dims() }.ok_or(BAD)?;
+        let dims = unsafe { fields.dims() }.ok_or_else(|| match fields.rank {
+            rank if rank as usize > RANK_MAX => {
+                because!(BAD, ".rank is ", rank, ", at most ", RANK_MAX, " is offered")
+            }
+            rank => because!(BAD, ".dimensions is null or not aligned, .rank is ", rank),
+        })?;
         // SAFETY: the caller's promise.
-        let dynamic = unsafe { client::array(fields.dynamic, dynamic_count(&fields)) };
-        if dynamic.ok_or(BAD)?.iter().any(|&flag| flag != 0) {
-            return Err(QNN_TENSOR_ERROR_UNSUPPORTED_FEATURE);
+        let dynamic = unsafe { client::array(fields.dynamic, dynamic_count(fields)) };
+        let dynamic = dynamic.ok_or_else(null(BAD, ".isDynamicDimensions"))?;
+        if let Some(axis) = dynamic.iter().position(|&flag| flag != 0) {
+            let why = "] is set: dynamic dimensions are not offered";
+            let code = QNN_TENSOR_ERROR_UNSUPPORTED_FEATURE;
+            return Err(because!(code, ".isDynamicDimensions[", axis, why));
         }
         // SAFETY: the caller's promise.
         let scales = unsafe { scales(&fields.quantization, data_type) }?;
         // SAFETY: the caller's promise.
-        let data = unsafe { static_data(&fields, kind, data_type, dims) }?;
-        Ok(Self { name, kind, data_type, dims, scales, data })
+        let data = unsafe { static_data(fields, kind, data_type, dims) }?;
+        Ok(Self { path: fields.path, name, kind, data_type, dims, scales, data })
+    }
+
+    /// The answer to a tensor that was not added.
+    pub(crate) fn refused(&self, error: CreateError) -> Code {
+        let code = Family::TENSOR.create_error(error);
+        match error {
+            CreateError::Build(BuildError::BadTensor) => within!(self.unfit(code), self.path),
+            CreateError::Build(BuildError::DuplicateTensor) => {
+                let why = ".name is taken in the graph or in its context";
+                because!(code, self.path, why)
+            }
+            _ => code,
+        }
+    }
+
+    /// Which of its values makes it one that no graph takes.
+    fn unfit(&self, code: Code) -> Code {
+        let dims = self.dims;
+        if let Some(axis) = dims.iter().position(|&dim| dim == 0) {
+            return because!(code, ".dimensions[", axis, "] is 0");
+        }
+        let unfit = match self.scales {
+            Scales::None => None,
+            Scales::One(one) => {
+                let field = ".quantizeParams.scaleOffsetEncoding";
+                wrong_scale(one.scale).then(|| because!(code, field, SCALE, one.scale, ABOVE_ZERO))
+            }
+            Scales::Axis(axis, all) => self.unfit_axis(code, axis, all),
+        };
+        unfit.unwrap_or_else(|| match self.kind {
+            TensorKind::Native => {
+                because!(code, ".type is 3 (NATIVE), a context has no such tensor")
+            }
+            TensorKind::AppReadWrite => {
+                because!(code, ".type is 2 (APP_READWRITE), only a context has such a tensor")
+            }
+            _ => because!(code, ".dimensions are ", Dims(dims.iter().copied()), ", too many"),
+        })
+    }
+
+    fn unfit_axis(&self, code: Code, axis: u32, all: &[Qnn_ScaleOffset_t]) -> Option<Code> {
+        const FIELD: &str = ".quantizeParams.axisScaleOffsetEncoding";
+        if let Some((at, one)) = all.iter().enumerate().find(|(_, one)| wrong_scale(one.scale)) {
+            let (list, scale) = (".scaleOffset[", one.scale);
+            return Some(because!(code, FIELD, list, at, "]", SCALE, scale, ABOVE_ZERO));
+        }
+        let channels = usize::try_from(axis).ok().and_then(|axis| self.dims.get(axis).copied());
+        let Some(channels) = channels else {
+            let rank = self.dims.len();
+            return Some(because!(code, FIELD, ".axis is ", axis, ", .rank is ", rank));
+        };
+        let (count, dim) = (all.len(), ", .dimensions[");
+        (count > 1 && count != channels as usize).then(|| {
+            because!(code, FIELD, ".numScaleOffsets is ", count, dim, axis, "] is ", channels)
+        })
     }
 
     /// The scales in the form the runtime wants, in memory to be freed after use.
@@ -200,6 +298,29 @@ impl<'a> Operand<'a> {
     }
 }
 
+const SCALE: &str = ".scale is ";
+const ABOVE_ZERO: &str = ", a finite number above 0 is needed";
+
+fn wrong_scale(scale: f32) -> bool {
+    !(scale > 0.0 && scale.is_finite())
+}
+
+/// A tensor in a list, and its name if it has one.
+pub(crate) struct Place<'a>(pub(crate) &'static str, pub(crate) usize, pub(crate) Option<&'a str>);
+
+impl Say for Place<'_> {
+    fn say(&self, words: &mut Words) {
+        self.0.say(words);
+        "[".say(words);
+        self.1.say(words);
+        "]".say(words);
+        if let Some(name) = self.2.filter(|name| !name.is_empty()) {
+            " ".say(words);
+            Name(name).say(words);
+        }
+    }
+}
+
 fn dynamic_count(fields: &Fields) -> u32 {
     if fields.dynamic.is_null() {
         0
@@ -211,17 +332,22 @@ fn dynamic_count(fields: &Fields) -> u32 {
 fn tensor_kind(number: Qnn_TensorType_t) -> Result<TensorKind, Code> {
     match number {
         QNN_TENSOR_TYPE_UPDATEABLE_STATIC..=QNN_TENSOR_TYPE_UPDATEABLE_APP_READWRITE => {
-            Err(QNN_TENSOR_ERROR_UNSUPPORTED_TENSOR_PARAM)
+            let why = ": tensors that can be updated are not offered";
+            Err(because!(QNN_TENSOR_ERROR_UNSUPPORTED_TENSOR_PARAM, ".type is ", number, why))
         }
-        number => TensorKind::from_qnn(number).ok_or(QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM),
+        number => TensorKind::from_qnn(number)
+            .ok_or_else(|| because!(BAD, ".type is ", number, ", 0 (APP_WRITE) to 5 (NULL) exist")),
     }
 }
 
 /// The element type with this number.
 pub(crate) fn data_type(number: Qnn_DataType_t) -> Result<DataType, Code> {
-    DataType::from_qnn(number).ok_or(match number {
-        QNN_DATATYPE_BFLOAT_16 => QNN_TENSOR_ERROR_UNSUPPORTED_FEATURE,
-        _ => QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM,
+    DataType::from_qnn(number).ok_or_else(|| {
+        let code = match number {
+            QNN_DATATYPE_BFLOAT_16 => QNN_TENSOR_ERROR_UNSUPPORTED_FEATURE,
+            _ => BAD,
+        };
+        because!(code, ".dataType is ", TypeName(number), ", which is not offered")
     })
 }
 
@@ -259,11 +385,23 @@ unsafe fn scales<'a>(
             let all = unsafe { client::array(axis.scaleOffset, axis.numScaleOffsets) };
             match (u32::try_from(axis.axis), all) {
                 (Ok(axis), Some(all)) if !all.is_empty() => Ok(Scales::Axis(axis, all)),
-                _ => Err(QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM),
+                (Ok(_), _) => {
+                    let field = ".quantizeParams.axisScaleOffsetEncoding.scaleOffset";
+                    let why = " is null or not aligned, or .numScaleOffsets is ";
+                    Err(because!(BAD, field, why, axis.numScaleOffsets))
+                }
+                (Err(_), _) => {
+                    let field = ".quantizeParams.axisScaleOffsetEncoding.axis is ";
+                    Err(because!(BAD, field, axis.axis))
+                }
             }
         }
         QNN_QUANTIZATION_ENCODING_UNDEFINED => Ok(Scales::None),
-        _ => Err(QNN_TENSOR_ERROR_UNSUPPORTED_TENSOR_PARAM),
+        encoding => {
+            let field = ".quantizeParams.quantizationEncoding is ";
+            let why = ", 0 (SCALE_OFFSET) and 1 (AXIS_SCALE_OFFSET) are offered";
+            Err(because!(QNN_TENSOR_ERROR_UNSUPPORTED_TENSOR_PARAM, field, encoding, why))
+        }
     }
 }
 
@@ -277,20 +415,29 @@ unsafe fn static_data<'a>(
     data_type: DataType,
     dims: &[u32],
 ) -> Result<&'a [u8], Code> {
-    const BAD: Code = QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM;
     match (kind, fields.memory) {
         (TensorKind::Static, Memory::Raw(given)) => {
             let bytes = runtime::graph::element_count(dims.iter().copied())
-                .and_then(|count| count.checked_mul(data_type.size_bytes()))
-                .filter(|&bytes| bytes <= given.dataSize as usize && !given.data.is_null())
-                .ok_or(BAD)?;
+                .and_then(|count| count.checked_mul(data_type.size_bytes()));
+            let size = given.dataSize;
+            if given.data.is_null() {
+                return Err(because!(BAD, ".clientBuf.data is null, a static tensor needs data"));
+            }
+            let bytes = bytes.filter(|&bytes| bytes <= size as usize).ok_or_else(|| {
+                let needed = bytes.unwrap_or(usize::MAX);
+                because!(BAD, ".clientBuf.dataSize is ", size, ", ", needed, " are needed")
+            })?;
             // SAFETY: not null, at least that long by the caller's promise; bytes need no
             // alignment.
             Ok(unsafe { core::slice::from_raw_parts(given.data.cast(), bytes) })
         }
-        (TensorKind::Static, _) => Err(BAD),
+        (TensorKind::Static, _) => {
+            Err(because!(BAD, ".memType is not 0 (RAW), as the data of a static tensor needs"))
+        }
         // Only constants have data before an execution.
-        (_, Memory::Raw(given)) if !given.data.is_null() => Err(BAD),
+        (_, Memory::Raw(given)) if !given.data.is_null() => {
+            Err(because!(BAD, ".clientBuf.data is not null, only a static tensor has data here"))
+        }
         _ => Ok(&[]),
     }
 }

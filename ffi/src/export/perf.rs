@@ -11,6 +11,7 @@ use runtime::power::{
 use crate::abi::*;
 use crate::client::Configs;
 use crate::convert::Code;
+use crate::refusal::{because, no_list, within, Dims};
 
 use QnnHtpPerfInfrastructure_PowerConfig_t as PowerConfig;
 
@@ -26,13 +27,13 @@ pub(crate) unsafe fn power_change(
     list: *mut *const PowerConfig,
 ) -> Result<PowerChange, Code> {
     if list.is_null() {
-        return Err(BAD);
+        return Err(because!(BAD, "config is null"));
     }
     // SAFETY: the caller's promise.
-    let list = unsafe { Configs::read(list) }.map_err(|_| BAD)?;
+    let list = unsafe { Configs::read(list) }.map_err(no_list(BAD, "config"))?;
     let mut change = PowerChange::default();
-    for config in list.iter() {
-        read_option(config, id, &mut change)?;
+    for (at, config) in list.iter().enumerate() {
+        read_option(config, id, &mut change).map_err(|code| within!(code, "config[", at, "]->"))?;
     }
     Ok(change)
 }
@@ -45,7 +46,13 @@ fn read_option(config: &PowerConfig, id: u32, change: &mut PowerChange) -> Resul
         }
         QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_HMX_V2 => {
             // SAFETY: as above.
-            change.hmx = Some(hmx(unsafe { &config.u.hmxV2Config }).ok_or(BAD)?);
+            let read = hmx(unsafe { &config.u.hmxV2Config });
+            change.hmx = Some(read.ok_or_else(|| {
+                because!(
+                    BAD,
+                    "hmxV2Config has an unknown mode or corner, or min, target, max mixed"
+                )
+            })?);
             return Ok(());
         }
         QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_RPC_CONTROL_LATENCY => {
@@ -64,9 +71,13 @@ fn read_option(config: &PowerConfig, id: u32, change: &mut PowerChange) -> Resul
         | QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_CENG
         | QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_DCVS_V3_EXP
         | QNN_HTP_PERF_INFRASTRUCTURE_POWER_CONFIGOPTION_CENG_EXP => {
-            return Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED);
+            const CODE: Code = QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED;
+            return Err(because!(CODE, "option is ", config.option, ", which is not offered"));
         }
-        _ => return Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED_CONFIG),
+        option => {
+            const CODE: Code = QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED_CONFIG;
+            return Err(because!(CODE, "option is ", option, ", not a known one"));
+        }
     };
     // SAFETY: as above; the four members that come here are one number of microseconds each.
     *setting = Some(unsafe { config.u.rpcControlLatencyConfig });
@@ -80,10 +91,15 @@ fn dcvs(
     change: &mut PowerChange,
 ) -> Result<(), Code> {
     if vote.contextId != id {
-        return Err(BAD);
+        let field = "dcvsV3Config.contextId is ";
+        return Err(because!(BAD, field, vote.contextId, ", powerConfigId is ", id));
     }
     if vote.setDcvsEnable != 0 {
-        let mode = || PowerMode::from_number(vote.powerMode).ok_or(BAD);
+        let mode = || {
+            let (field, mode) = ("dcvsV3Config.powerMode is ", vote.powerMode);
+            PowerMode::from_number(mode)
+                .ok_or_else(|| because!(BAD, field, mode, ", not a known one"))
+        };
         change.dcvs = Some(if vote.dcvsEnable == 0 { Dcvs::Off } else { Dcvs::On(mode()?) });
     }
     if vote.setSleepLatency != 0 {
@@ -94,18 +110,21 @@ fn dcvs(
     }
     if vote.setBusParams != 0 {
         let (min, max) = (vote.busVoltageCornerMin, vote.busVoltageCornerMax);
-        change.bus = Some(corners([min, vote.busVoltageCornerTarget, max]).ok_or(BAD)?);
+        change.bus = Some(corners("bus", [min, vote.busVoltageCornerTarget, max])?);
     }
     if vote.setCoreParams != 0 {
         let (min, max) = (vote.coreVoltageCornerMin, vote.coreVoltageCornerMax);
-        change.core = Some(corners([min, vote.coreVoltageCornerTarget, max]).ok_or(BAD)?);
+        change.core = Some(corners("core", [min, vote.coreVoltageCornerTarget, max])?);
     }
     Ok(())
 }
 
-fn corners(numbers: [u32; 3]) -> Option<Corners<Corner>> {
-    let [min, target, max] = numbers.map(Corner::from_number);
-    Corners::new(min?, target?, max?)
+fn corners(field: &'static str, numbers: [u32; 3]) -> Result<Corners<Corner>, Code> {
+    let read = |[min, target, max]: [Option<Corner>; 3]| Corners::new(min?, target?, max?);
+    read(numbers.map(Corner::from_number)).ok_or_else(|| {
+        let why = "VoltageCornerMin, Target, Max are not three corners, none above the next: ";
+        because!(BAD, "dcvsV3Config.", field, why, Dims(numbers.into_iter()))
+    })
 }
 
 fn hmx(vote: &QnnHtpPerfInfrastructure_HmxV2_t) -> Option<HmxChoice> {
@@ -133,14 +152,16 @@ pub(crate) unsafe fn memory_config(
     list: *mut *const QnnHtpPerfInfrastructure_MemoryConfig_t,
 ) -> Result<Option<MemoryConfig>, Code> {
     if list.is_null() {
-        return Err(BAD);
+        return Err(because!(BAD, "config is null"));
     }
     // SAFETY: the caller's promise.
-    let list = unsafe { Configs::read(list) }.map_err(|_| BAD)?;
+    let list = unsafe { Configs::read(list) }.map_err(no_list(BAD, "config"))?;
     let mut wanted = None;
-    for config in list.iter() {
+    for (at, config) in list.iter().enumerate() {
         if config.option != QNN_HTP_PERF_INFRASTRUCTURE_MEMORY_CONFIGOPTION_GROW_SIZE {
-            return Err(QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED_CONFIG);
+            const CODE: Code = QNN_HTP_PERF_INFRASTRUCTURE_ERROR_UNSUPPORTED_CONFIG;
+            let (option, why) = (config.option, ", not a known one");
+            return Err(because!(CODE, "config[", at, "]->option is ", option, why));
         }
         // SAFETY: the option says which member the client set; all bits are valid.
         wanted = Some(MemoryConfig { grow_bytes: unsafe { config.u.memGrowSizeConfig } });

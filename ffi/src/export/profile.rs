@@ -3,7 +3,7 @@
 //! The list of events is in [`crate::profile_list`].
 
 use runtime::device::Device as _;
-use runtime::handle::{GraphId, ProfileId};
+use runtime::handle::{kind, GraphId, ProfileId};
 use runtime::profile::{ProfileCall, ProfileLevel};
 use runtime::time::Instant;
 
@@ -13,6 +13,7 @@ use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, backend, living};
 use crate::instance::{self, Device, Instance};
 use crate::profile_list::{event_place, Listing, Nodes, Size};
+use crate::refusal::{because, no_handle, no_list, null, within};
 
 const INVALID_HANDLE: Code = QNN_PROFILE_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_PROFILE_ERROR_INVALID_ARGUMENT;
@@ -34,17 +35,20 @@ unsafe fn create(
     level: QnnProfile_Level_t,
     profile: *mut Qnn_ProfileHandle_t,
 ) -> Result<(), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let backend = from_client(backend).ok_or(INVALID_HANDLE)?;
-    backend::check(instance, backend).map_err(|_| INVALID_HANDLE)?;
+    let (instance, _) = backend::living_backend(backend, INVALID_HANDLE)?;
     // SAFETY: the caller's promise.
-    let profile = unsafe { client::out(profile) }.ok_or(BAD)?;
+    let profile = unsafe { client::out(profile) }.ok_or_else(null(BAD, "profile"))?;
     let level = match level {
         QNN_PROFILE_LEVEL_BASIC => ProfileLevel::Basic,
         QNN_PROFILE_LEVEL_DETAILED => ProfileLevel::Detailed,
         QNN_HTP_PROFILE_LEVEL_LINTING => ProfileLevel::Linting,
-        QNN_PROFILE_LEVEL_BACKEND.. => return Err(QNN_PROFILE_ERROR_UNSUPPORTED),
-        _ => return Err(BAD),
+        QNN_PROFILE_LEVEL_BACKEND.. => {
+            let why = ", of a backend's own there is only LINTING";
+            return Err(because!(QNN_PROFILE_ERROR_UNSUPPORTED, "level is ", level, why));
+        }
+        _ => {
+            return Err(because!(BAD, "level is ", level, ", there are 1 (BASIC) and 2 (DETAILED)"))
+        }
     };
     let created = instance.driver.call(|machine, _| {
         let id = machine.profile_create(level)?;
@@ -68,8 +72,10 @@ pub(crate) unsafe extern "C" fn QnnProfile_setConfig(
 ) -> Qnn_ErrorHandle_t {
     let result = known(profileHandle).and_then(|(instance, id)| {
         // SAFETY: the caller's promise.
-        let configs = unsafe { Configs::read(config) }.map_err(|_| BAD)?;
-        configs.iter().try_for_each(|config| set(instance, id, config))
+        let configs = unsafe { Configs::read(config) }.map_err(no_list(BAD, "config"))?;
+        configs.iter().enumerate().try_for_each(|(at, config)| {
+            set(instance, id, config).map_err(|code| within!(code, "config[", at, "]->"))
+        })
     });
     answer(c"QnnProfile_setConfig", result)
 }
@@ -77,7 +83,8 @@ pub(crate) unsafe extern "C" fn QnnProfile_setConfig(
 fn set(instance: &Instance, id: ProfileId, config: &QnnProfile_Config_t) -> Result<(), Code> {
     match config.option {
         QNN_PROFILE_CONFIG_OPTION_CUSTOM | QNN_PROFILE_CONFIG_OPTION_MAX_EVENTS => {
-            Err(QNN_PROFILE_ERROR_UNSUPPORTED)
+            let why = ", which is not offered";
+            Err(because!(QNN_PROFILE_ERROR_UNSUPPORTED, "option is ", config.option, why))
         }
         QNN_PROFILE_CONFIG_OPTION_ENABLE_OPTRACE => {
             // SAFETY: the option selects this member, a byte.
@@ -86,7 +93,8 @@ fn set(instance: &Instance, id: ProfileId, config: &QnnProfile_Config_t) -> Resu
                 machine.profile(id).map(|profile| profile.level).map_err(|_| INVALID_HANDLE)
             })?;
             if on && level != ProfileLevel::Detailed {
-                return Err(BAD);
+                let why = "enableOptrace is set, and the profile's level is not DETAILED";
+                return Err(because!(BAD, why));
             }
             if on {
                 let text = c"the trace is htp_rt_trace_write_json's: events stay as they are";
@@ -94,15 +102,16 @@ fn set(instance: &Instance, id: ProfileId, config: &QnnProfile_Config_t) -> Resu
             }
             Ok(())
         }
-        _ => Err(BAD),
+        option => Err(because!(BAD, "option is ", option, ", not a known one")),
     }
 }
 
 /// The profile object that a handle names, if it lives.
 fn known(profile: Qnn_ProfileHandle_t) -> Result<(&'static Instance, ProfileId), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = from_client(profile).ok_or(INVALID_HANDLE)?;
-    check(instance, id).map_err(|()| INVALID_HANDLE)?;
+    let none = no_handle::<kind::Profile>(INVALID_HANDLE, "profile", profile);
+    let instance = living(&none)?;
+    let id = from_client(profile).ok_or_else(&none)?;
+    check(instance, id).map_err(|()| none())?;
     Ok((instance, id))
 }
 
@@ -110,17 +119,18 @@ fn check(instance: &Instance, id: ProfileId) -> Result<(), ()> {
     instance.driver.call(|machine, _| machine.profile(id).map(|_| ()).map_err(|_| ()))
 }
 
-/// The profile object that a call is given, if it is; `invalid` if it is none.
+/// The profile object that an argument of a call names, if it is given; `invalid` if it is none.
 pub(crate) fn optional(
     instance: &Instance,
     profile: Qnn_ProfileHandle_t,
-    invalid: Code,
+    (argument, invalid): (&'static str, Code),
 ) -> Result<Option<ProfileId>, Code> {
     if profile.is_null() {
         return Ok(None);
     }
-    let id = from_client(profile).ok_or(invalid)?;
-    check(instance, id).map_err(|()| invalid)?;
+    let none = no_handle::<kind::Profile>(invalid, argument, profile);
+    let id = from_client(profile).ok_or_else(&none)?;
+    check(instance, id).map_err(|()| none())?;
     Ok(Some(id))
 }
 
@@ -159,7 +169,8 @@ pub(crate) unsafe extern "C" fn QnnProfile_getEvents(
             (*ids, *count) = list(instance, id)?;
             Ok(())
         }
-        _ => Err(BAD),
+        (None, _) => Err(null(BAD, "profileEventIds")()),
+        (_, None) => Err(null(BAD, "numEvents")()),
     });
     answer(c"QnnProfile_getEvents", result)
 }
@@ -242,7 +253,9 @@ pub(crate) unsafe extern "C" fn QnnProfile_getSubEvents(
             (*ids, *count) = parts;
             Ok(())
         }
-        _ => Err(BAD),
+        (_, None) => Err(no_event()),
+        ((None, _), _) => Err(null(BAD, "subEventIds")()),
+        ((_, None), _) => Err(null(BAD, "numSubEvents")()),
     };
     answer(c"QnnProfile_getSubEvents", result)
 }
@@ -254,7 +267,11 @@ pub(crate) unsafe extern "C" fn QnnProfile_getEventData(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let out = unsafe { client::out(eventData) };
-    let result = out.zip(event(eventId)).map(|(out, (data, _))| *out = data).ok_or(BAD);
+    let out = out.ok_or_else(null(BAD, "eventData"));
+    let result = out.and_then(|out| {
+        *out = event(eventId).ok_or_else(no_event)?.0;
+        Ok(())
+    });
     answer(c"QnnProfile_getEventData", result)
 }
 
@@ -265,8 +282,16 @@ pub(crate) unsafe extern "C" fn QnnProfile_getExtendedEventData(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let out = unsafe { client::out(eventData) };
-    let result = out.zip(event(eventId)).map(|(out, (data, _))| *out = extended(&data)).ok_or(BAD);
+    let out = out.ok_or_else(null(BAD, "eventData"));
+    let result = out.and_then(|out| {
+        *out = extended(&event(eventId).ok_or_else(no_event)?.0);
+        Ok(())
+    });
     answer(c"QnnProfile_getExtendedEventData", result)
+}
+
+fn no_event() -> Code {
+    because!(BAD, "eventId names no event: its profile object was freed, or has listed anew")
 }
 
 fn extended(event: &QnnProfile_EventData_t) -> QnnProfile_ExtendedEventData_t {

@@ -9,7 +9,8 @@ use crate::client::{self, Configs};
 use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, backend, living, Machine};
 use crate::instance::{self, Instance};
-use crate::objects::{Attached, Purpose, Signal, SignalId, HOST};
+use crate::objects::{kind, Attached, Purpose, Signal, SignalId, HOST};
+use crate::refusal::{because, no_handle, no_list, null};
 
 const INVALID_HANDLE: Code = QNN_SIGNAL_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_SIGNAL_ERROR_INVALID_ARGUMENT;
@@ -31,11 +32,10 @@ unsafe fn create(
     config: *mut *const QnnSignal_Config_t,
     signal: *mut Qnn_SignalHandle_t,
 ) -> Result<(), Code> {
-    let instance = instance::get()?;
-    let backend = from_client(backend).ok_or(INVALID_HANDLE)?;
-    backend::check(instance, backend).map_err(|_| INVALID_HANDLE)?;
+    instance::get()?;
+    let (instance, _) = backend::living_backend(backend, INVALID_HANDLE)?;
     // SAFETY: the caller's promise.
-    let signal = unsafe { client::out(signal) }.ok_or(BAD)?;
+    let signal = unsafe { client::out(signal) }.ok_or_else(null(BAD, "signal"))?;
     // SAFETY: the caller's promise.
     let purpose = unsafe { read_config(config) }?.unwrap_or(Purpose::Unset);
     let new = Signal { purpose, attached: Attached::Nothing };
@@ -48,24 +48,32 @@ unsafe fn create(
 /// As the QNN API says of configuration lists.
 unsafe fn read_config(config: *mut *const QnnSignal_Config_t) -> Result<Option<Purpose>, Code> {
     // SAFETY: the caller's promise.
-    let configs = unsafe { Configs::read(config) }.map_err(|_| BAD)?;
+    let configs = unsafe { Configs::read(config) }.map_err(no_list(BAD, "config"))?;
     let mut purpose = None;
-    for config in configs.iter() {
+    for (at, config) in configs.iter().enumerate() {
         let next = match config.option {
             QNN_SIGNAL_CONFIG_OPTION_ABORT => Purpose::Abort,
             QNN_SIGNAL_CONFIG_OPTION_TIMEOUT => {
                 // SAFETY: the option selects this member, a number.
                 Purpose::Timeout(unsafe { config.u.timeoutDurationUs })
             }
-            QNN_SIGNAL_CONFIG_OPTION_CUSTOM => return Err(QNN_SIGNAL_ERROR_UNSUPPORTED),
-            _ => return Err(BAD),
+            option => {
+                let code = match option {
+                    QNN_SIGNAL_CONFIG_OPTION_CUSTOM => QNN_SIGNAL_ERROR_UNSUPPORTED,
+                    _ => BAD,
+                };
+                let why = ", ABORT and TIMEOUT are offered";
+                return Err(because!(code, "config[", at, "]->option is ", option, why));
+            }
         };
         if next == Purpose::Timeout(0) {
-            return Err(BAD);
+            return Err(because!(BAD, "config[", at, "]->timeoutDurationUs is 0"));
         }
         // One signal has one purpose.
         if purpose.replace(next).is_some() {
-            return Err(QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE);
+            let why = "] gives a second purpose, a signal has one";
+            let code = QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE;
+            return Err(because!(code, "config[", at, why));
         }
     }
     Ok(purpose)
@@ -86,13 +94,14 @@ unsafe fn set_config(
     signal: Qnn_SignalHandle_t,
     config: *mut *const QnnSignal_Config_t,
 ) -> Result<(), Code> {
-    let id = from_client(signal).ok_or(INVALID_HANDLE)?;
-    let instance = living(INVALID_HANDLE)?;
+    let none = no_handle::<kind::Signal>(INVALID_HANDLE, "signal", signal);
+    let id = from_client(signal).ok_or_else(&none)?;
+    let instance = living(&none)?;
     // SAFETY: the caller's promise.
     let purpose = unsafe { read_config(config) };
     instance.driver.call(|machine, _| {
         let signal = idle(instance, machine, id)?;
-        let purpose = purpose?.ok_or(BAD)?;
+        let purpose = purpose?.ok_or_else(|| because!(BAD, "config is null or empty"))?;
         store(instance, id, Signal { purpose, ..signal });
         Ok(())
     })
@@ -100,7 +109,8 @@ unsafe fn set_config(
 
 /// A signal that no call uses.
 fn idle(instance: &Instance, machine: &Machine, id: SignalId) -> Result<Signal, Code> {
-    let signal = *instance.objects.lock().signals.get(id).map_err(|_| INVALID_HANDLE)?;
+    let none = no_handle::<kind::Signal>(INVALID_HANDLE, "signal", to_client(id));
+    let signal = *instance.objects.lock().signals.get(id).map_err(|_| none())?;
     let busy = match signal.attached {
         Attached::Nothing => false,
         Attached::Request(request) => machine.is_live(request),
@@ -125,12 +135,14 @@ pub(crate) extern "C" fn QnnSignal_trigger(signal: Qnn_SignalHandle_t) -> Qnn_Er
 }
 
 fn trigger(signal: Qnn_SignalHandle_t) -> Result<(), Code> {
-    let id = from_client(signal).ok_or(INVALID_HANDLE)?;
-    let instance = living(INVALID_HANDLE)?;
+    let none = no_handle::<kind::Signal>(INVALID_HANDLE, "signal", signal);
+    let id = from_client(signal).ok_or_else(&none)?;
+    let instance = living(&none)?;
     instance.driver.call(|machine, now| {
-        let signal = *instance.objects.lock().signals.get(id).map_err(|_| INVALID_HANDLE)?;
+        let signal = *instance.objects.lock().signals.get(id).map_err(|_| none())?;
         if signal.purpose != Purpose::Abort {
-            return Err(QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE);
+            let why = "signal was not configured to abort";
+            return Err(because!(QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE, why));
         }
         match signal.attached {
             Attached::Nothing => Err(QNN_SIGNAL_ERROR_SIGNAL_IDLE),
@@ -153,12 +165,13 @@ pub(crate) extern "C" fn QnnSignal_free(signal: Qnn_SignalHandle_t) -> Qnn_Error
 }
 
 fn free(signal: Qnn_SignalHandle_t) -> Result<(), Code> {
-    let id = from_client(signal).ok_or(INVALID_HANDLE)?;
-    let instance = living(INVALID_HANDLE)?;
+    let none = no_handle::<kind::Signal>(INVALID_HANDLE, "signal", signal);
+    let id = from_client(signal).ok_or_else(&none)?;
+    let instance = living(&none)?;
     instance.driver.call(|machine, _| {
         idle(instance, machine, id)?;
         let removed = instance.objects.lock().signals.remove(id);
-        removed.map(|_| ()).map_err(|_| INVALID_HANDLE)
+        removed.map(|_| ()).map_err(|_| none())
     })
 }
 

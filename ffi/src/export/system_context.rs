@@ -11,10 +11,11 @@ use crate::abi::*;
 use crate::binary_info::Descriptions;
 use crate::client;
 use crate::convert::{from_client, to_client, Code};
-use crate::export::context_binary::bytes;
+use crate::export::context_binary::{bytes, refused};
 use crate::export::{answer, living};
 use crate::instance::{self, Instance};
-use crate::objects::{SystemContextId, HOST};
+use crate::objects::{kind, SystemContextId, HOST};
+use crate::refusal::{instead, no_handle, null};
 
 const INVALID_HANDLE: Code = QNN_SYSTEM_CONTEXT_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_SYSTEM_CONTEXT_ERROR_INVALID_ARGUMENT;
@@ -31,7 +32,7 @@ pub(crate) unsafe extern "C" fn QnnSystemContext_create(
 /// As the QNN API says.
 unsafe fn create(handle: *mut QnnSystemContext_Handle_t) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let handle = unsafe { client::out(handle) }.ok_or(BAD)?;
+    let handle = unsafe { client::out(handle) }.ok_or_else(null(BAD, "sysCtxHandle"))?;
     let mut objects = instance::get()?.objects.lock();
     let inserted = objects.system_contexts.insert(HOST, Descriptions::NONE);
     *handle = to_client(inserted.map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?);
@@ -49,7 +50,8 @@ pub(crate) unsafe extern "C" fn QnnSystemContext_getBinaryInfo(
     let result = known(sysCtxHandle).and_then(|system| {
         // SAFETY: the caller's promise.
         let outputs = unsafe { (client::out(binaryInfo), client::out(binaryInfoSize)) };
-        let (Some(info), Some(size)) = outputs else { return Err(BAD) };
+        let info = outputs.0.ok_or_else(null(BAD, "binaryInfo"))?;
+        let size = outputs.1.ok_or_else(null(BAD, "binaryInfoSize"))?;
         // SAFETY: the caller's promise.
         let described = unsafe { describe(system, binaryBuffer, binaryBufferSize) }?;
         (*info, *size) = described;
@@ -67,7 +69,7 @@ pub(crate) unsafe extern "C" fn QnnSystemContext_getMetadata(
 ) -> Qnn_ErrorHandle_t {
     let result = known(sysCtxHandle).and_then(|system| {
         // SAFETY: the caller's promise.
-        let info = unsafe { client::out(binaryInfo) }.ok_or(BAD)?;
+        let info = unsafe { client::out(binaryInfo) }.ok_or_else(null(BAD, "binaryInfo"))?;
         // SAFETY: the caller's promise.
         (*info, _) = unsafe { describe(system, binaryBuffer, binaryBufferSize) }?;
         Ok(())
@@ -79,9 +81,10 @@ type System = (&'static Instance, SystemContextId);
 
 /// The system context that a handle names, if it lives.
 fn known(handle: QnnSystemContext_Handle_t) -> Result<System, Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id = from_client(handle).ok_or(INVALID_HANDLE)?;
-    instance.objects.lock().system_contexts.get(id).map_err(|_| INVALID_HANDLE)?;
+    let none = no_handle::<kind::SystemContext>(INVALID_HANDLE, "sysCtxHandle", handle);
+    let instance = living(&none)?;
+    let id = from_client(handle).ok_or_else(&none)?;
+    instance.objects.lock().system_contexts.get(id).map_err(|_| none())?;
     Ok((instance, id))
 }
 
@@ -95,9 +98,9 @@ unsafe fn describe(
     size: u64,
 ) -> Result<(*const QnnSystemContext_BinaryInfo_t, Qnn_ContextBinarySize_t), Code> {
     // SAFETY: the caller's promise; nothing of it is kept.
-    let bytes = unsafe { bytes((binary, size)) }.map_err(|_| BAD)?;
-    let binary =
-        ContextBinary::parse(bytes).map_err(|_| QNN_SYSTEM_CONTEXT_ERROR_MALFORMED_BINARY)?;
+    let bytes = unsafe { bytes((binary, size)) }.map_err(|code| instead(code, BAD))?;
+    let binary = ContextBinary::parse(bytes)
+        .map_err(|error| instead(refused(error), QNN_SYSTEM_CONTEXT_ERROR_MALFORMED_BINARY))?;
     instance.driver.call(|machine, _| {
         let region = machine.region_mut();
         let mut objects = instance.objects.lock();
@@ -116,8 +119,7 @@ pub(crate) extern "C" fn QnnSystemContext_free(
 }
 
 fn free(handle: QnnSystemContext_Handle_t) -> Result<(), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id: SystemContextId = from_client(handle).ok_or(INVALID_HANDLE)?;
+    let (instance, id) = known(handle)?;
     instance.driver.call(|machine, _| {
         let removed = instance.objects.lock().system_contexts.remove(id);
         let context = removed.map_err(|_| INVALID_HANDLE)?;

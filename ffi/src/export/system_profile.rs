@@ -5,12 +5,13 @@
 use runtime::platform::os;
 
 use crate::abi::*;
-use crate::client;
+use crate::client::{self, BadText};
 use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, living};
 use crate::instance;
-use crate::objects::{TargetId, HOST};
+use crate::objects::{kind, TargetId, HOST};
 use crate::profile_log::{File, Lines};
+use crate::refusal::{because, no_array, no_handle, no_text, null, within, Name};
 
 const INVALID_HANDLE: Code = QNN_SYSTEM_PROFILE_ERROR_INVALID_HANDLE;
 const BAD: Code = QNN_SYSTEM_PROFILE_ERROR_INVALID_ARGUMENT;
@@ -42,25 +43,38 @@ unsafe fn create(
     handle: *mut QnnSystemProfile_SerializationTargetHandle_t,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let handle = unsafe { client::out(handle) }.ok_or(INVALID_HANDLE)?;
+    let nowhere = null(INVALID_HANDLE, "serializationTarget");
+    // SAFETY: the caller's promise.
+    let handle = unsafe { client::out(handle) }.ok_or_else(nowhere)?;
     if target.type_ != QNN_SYSTEM_PROFILE_SERIALIZATION_TARGET_FILE {
-        return Err(QNN_SYSTEM_PROFILE_ERROR_UNSUPPORTED_FEATURE);
+        let why = ", only FILE is offered";
+        let code = QNN_SYSTEM_PROFILE_ERROR_UNSUPPORTED_FEATURE;
+        return Err(because!(code, "serializationTargetInfo.type is ", target.type_, why));
     }
     // SAFETY: the type selects this member.
     let place = unsafe { target.u.file };
     // SAFETY: the caller's promise.
-    let name = unsafe { client::text(place.fileName) }.map_err(|_| BAD)?;
+    let name = unsafe { client::text(place.fileName) }
+        .map_err(no_text(BAD, "serializationTargetInfo.file.fileName"))?;
     // SAFETY: the caller's promise.
-    let folder = unsafe { optional_text(place.fileDirectory) }?;
+    let folder = unsafe { optional_text(place.fileDirectory) }
+        .map_err(no_text(BAD, "serializationTargetInfo.file.fileDirectory"))?;
     // SAFETY: the caller's promise.
-    let configs = unsafe { client::array(configs, count) }.ok_or(BAD)?;
+    let configs = unsafe { client::array(configs, count) }.ok_or_else(no_array(
+        BAD,
+        ("configs", "numConfigs"),
+        count,
+    ))?;
     let mut header = None;
-    for config in configs {
+    for (at, config) in configs.iter().enumerate() {
         // SAFETY: the caller's promise.
-        header = Some(unsafe { Header::read(config) }?);
+        let read = unsafe { Header::read(config) };
+        header = Some(read.map_err(|code| within!(code, "configs[", at, "]"))?);
     }
     let instance = instance::get()?;
-    let file = File::open(folder, name).map_err(|_| BAD)?;
+    let file = File::open(folder, name).map_err(|_| {
+        because!(BAD, "serializationTargetInfo.file ", Name(name), " cannot be opened for writing")
+    })?;
     let begun = header.map_or(Ok(()), |header| header.write(file));
     let inserted = begun.and_then(|()| {
         let inserted = instance.objects.lock().targets.insert(HOST, file);
@@ -90,18 +104,19 @@ impl<'a> Header<'a> {
         match config.type_ {
             QNN_SYSTEM_PROFILE_SERIALIZATION_TARGET_CONFIG_SERIALIZATION_HEADER => {}
             QNN_SYSTEM_PROFILE_SERIALIZATION_TARGET_CONFIG_MAX_NUM_MESSAGES => {
-                return Err(QNN_SYSTEM_PROFILE_ERROR_UNSUPPORTED_FEATURE);
+                let why = ".type is MAX_NUM_MESSAGES, which is not offered";
+                return Err(because!(QNN_SYSTEM_PROFILE_ERROR_UNSUPPORTED_FEATURE, why));
             }
-            _ => return Err(BAD),
+            kind => return Err(because!(BAD, ".type is ", kind, ", not a known one")),
         }
         // SAFETY: the type selects this member.
         let header = unsafe { config.u.serializationHeader };
         // SAFETY: the caller's promise.
-        let text = |text| unsafe { client::text(text) }.map_err(|_| BAD);
+        let text = |text, field| unsafe { client::text(text) }.map_err(no_text(BAD, field));
         Ok(Self {
-            app: text(header.appName)?,
-            app_version: text(header.appVersion)?,
-            backend_version: text(header.backendVersion)?,
+            app: text(header.appName, ".serializationHeader.appName")?,
+            app_version: text(header.appVersion, ".serializationHeader.appVersion")?,
+            backend_version: text(header.backendVersion, ".serializationHeader.backendVersion")?,
         })
     }
 
@@ -115,12 +130,12 @@ impl<'a> Header<'a> {
 
 /// # Safety
 /// As [`client::text`].
-unsafe fn optional_text<'a>(text: *const cty::c_char) -> Result<Option<&'a str>, Code> {
+unsafe fn optional_text<'a>(text: *const cty::c_char) -> Result<Option<&'a str>, BadText> {
     if text.is_null() {
         return Ok(None);
     }
     // SAFETY: the caller's promise.
-    unsafe { client::text(text) }.map(Some).map_err(|_| BAD)
+    unsafe { client::text(text) }.map(Some)
 }
 
 #[no_mangle]
@@ -140,15 +155,20 @@ unsafe fn serialize(
     handle: QnnSystemProfile_SerializationTargetHandle_t,
     (data, count): (*const *const QnnSystemProfile_ProfileData_t, u32),
 ) -> Result<(), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id: TargetId = from_client(handle).ok_or(INVALID_HANDLE)?;
+    let none = no_handle::<kind::Target>(INVALID_HANDLE, "serializationTarget", handle);
+    let instance = living(&none)?;
+    let id: TargetId = from_client(handle).ok_or_else(&none)?;
     let _writing = WRITING.lock();
-    let file = instance.objects.lock().targets.get(id).copied().map_err(|_| INVALID_HANDLE)?;
+    let file = instance.objects.lock().targets.get(id).copied().map_err(|_| none())?;
     // SAFETY: the caller's promise.
-    let data = unsafe { client::array(data, count) }.ok_or(BAD)?;
-    for &one in data {
+    let data = unsafe { client::array(data, count) }.ok_or_else(no_array(
+        BAD,
+        ("eventData", "numEvents"),
+        count,
+    ))?;
+    for (at, &one) in data.iter().enumerate() {
         // SAFETY: the caller's promise.
-        unsafe { visit(one, None) }?;
+        unsafe { visit(one, None) }.map_err(|code| within!(code, "eventData[", at, "]"))?;
     }
     let mut lines = file.lines();
     for &one in data {
@@ -167,14 +187,15 @@ unsafe fn visit(
     mut lines: Option<&mut Lines>,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let data = unsafe { client::one(data) }.ok_or(BAD)?;
+    let data = unsafe { client::one(data) }.ok_or_else(null(BAD, ""))?;
     if data.version != QNN_SYSTEM_PROFILE_DATA_VERSION_1 {
-        return Err(BAD);
+        return Err(because!(BAD, "->version is ", data.version, ", only 1 exists"));
     }
     // SAFETY: the version selects this member.
     let data = unsafe { data.u.v1 };
     // SAFETY: the caller's promise.
-    let graph = unsafe { optional_text(data.header.graphName) }?;
+    let graph = unsafe { optional_text(data.header.graphName) }
+        .map_err(no_text(BAD, "->v1.header.graphName"))?;
     if let Some(lines) = lines.as_deref_mut() {
         let line = lines.line().text("graph", graph.unwrap_or(""));
         let line = line.number("method", data.header.methodType.into());
@@ -197,9 +218,14 @@ unsafe fn visit_events(
     mut lines: Option<&mut Lines>,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let events = unsafe { client::array(events, count) }.ok_or(BAD)?;
+    let events = unsafe { client::array(events, count) }.ok_or_else(no_array(
+        BAD,
+        ("->v1.profilingEvents", "numProfilingEvents"),
+        count,
+    ))?;
     if depth > DEPTH_MAX && !events.is_empty() {
-        return Err(BAD);
+        let why = "->v1.profilingEvents lie in each other deeper than ";
+        return Err(because!(BAD, why, DEPTH_MAX));
     }
     for event in events {
         // SAFETY: the caller's promise.
@@ -234,8 +260,11 @@ impl<'a> Event<'a> {
     /// # Safety
     /// As the QNN API says; the name stays for `'a`.
     unsafe fn read(event: &'a QnnSystemProfile_ProfileEventV1_t) -> Result<Self, Code> {
-        // SAFETY: the caller's promise.
-        let name = |text| unsafe { optional_text(text) }.map(Option::unwrap_or_default);
+        let name = |text| {
+            // SAFETY: the caller's promise.
+            let text = unsafe { optional_text(text) }.map(Option::unwrap_or_default);
+            text.map_err(no_text(BAD, "->v1.profilingEvents has an identifier that"))
+        };
         match event.type_ {
             QNN_SYSTEM_PROFILE_EVENT_DATA => {
                 // SAFETY: the type selects this member.
@@ -248,7 +277,10 @@ impl<'a> Event<'a> {
                 // SAFETY: as above.
                 let data = unsafe { event.u.extendedEventData };
                 if data.version != QNN_PROFILE_DATA_VERSION_1 {
-                    return Err(BAD);
+                    return Err(because!(
+                        BAD,
+                        "->v1.profilingEvents has data of an unknown version"
+                    ));
                 }
                 // SAFETY: the version selects this member.
                 let data = unsafe { data.u.v1 };
@@ -265,7 +297,7 @@ impl<'a> Event<'a> {
                     value,
                 })
             }
-            _ => Err(BAD),
+            kind => Err(because!(BAD, "->v1.profilingEvents has an event of type ", kind)),
         }
     }
 
@@ -310,10 +342,11 @@ pub(crate) extern "C" fn QnnSystemProfile_freeSerializationTarget(
 }
 
 fn free(handle: QnnSystemProfile_SerializationTargetHandle_t) -> Result<(), Code> {
-    let instance = living(INVALID_HANDLE)?;
-    let id: TargetId = from_client(handle).ok_or(INVALID_HANDLE)?;
+    let none = no_handle::<kind::Target>(INVALID_HANDLE, "serializationTarget", handle);
+    let instance = living(&none)?;
+    let id: TargetId = from_client(handle).ok_or_else(&none)?;
     let _writing = WRITING.lock();
-    let file = instance.objects.lock().targets.remove(id).map_err(|_| INVALID_HANDLE)?;
+    let file = instance.objects.lock().targets.remove(id).map_err(|_| none())?;
     file.close();
     Ok(())
 }

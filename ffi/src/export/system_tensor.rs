@@ -6,6 +6,7 @@ use crate::abi::*;
 use crate::client;
 use crate::convert::Code;
 use crate::export::answer;
+use crate::refusal::{because, no_array, null, TypeName};
 
 const BAD_TENSOR: Code = QNN_SYSTEM_TENSOR_ERROR_INVALID_TENSOR;
 
@@ -16,7 +17,8 @@ pub(crate) unsafe extern "C" fn QnnSystemTensor_getMemoryFootprint(
 ) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let out = unsafe { client::out(footprint) };
-    let result = out.ok_or(QNN_SYSTEM_TENSOR_ERROR_INVALID_ARGUMENT).and_then(|out| {
+    let nowhere = null(QNN_SYSTEM_TENSOR_ERROR_INVALID_ARGUMENT, "footprint");
+    let result = out.ok_or_else(nowhere).and_then(|out| {
         // SAFETY: the caller's promise.
         *out = unsafe { bytes(&tensor) }?;
         Ok(())
@@ -41,16 +43,25 @@ unsafe fn bytes(tensor: &Qnn_Tensor_t) -> Result<u64, Code> {
             let fields = unsafe { &tensor.u.v2 };
             (fields.dataFormat, fields.dataType, fields.dimensions, fields.rank)
         }
-        _ => return Err(BAD_TENSOR),
+        version => return Err(because!(BAD_TENSOR, "tensor.version is ", version, ", not 1 or 2")),
     };
     if format != QNN_TENSOR_DATA_FORMAT_DENSE {
-        return Err(QNN_SYSTEM_TENSOR_ERROR_UNSUPPORTED_FEATURE);
+        let why = ", only 0 (DENSE) is offered";
+        let code = QNN_SYSTEM_TENSOR_ERROR_UNSUPPORTED_FEATURE;
+        return Err(because!(code, "tensor.dataFormat is ", format, why));
     }
     // SAFETY: the caller's promise.
-    let dims = unsafe { client::array(dimensions.cast_const(), rank) }.ok_or(BAD_TENSOR)?;
-    let element = element_bytes(data_type).ok_or(BAD_TENSOR)?;
+    let dims = unsafe { client::array(dimensions.cast_const(), rank) }.ok_or_else(no_array(
+        BAD_TENSOR,
+        ("tensor.dimensions", "rank"),
+        rank,
+    ))?;
+    let element = element_bytes(data_type).ok_or_else(|| {
+        let why = ", whose elements do not fill bytes, or which is not known";
+        because!(BAD_TENSOR, "tensor.dataType is ", TypeName(data_type), why)
+    })?;
     let total = dims.iter().try_fold(element, |bytes, &dim| bytes.checked_mul(dim.into()));
-    total.ok_or(BAD_TENSOR)
+    total.ok_or_else(|| because!(BAD_TENSOR, "tensor.dimensions are too large"))
 }
 
 /// Bytes of an element of any type that fills whole bytes; more than the runtime computes with.

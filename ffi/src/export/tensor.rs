@@ -8,12 +8,16 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use runtime::capability::Capabilities;
 use runtime::error::CreateError;
 use runtime::graph::TensorSpec;
+use runtime::handle::kind;
 
 use crate::abi::*;
 use crate::client;
 use crate::convert::{context_id, graph_id, handle_error, Code, Family};
 use crate::export::operand::{Fields, Operand};
-use crate::export::{answer, living, not_supported, settled, Machine};
+use crate::export::{answer, known_graph, living, not_supported, settled, Machine};
+use crate::refusal::{because, no_handle, null, within, Name};
+
+const INVALID: Code = QNN_TENSOR_ERROR_INVALID_HANDLE;
 
 /// Tensor ids count from 1 over all graphs of the process. Changed under the runtime's lock.
 static LAST_ID: AtomicU32 = AtomicU32::new(0);
@@ -30,25 +34,22 @@ pub(crate) unsafe extern "C" fn QnnTensor_createGraphTensor(
 /// # Safety
 /// As the QNN API says.
 unsafe fn create(graph: Qnn_GraphHandle_t, tensor: *mut Qnn_Tensor_t) -> Result<(), Code> {
-    let invalid = if graph.is_null() {
-        QNN_GRAPH_ERROR_INVALID_HANDLE
-    } else {
-        QNN_TENSOR_ERROR_INVALID_HANDLE
-    };
-    let instance = living(invalid)?;
-    let graph = graph_id(graph).ok_or(invalid)?;
+    let invalid = if graph.is_null() { QNN_GRAPH_ERROR_INVALID_HANDLE } else { INVALID };
+    let none = no_handle::<kind::Graph>(invalid, "graph", graph);
+    let instance = living(&none)?;
+    let graph = graph_id(graph).ok_or_else(&none)?;
     // SAFETY: the caller's promise.
-    let given = unsafe { client::one(tensor) }.ok_or(QNN_TENSOR_ERROR_INVALID_HANDLE)?;
+    let given = unsafe { client::one(tensor) }.ok_or_else(null(INVALID, "tensor"))?;
     // A handle that names nothing is the first thing to say, whatever the tensor is.
     settled(instance, |machine, _| machine.graph_context(graph))
-        .map_err(|error| handle_error(error, invalid))?;
+        .map_err(|error| handle_error(error, none()))?;
     // SAFETY: the caller's promise.
-    let operand = unsafe { Operand::read(given) }?;
+    let operand = unsafe { named(given) }?;
     let place = |machine: &mut Machine, spec: &TensorSpec<'_>| {
         machine.graph_add_tensor(graph, spec).map(|_| ())
     };
     let id = settled(instance, |machine, _| add(machine, &operand, place))
-        .map_err(|error| Family::TENSOR.create_error(error))?;
+        .map_err(|error| within!(operand.refused(error), "tensor ", Name(operand.name)))?;
     // SAFETY: `given` was readable and aligned; the caller promised that it is writable too.
     unsafe { write_id(tensor, id) };
     Ok(())
@@ -69,28 +70,48 @@ unsafe fn create_in_context(
     context: Qnn_ContextHandle_t,
     tensor: *mut Qnn_Tensor_t,
 ) -> Result<(), Code> {
-    const INVALID: Code = QNN_TENSOR_ERROR_INVALID_HANDLE;
-    let instance = living(INVALID)?;
-    let context = context_id(context).ok_or(INVALID)?;
+    let none = no_handle::<kind::Context>(INVALID, "context", context);
+    let instance = living(&none)?;
+    let context = context_id(context).ok_or_else(&none)?;
     if !instance.capabilities.contains(Capabilities::ONLINE_COMPOSITION) {
-        return Err(QNN_TENSOR_ERROR_UNSUPPORTED_FEATURE);
+        let why = "this platform does not compose graphs; load a context binary";
+        return Err(because!(QNN_TENSOR_ERROR_UNSUPPORTED_FEATURE, why));
     }
-    settled(instance, |machine, _| machine.context_status(context))
-        .map_err(|error| Family::TENSOR.create_error(error))?;
+    settled(instance, |machine, _| machine.context_status(context)).map_err(
+        |error| match error {
+            CreateError::Handle(error) => handle_error(error, none()),
+            other => Family::TENSOR.create_error(other),
+        },
+    )?;
     if instance.objects.lock().owner(context).is_some_and(|owner| owner.loaded) {
-        return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+        let why = "context was loaded from a binary: it takes no more tensors";
+        return Err(because!(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED, why));
     }
     // SAFETY: the caller's promise.
-    let given = unsafe { client::one(tensor) }.ok_or(INVALID)?;
+    let given = unsafe { client::one(tensor) }.ok_or_else(null(INVALID, "tensor"))?;
     // SAFETY: the caller's promise.
-    let operand = unsafe { Operand::read(given) }?;
+    let operand = unsafe { named(given) }?;
     let place =
         |machine: &mut Machine, spec: &TensorSpec<'_>| machine.context_add_tensor(context, spec);
     let id = settled(instance, |machine, _| add(machine, &operand, place))
-        .map_err(|error| Family::TENSOR.create_error(error))?;
+        .map_err(|error| within!(operand.refused(error), "tensor ", Name(operand.name)))?;
     // SAFETY: as above.
     unsafe { write_id(tensor, id) };
     Ok(())
+}
+
+/// Reads a tensor; what is wrong with it is told with its name.
+///
+/// # Safety
+/// As [`Operand::read`].
+unsafe fn named(tensor: &Qnn_Tensor_t) -> Result<Operand<'_>, Code> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        Operand::read(tensor).map_err(|code| match Fields::of(tensor).and_then(|it| it.name()) {
+            Some(name) => within!(code, "tensor ", Name(name)),
+            None => within!(code, "tensor"),
+        })
+    }
 }
 
 /// Adds a tensor under a new id, which it gives.
@@ -140,24 +161,25 @@ unsafe fn update(
     list: *mut *const Qnn_Tensor_t,
     count: u64,
 ) -> Result<(), Code> {
-    const INVALID: Code = QNN_TENSOR_ERROR_INVALID_HANDLE;
     const BAD: Code = QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM;
-    let instance = living(INVALID)?;
-    let graph = graph_id(graph).ok_or(INVALID)?;
-    settled(instance, |machine, _| machine.graph_context(graph))
-        .map_err(|error| handle_error(error, INVALID))?;
+    let (instance, graph) = known_graph("graph", graph, INVALID)?;
     if count == 0 {
         return Ok(());
     }
     // SAFETY: the caller's promise.
-    let first = unsafe { client::one(list) }.ok_or(BAD)?;
+    let first = unsafe { client::one(list) }.ok_or_else(null(BAD, "tensor"))?;
     // SAFETY: the caller's promise.
-    let first = unsafe { client::one(*first) }.and_then(Fields::of).ok_or(BAD)?;
+    let first = unsafe { client::one(*first) }.ok_or_else(null(BAD, "tensor[0]"))?;
+    let first = Fields::read(first, BAD).map_err(|code| within!(code, "tensor[0]"))?;
     Err(instance.driver.call(|machine, _| match machine.graph_table(graph) {
         Ok(table) if table.tensors().any(|tensor| tensor.id() == first.id) => {
-            QNN_TENSOR_ERROR_INCOMPATIBLE_TENSOR_UPDATE
+            let why = "tensor[0] is of a kind that is never updated";
+            because!(QNN_TENSOR_ERROR_INCOMPATIBLE_TENSOR_UPDATE, why)
         }
-        Ok(_) => QNN_TENSOR_ERROR_DOES_NOT_EXIST,
+        Ok(_) => {
+            let why = ", the graph has no such tensor";
+            because!(QNN_TENSOR_ERROR_DOES_NOT_EXIST, "tensor[0].id is ", first.id, why)
+        }
         Err(_) => QNN_GRAPH_ERROR_GRAPH_NOT_FINALIZED,
     }))
 }

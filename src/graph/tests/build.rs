@@ -112,12 +112,12 @@ fn operands() {
     assert_eq!(op(&[0, 1, 2, 5], &[3, 4], &[]), Ok(()));
     assert_eq!(op(&[6], &[3], &[]), Err(BuildError::NoSuchTensor));
     assert_eq!(op(&[0], &[u32::MAX], &[]), Err(BuildError::NoSuchTensor));
-    assert_eq!(op(&[3], &[4], &[]), Err(BuildError::InputNotProduced));
-    assert_eq!(op(&[4], &[3], &[]), Err(BuildError::InputNotProduced));
+    assert_eq!(op(&[3], &[4], &[]), Err(BuildError::InputNotProduced(0)));
+    assert_eq!(op(&[4], &[3], &[]), Err(BuildError::InputNotProduced(0)));
     for output in [0, 1, 2, 5] {
-        assert_eq!(op(&[0], &[output], &[]), Err(BuildError::BadOutput));
+        assert_eq!(op(&[0], &[output], &[]), Err(BuildError::BadOutput(0)));
     }
-    assert_eq!(op(&[0], &[3, 4, 3], &[]), Err(BuildError::BadOutput));
+    assert_eq!(op(&[0], &[4, 3, 3], &[]), Err(BuildError::BadOutput(1)));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn parameters() {
     assert_eq!(param(ParamValue::Scalar(DataType::Float32, 0)), Ok(()));
     assert_eq!(param(ParamValue::Tensor(9)), Err(BuildError::NoSuchTensor));
     for not_static in [0, 2, 4, 5] {
-        assert_eq!(param(ParamValue::Tensor(not_static)), Err(BuildError::BadParam));
+        assert_eq!(param(ParamValue::Tensor(not_static)), Err(BuildError::BadParam(0)));
     }
 }
 

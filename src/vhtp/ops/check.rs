@@ -1,5 +1,7 @@
 //! Checks that all ops share: operands, quantization, parameters.
 
+use core::ops::RangeInclusive;
+
 use super::Refusal;
 use crate::graph::{DataType, Op, ScaleOffset, Tensor, TensorKind, RANK_MAX};
 use crate::vhtp::kernels::codec::Codec;
@@ -18,12 +20,21 @@ pub(super) fn ensure(fits: bool) -> Result<(), Refusal> {
 
 /// Refuses parameters that the op does not have: their meaning would be lost.
 pub(super) fn only_params(op: &Op<'_>, known: &[&str]) -> Result<(), Refusal> {
-    ensure(op.params().all(|param| known.contains(&param.name())))
+    match op.params().position(|param| !known.contains(&param.name())) {
+        Some(position) => Err(Refusal::UnknownParam(position)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses another number of inputs; the last ones may be optional.
+pub(super) fn input_count(op: &Op<'_>, allowed: RangeInclusive<usize>) -> Result<(), Refusal> {
+    let fits = allowed.contains(&op.inputs().len());
+    fits.then_some(()).ok_or(Refusal::Inputs(*allowed.end()))
 }
 
 /// Operand `index`; absent and `Null` operands are refused.
 pub(super) fn input<'a>(op: &Op<'a>, index: usize) -> Result<Tensor<'a>, Refusal> {
-    optional_input(op, index).ok_or(Refusal::Invalid)
+    optional_input(op, index).ok_or(Refusal::NoInput(index))
 }
 
 /// Operand `index`, if it is there.
@@ -33,24 +44,27 @@ pub(super) fn optional_input<'a>(op: &Op<'a>, index: usize) -> Option<Tensor<'a>
 
 /// The one output; more are refused.
 pub(super) fn output<'a>(op: &Op<'a>) -> Result<Tensor<'a>, Refusal> {
-    ensure(op.outputs().len() == 1)?;
-    output_at(op, 0)
+    match op.outputs().len() {
+        1 => output_at(op, 0),
+        _ => Err(Refusal::Outputs(1)),
+    }
 }
 
 /// Output `index`.
 pub(super) fn output_at<'a>(op: &Op<'a>, index: usize) -> Result<Tensor<'a>, Refusal> {
-    op.outputs().at(index).ok_or(Refusal::Invalid)
+    op.outputs().at(index).ok_or(Refusal::Outputs(index.saturating_add(1)))
 }
 
 /// One input, one output.
 pub(super) fn unary<'a>(op: &Op<'a>) -> Result<(Tensor<'a>, Tensor<'a>), Refusal> {
-    ensure(op.inputs().len() == 1)?;
+    input_count(op, 1..=1)?;
     Ok((input(op, 0)?, output(op)?))
 }
 
-/// Whether two tensors have the same dimensions.
-pub(super) fn same_shape(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
-    a.rank() == b.rank() && a.dims().eq(b.dims())
+/// Refuses `b` if it does not have the dimensions of `a`.
+pub(super) fn same_shape(a: &Tensor<'_>, b: &Tensor<'_>) -> Result<(), Refusal> {
+    let same = a.rank() == b.rank() && a.dims().eq(b.dims());
+    same.then_some(()).ok_or(Refusal::Shape(b.index()))
 }
 
 /// What an element is.
@@ -126,12 +140,11 @@ pub(super) fn codec(tensor: &Tensor<'_>) -> Result<Codec, Refusal> {
     match (data_type, format(tensor)) {
         (_, Ok(format)) => Ok(format.codec()),
         (DataType::Sfixed32, _) => {
-            ensure(tensor.quant_count() == 1)?;
-            let ScaleOffset { scale, offset } = tensor.quant(0).ok_or(Refusal::Invalid)?;
+            let ScaleOffset { scale, offset } = one_scale(tensor)?;
             Ok(Codec::Wide { scale, offset })
         }
-        (DataType::Ufixed32, _) => Err(Refusal::Unsupported),
-        (_, Err(Refusal::Unsupported)) => Ok(Codec::Whole(data_type)),
+        (DataType::Ufixed32, _) => Err(Refusal::Type(tensor.index())),
+        (_, Err(Refusal::Type(_))) => Ok(Codec::Whole(data_type)),
         (_, Err(refusal)) => Err(refusal),
     }
 }
@@ -139,7 +152,7 @@ pub(super) fn codec(tensor: &Tensor<'_>) -> Result<Codec, Refusal> {
 /// [`codec`], refusing integers.
 pub(super) fn real_codec(tensor: &Tensor<'_>) -> Result<Codec, Refusal> {
     match codec(tensor)? {
-        Codec::Whole(_) => Err(Refusal::Unsupported),
+        Codec::Whole(_) => Err(Refusal::Type(tensor.index())),
         codec => Ok(codec),
     }
 }
@@ -169,7 +182,8 @@ pub(super) fn codecs(
         Codec::Wide { .. } => false,
         _ => same || fixed(from) && fixed(to),
     };
-    supported.then_some((from, to)).ok_or(Refusal::Unsupported)
+    let wrong = if same { x } else { out };
+    supported.then_some((from, to)).ok_or(Refusal::Type(wrong.index()))
 }
 
 /// Format of an activation: quantized per tensor, or float.
@@ -177,40 +191,49 @@ pub(super) fn format(tensor: &Tensor<'_>) -> Result<Format, Refusal> {
     if let Some(real) = real_type(tensor.data_type()) {
         return Ok(Format::Real(real));
     }
-    let element = fixed_type(tensor.data_type()).ok_or(Refusal::Unsupported)?;
-    ensure(tensor.quant_count() == 1)?;
-    let quant = tensor.quant(0).ok_or(Refusal::Invalid)?;
-    ensure(offset_fits(quant.offset))?;
+    let element = fixed_type(tensor.data_type()).ok_or(Refusal::Type(tensor.index()))?;
+    let quant = one_scale(tensor)?;
+    if !offset_fits(quant.offset) {
+        return Err(Refusal::Scales(tensor.index()));
+    }
     Ok(Format::Fixed(Fixed { element, scale: quant.scale, offset: quant.offset }))
 }
 
+/// The one scale and offset of a tensor.
+fn one_scale(tensor: &Tensor<'_>) -> Result<ScaleOffset, Refusal> {
+    let one = tensor.quant(0).filter(|_| tensor.quant_count() == 1);
+    one.ok_or(Refusal::Scales(tensor.index()))
+}
+
 /// An unsigned scalar parameter, or `default`.
-pub(super) fn scalar(op: &Op<'_>, name: &str, default: u32) -> Result<u32, Refusal> {
-    op.param(name).map_or(Ok(default), |param| param.as_u32().ok_or(Refusal::Invalid))
+pub(super) fn scalar(op: &Op<'_>, name: &'static str, default: u32) -> Result<u32, Refusal> {
+    op.param(name).map_or(Ok(default), |param| param.as_u32().ok_or(Refusal::Param(name)))
 }
 
 /// A float parameter, or `default`; must be finite.
-pub(super) fn real(op: &Op<'_>, name: &str, default: f32) -> Result<f32, Refusal> {
+pub(super) fn real(op: &Op<'_>, name: &'static str, default: f32) -> Result<f32, Refusal> {
     let value = op.param(name).map_or(Some(default), |param| param.as_f32());
-    value.filter(|value| value.is_finite()).ok_or(Refusal::Invalid)
+    value.filter(|value| value.is_finite()).ok_or(Refusal::Param(name))
 }
 
 /// A scalar that must be an axis of a tensor of rank `rank`; `None` if it is absent.
-pub(super) fn axis(op: &Op<'_>, name: &str, rank: usize) -> Result<Option<usize>, Refusal> {
+pub(super) fn axis(op: &Op<'_>, name: &'static str, rank: usize) -> Result<Option<usize>, Refusal> {
     let Some(param) = op.param(name) else { return Ok(None) };
     let axis = param.as_u32().and_then(|axis| usize::try_from(axis).ok());
-    axis.filter(|&axis| axis < rank).map(Some).ok_or(Refusal::Invalid)
+    axis.filter(|&axis| axis < rank).map(Some).ok_or(Refusal::Param(name))
 }
 
 /// Axes of a tensor of rank `rank` as bits, from a tensor parameter; each at most once.
-pub(super) fn axes(op: &Op<'_>, name: &str, rank: usize) -> Result<u32, Refusal> {
-    let param = op.param(name).ok_or(Refusal::Invalid)?;
-    let listed = param.tensor().ok_or(Refusal::Invalid)?;
+pub(super) fn axes(op: &Op<'_>, name: &'static str, rank: usize) -> Result<u32, Refusal> {
+    let param = op.param(name).ok_or(Refusal::Param(name))?;
+    let listed = param.tensor().ok_or(Refusal::Param(name))?;
     let mut bits = 0u32;
     for index in 0..listed.element_count() {
-        let axis = param.word(index).ok_or(Refusal::Invalid)?;
-        let bit = 1u32.checked_shl(axis).ok_or(Refusal::Invalid)?;
-        ensure(usize::try_from(axis).is_ok_and(|axis| axis < rank) && bits & bit == 0)?;
+        let axis = param.word(index).ok_or(Refusal::Param(name))?;
+        let bit = 1u32.checked_shl(axis).ok_or(Refusal::Param(name))?;
+        if !usize::try_from(axis).is_ok_and(|axis| axis < rank) || bits & bit != 0 {
+            return Err(Refusal::Param(name));
+        }
         bits |= bit;
     }
     Ok(bits)
@@ -219,35 +242,37 @@ pub(super) fn axes(op: &Op<'_>, name: &str, rank: usize) -> Result<u32, Refusal>
 /// Extents before, of and behind an axis.
 pub(super) fn split_at(tensor: &Tensor<'_>, axis: usize) -> Result<[usize; 3], Refusal> {
     let shape = shape(tensor)?;
+    let wrong = Refusal::Shape(tensor.index());
     let product = |extents: &[usize]| {
         extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
     };
-    let (before, behind) = shape.split_at_checked(axis).ok_or(Refusal::Invalid)?;
-    let (&extent, behind) = behind.split_first().ok_or(Refusal::Invalid)?;
-    let outer = product(before).ok_or(Refusal::Invalid)?;
-    Ok([outer, extent, product(behind).ok_or(Refusal::Invalid)?])
+    let (before, behind) = shape.split_at_checked(axis).ok_or(wrong)?;
+    let (&extent, behind) = behind.split_first().ok_or(wrong)?;
+    let outer = product(before).ok_or(wrong)?;
+    Ok([outer, extent, product(behind).ok_or(wrong)?])
 }
 
 /// A boolean parameter; absent means false.
-pub(super) fn flag(op: &Op<'_>, name: &str) -> Result<bool, Refusal> {
-    op.param(name).map_or(Ok(false), |param| param.as_bool().ok_or(Refusal::Invalid))
+pub(super) fn flag(op: &Op<'_>, name: &'static str) -> Result<bool, Refusal> {
+    op.param(name).map_or(Ok(false), |param| param.as_bool().ok_or(Refusal::Param(name)))
 }
 
 /// `N` extents from a 32-bit tensor parameter with exactly as many elements, each at most
 /// [`EXTENT_MAX`].
 pub(super) fn extents<const N: usize>(
     op: &Op<'_>,
-    name: &str,
+    name: &'static str,
     default: Option<[usize; N]>,
 ) -> Result<[usize; N], Refusal> {
-    let Some(param) = op.param(name) else { return default.ok_or(Refusal::Invalid) };
-    let tensor = param.tensor().ok_or(Refusal::Invalid)?;
-    ensure(tensor.data_type() == DataType::Uint32 && tensor.element_count() == N)?;
+    let Some(param) = op.param(name) else { return default.ok_or(Refusal::Param(name)) };
+    let tensor = param.tensor().ok_or(Refusal::Param(name))?;
+    if tensor.data_type() != DataType::Uint32 || tensor.element_count() != N {
+        return Err(Refusal::Param(name));
+    }
     let mut values = [0; N];
     for (index, value) in values.iter_mut().enumerate() {
-        *value = usize::try_from(param.word(index).ok_or(Refusal::Invalid)?)
-            .map_err(|_| Refusal::Invalid)?;
-        ensure(*value <= EXTENT_MAX)?;
+        let extent = param.word(index).and_then(|word| usize::try_from(word).ok());
+        *value = extent.filter(|&it| it <= EXTENT_MAX).ok_or(Refusal::Param(name))?;
     }
     Ok(values)
 }
@@ -255,23 +280,22 @@ pub(super) fn extents<const N: usize>(
 /// Dimensions as extents the kernels can index with.
 pub(super) fn shape(tensor: &Tensor<'_>) -> Result<[usize; RANK_MAX], Refusal> {
     let shape = tensor.shape();
-    ensure(shape.iter().all(|&extent| extent <= EXTENT_MAX))?;
-    Ok(shape)
+    let fits = shape.iter().all(|&extent| extent <= EXTENT_MAX);
+    fits.then_some(shape).ok_or(Refusal::Shape(tensor.index()))
 }
 
 /// Dimensions of a tensor of rank 4.
 pub(super) fn shape_4d(tensor: &Tensor<'_>) -> Result<[usize; 4], Refusal> {
-    ensure(tensor.rank() == 4)?;
     let [a, b, c, d, ..] = shape(tensor)?;
-    Ok([a, b, c, d])
+    (tensor.rank() == 4).then_some([a, b, c, d]).ok_or(Refusal::Shape(tensor.index()))
 }
 
 /// Dimensions aligned right, ones before.
 pub(super) fn aligned_shape(tensor: &Tensor<'_>) -> Result<[usize; RANK_MAX], Refusal> {
     let mut aligned = [1; RANK_MAX];
     for (to, from) in aligned.iter_mut().rev().zip(tensor.dims().rev()) {
-        *to = usize::try_from(from).map_err(|_| Refusal::Invalid)?;
-        ensure(*to <= EXTENT_MAX)?;
+        let extent = usize::try_from(from).ok().filter(|&it| it <= EXTENT_MAX);
+        *to = extent.ok_or(Refusal::Shape(tensor.index()))?;
     }
     Ok(aligned)
 }

@@ -92,7 +92,7 @@ fn compile(
     [depth, height, width]: [Axis; 3],
     [inputs, outputs]: [usize; 2],
 ) -> Result<Compiled, Refusal> {
-    ensure((2..=3).contains(&op.inputs().len()))?;
+    check::input_count(op, 2..=3)?;
     let (x, w, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let groups = match kind {
         Kind::Depthwise => inputs,
@@ -213,14 +213,17 @@ impl Sums {
         extras: &mut Extras<'_>,
     ) -> Result<Numbers, Refusal> {
         if let Some(bias) = &bias {
-            ensure(bias.kind() == TensorKind::Static && bias.element_count() == self.outputs)?;
+            ensure(bias.kind() == TensorKind::Static)?;
+            if bias.element_count() != self.outputs {
+                return Err(Refusal::Shape(bias.index()));
+            }
         }
         match (check::format(x)?, check::format(out)?) {
             (Format::Fixed(x), Format::Fixed(out)) => self.quantized(&x, w, bias, &out, extras),
             (Format::Real(real), Format::Real(out)) if real == out => {
                 self.float(real, w, bias, extras)
             }
-            _ => Err(Refusal::Unsupported),
+            _ => Err(Refusal::Type(out.index())),
         }
     }
 
@@ -233,10 +236,15 @@ impl Sums {
     ) -> Result<Numbers, Refusal> {
         let same = |tensor: &Tensor<'_>| check::real_type(tensor.data_type()) == Some(real);
         let mixed = w.data_type() == DataType::Sfixed8;
-        if !(same(w) || mixed) || bias.as_ref().is_some_and(|bias| !same(bias)) {
-            return Err(Refusal::Unsupported);
+        if !(same(w) || mixed) {
+            return Err(Refusal::Type(w.index()));
         }
-        ensure(!mixed || per_channel(w, self.weight_axis, self.outputs))?;
+        if let Some(bias) = bias.as_ref().filter(|bias| !same(bias)) {
+            return Err(Refusal::Type(bias.index()));
+        }
+        if mixed {
+            per_channel(w, self.weight_axis, self.outputs)?;
+        }
         let stored = match real {
             RealType::F16 => Codec::Real(real),
             RealType::F32 => Codec::Stored,
@@ -273,20 +281,27 @@ impl Sums {
         out: &Fixed,
         extras: &mut Extras<'_>,
     ) -> Result<Numbers, Refusal> {
-        let weights = check::fixed_type(w.data_type()).ok_or(Refusal::Unsupported)?;
+        let unfit = Refusal::Type(w.index());
+        let weights = check::fixed_type(w.data_type()).ok_or(unfit)?;
         let pair_supported = match x.element {
             FixedType::U8 | FixedType::I8 => weights.bits() == 8,
             FixedType::U16 => true,
             FixedType::I16 => matches!(weights, FixedType::I8 | FixedType::I16),
         };
-        let bias_supported = bias.as_ref().is_none_or(|bias| {
-            bias.data_type() == DataType::Sfixed32 || check::fixed_type(bias.data_type()).is_some()
-        });
-        if !pair_supported || !bias_supported || x.element != out.element {
+        if !pair_supported {
+            return Err(unfit);
+        }
+        if x.element != out.element {
             return Err(Refusal::Unsupported);
         }
-        ensure(per_channel(w, self.weight_axis, self.outputs))?;
-        ensure(bias.as_ref().is_none_or(|bias| per_channel(bias, 0, self.outputs)))?;
+        per_channel(w, self.weight_axis, self.outputs)?;
+        if let Some(bias) = &bias {
+            let data_type = bias.data_type();
+            if data_type != DataType::Sfixed32 && check::fixed_type(data_type).is_none() {
+                return Err(Refusal::Type(bias.index()));
+            }
+            per_channel(bias, 0, self.outputs)?;
+        }
         let length = u64::try_from(self.length).map_err(|_| Refusal::Invalid)?;
         let mut largest_sum = 0u64;
         for index in 0..self.outputs {
@@ -315,11 +330,12 @@ impl Sums {
     }
 }
 
-/// Whether a tensor has one scale, or one for each of `count` channels along `axis`.
-fn per_channel(tensor: &Tensor<'_>, axis: usize, count: usize) -> bool {
+/// `Ok` if a tensor has one scale, or one for each of `count` channels along `axis`.
+fn per_channel(tensor: &Tensor<'_>, axis: usize, count: usize) -> Result<(), Refusal> {
     match tensor.quant_count() {
-        1 => true,
-        several => several == count && count > 0 && tensor.quant_axis() == axis,
+        1 => Ok(()),
+        several if several == count && count > 0 && tensor.quant_axis() == axis => Ok(()),
+        _ => Err(Refusal::Scales(tensor.index())),
     }
 }
 

@@ -156,7 +156,7 @@ pub(super) fn clamped(
     high: f32,
 ) -> Result<Compiled, Refusal> {
     let (x, out) = check::unary(op)?;
-    ensure(check::same_shape(&x, &out))?;
+    check::same_shape(&x, &out)?;
     let fast = match (check::format(&x), check::format(&out)) {
         (Ok(Format::Fixed(x)), Ok(Format::Fixed(out))) if x.element == out.element => {
             requantize(&x, &out, steps(low, &out), steps(high, &out))
@@ -210,7 +210,7 @@ pub(super) fn convert(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, 
 
 fn convert_between(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     let (x, out) = check::unary(op)?;
-    ensure(check::same_shape(&x, &out))?;
+    check::same_shape(&x, &out)?;
     let encoding = |fixed: Fixed, real| {
         let Fixed { element, scale, offset } = fixed;
         Encoding { fixed: element, real, scale, offset }
@@ -254,7 +254,7 @@ fn through_real_numbers(
 pub(super) fn cast(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
     let (x, out) = check::unary(op)?;
-    ensure(check::same_shape(&x, &out))?;
+    check::same_shape(&x, &out)?;
     let (from, to) = (x.data_type(), out.data_type());
     let float = |data_type| check::real_type(data_type).is_some();
     let quantized = |data_type: DataType| {
@@ -270,7 +270,7 @@ pub(super) fn cast(op: &Op<'_>) -> Result<Compiled, Refusal> {
 pub(super) fn softmax(op: &Op<'_>, log: bool) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis", "beta"])?;
     let (x, out) = check::unary(op)?;
-    ensure(check::same_shape(&x, &out))?;
+    check::same_shape(&x, &out)?;
     let last = x.rank().checked_sub(1).ok_or(Refusal::Invalid)?;
     let axis = check::axis(op, "axis", x.rank())?.unwrap_or(last);
     let beta = check::real(op, "beta", 1.0)?;

@@ -19,8 +19,8 @@ fn index_codec(indices: &Tensor<'_>) -> Result<Codec, Refusal> {
 
 /// An axis parameter that may be signed: negative ones count from the end.
 fn signed_axis(op: &Op<'_>, rank: usize) -> Result<usize, Refusal> {
-    let param = op.param("axis").ok_or(Refusal::Invalid)?;
-    let (data_type, bits) = param.scalar().ok_or(Refusal::Invalid)?;
+    let param = op.param("axis").ok_or(Refusal::Param("axis"))?;
+    let (data_type, bits) = param.scalar().ok_or(Refusal::Param("axis"))?;
     let axis = match data_type {
         DataType::Int32 => i64::from(bits as u32 as i32),
         _ => i64::from(param.as_u32().ok_or(Refusal::Invalid)?),
@@ -32,7 +32,7 @@ fn signed_axis(op: &Op<'_>, rank: usize) -> Result<usize, Refusal> {
 
 pub(super) fn gather(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis"])?;
-    ensure(op.inputs().len() == 2)?;
+    check::input_count(op, 2..=2)?;
     let (x, at, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let axis = signed_axis(op, x.rank())?;
     let dims = x.dims().take(axis).chain(at.dims()).chain(x.dims().skip(axis.saturating_add(1)));
@@ -78,9 +78,9 @@ fn elements(op: &Op<'_>, data: &Tensor<'_>, indices: &Tensor<'_>) -> Result<Elem
 
 pub(super) fn gather_elements(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis"])?;
-    ensure(op.inputs().len() == 2)?;
+    check::input_count(op, 2..=2)?;
     let (x, at, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
-    ensure(check::same_shape(&at, &out))?;
+    check::same_shape(&at, &out)?;
     Ok(Compiled::GatherElements(elements(op, &x, &at)?, change(&x, &out)?))
 }
 
@@ -113,7 +113,7 @@ fn nd(data: &Tensor<'_>, indices: &Tensor<'_>, batch_dims: usize) -> Result<Nd, 
 
 pub(super) fn gather_nd(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["batch_dims"])?;
-    ensure(op.inputs().len() == 2)?;
+    check::input_count(op, 2..=2)?;
     let (x, at, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let batch_dims = usize::try_from(check::scalar(op, "batch_dims", 0)?);
     let batch_dims = batch_dims.map_err(|_| Refusal::Invalid)?;
@@ -134,7 +134,8 @@ fn update(op: &Op<'_>) -> Result<Update, Refusal> {
         3 => Some(Binary::Maximum),
         _ => return Err(Refusal::Invalid),
     };
-    ensure(op.inputs().len() == 3 && check::same_shape(&x, &out))?;
+    check::input_count(op, 3..=3)?;
+    check::same_shape(&x, &out)?;
     let same = change(&x, &out)?.is_none() && change(&check::input(op, 2)?, &out)?.is_none();
     same.then_some(()).ok_or(Refusal::Unsupported)?;
     let codec = check::codec(&x)?;
@@ -148,7 +149,7 @@ pub(super) fn scatter_elements(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis", "reduction"])?;
     let update = update(op)?;
     let (x, at, updates) = (check::input(op, 0)?, check::input(op, 1)?, check::input(op, 2)?);
-    ensure(check::same_shape(&at, &updates))?;
+    check::same_shape(&at, &updates)?;
     Ok(Compiled::ScatterElements(elements(op, &x, &at)?, update))
 }
 

@@ -10,15 +10,18 @@ use crate::vhtp::kernels::matmul::Matmul;
 /// `[batch, k] x [n, k]`, with all dimensions of the input flattened to two.
 pub(super) fn fully_connected(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["keep_dims"])?;
-    ensure((2..=3).contains(&op.inputs().len()))?;
+    check::input_count(op, 2..=3)?;
     let (x, w, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
-    ensure(w.rank() == 2)?;
     let [n, k, ..] = check::shape(&w)?;
-    ensure(x.element_count().checked_rem(k) == Some(0))?;
+    if w.rank() != 2 || x.element_count().checked_rem(k) != Some(0) {
+        return Err(Refusal::Shape(w.index()));
+    }
     let m = x.element_count().checked_div(k).ok_or(Refusal::Invalid)?;
     let last = out.rank().checked_sub(1).map(|axis| out.dim(axis));
     let n_matches = last.and_then(|dim| usize::try_from(dim).ok()) == Some(n);
-    ensure(n_matches && Some(out.element_count()) == m.checked_mul(n))?;
+    if !n_matches || Some(out.element_count()) != m.checked_mul(n) {
+        return Err(Refusal::Shape(out.index()));
+    }
     if check::flag(op, "keep_dims")? {
         let before = |dims: usize| dims.checked_sub(1).ok_or(Refusal::Invalid);
         ensure(x.rank() == out.rank())?;
@@ -43,7 +46,7 @@ pub(super) fn fully_connected(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Co
 /// Matrices of the last two dimensions; dimensions before are batches and broadcast.
 pub(super) fn matmul(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["transpose_in0", "transpose_in1"])?;
-    ensure((2..=3).contains(&op.inputs().len()))?;
+    check::input_count(op, 2..=3)?;
     let (a, b, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     ensure(a.rank() >= 2 && b.rank() >= 2 && out.rank() == a.rank().max(b.rank()))?;
     let transpose_0 = check::flag(op, "transpose_in0")?;
@@ -56,7 +59,12 @@ pub(super) fn matmul(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, R
     let (batch_b, matrix_b) = split(check::aligned_shape(&b)?);
     let (batch, matrix_out) = split(check::aligned_shape(&out)?);
     let ([m, k], [k_b, n]) = (swap(matrix_a, transpose_0), swap(matrix_b, transpose_1));
-    ensure(k == k_b && matrix_out == [m, n])?;
+    if k != k_b {
+        return Err(Refusal::Shape(b.index()));
+    }
+    if matrix_out != [m, n] {
+        return Err(Refusal::Shape(out.index()));
+    }
     for ((&a, &b), &out) in batch_a.iter().zip(&batch_b).zip(&batch) {
         ensure(out == if a == 1 { b } else { a })?;
     }

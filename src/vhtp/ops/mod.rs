@@ -33,13 +33,29 @@ pub(super) use required::required;
 /// The one package whose ops exist.
 pub(super) const PACKAGE: &str = "qti.aisw";
 
-/// Why an op is refused.
+/// Why the device does not run an operation. Tensors are given by their index in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Nothing like it is supported.
     Unsupported,
-    /// Its operands or parameters do not fit.
+    /// Its operands or parameters do not fit together.
     Invalid,
+    /// It has another number of inputs than this; fewer may be allowed.
+    Inputs(usize),
+    /// It has another number of outputs than this.
+    Outputs(usize),
+    /// This input is absent.
+    NoInput(usize),
+    /// The data type of this tensor is not offered here.
+    Type(usize),
+    /// This tensor does not have the scale and offset that its data type needs.
+    Scales(usize),
+    /// The operation has no tensor of this one's shape there.
+    Shape(usize),
+    /// The parameter is absent, of another type, or has a wrong value.
+    Param(&'static str),
+    /// The operation does not have the parameter at this place of its list.
+    UnknownParam(usize),
 }
 
 impl Refusal {
@@ -47,8 +63,8 @@ impl Refusal {
     pub(super) fn of(self, index: usize) -> PrepareError {
         let op = u32::try_from(index).unwrap_or(u32::MAX);
         match self {
-            Refusal::Unsupported => PrepareError::UnsupportedOp { op },
-            Refusal::Invalid => PrepareError::InvalidOp { op },
+            Refusal::Unsupported | Refusal::Type(_) => PrepareError::UnsupportedOp { op },
+            _ => PrepareError::InvalidOp { op },
         }
     }
 }

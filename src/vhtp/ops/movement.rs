@@ -99,8 +99,8 @@ pub(super) fn transpose(op: &Op<'_>) -> Result<Compiled, Refusal> {
     let (x, out) = check::unary(op)?;
     let rank = x.rank();
     ensure(out.rank() == rank)?;
-    let perm = op.param("perm").ok_or(Refusal::Invalid)?;
-    let listed = perm.tensor().ok_or(Refusal::Invalid)?;
+    let perm = op.param("perm").ok_or(Refusal::Param("perm"))?;
+    let listed = perm.tensor().ok_or(Refusal::Param("perm"))?;
     ensure(listed.data_type() == DataType::Uint32 && listed.element_count() == rank)?;
     let mut layout = Layout::new();
     let mut seen = 0u32;
@@ -119,7 +119,7 @@ pub(super) fn transpose(op: &Op<'_>) -> Result<Compiled, Refusal> {
 pub(super) fn tile(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["multiples"])?;
     let (x, out) = check::unary(op)?;
-    let param = op.param("multiples").ok_or(Refusal::Invalid)?;
+    let param = op.param("multiples").ok_or(Refusal::Param("multiples"))?;
     ensure(param.tensor().is_some_and(|listed| listed.element_count() == x.rank()))?;
     ensure(out.rank() == x.rank())?;
     let mut layout = Layout::new();
@@ -189,7 +189,7 @@ pub(super) fn depth_and_space(op: &Op<'_>, to_space: bool) -> Result<Compiled, R
 pub(super) fn channel_shuffle(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["num_groups", "axis"])?;
     let (x, out) = check::unary(op)?;
-    ensure(check::same_shape(&x, &out))?;
+    check::same_shape(&x, &out)?;
     let last = x.rank().checked_sub(1).ok_or(Refusal::Invalid)?;
     let axis = check::axis(op, "axis", x.rank())?.unwrap_or(last);
     let groups = usize::try_from(check::scalar(op, "num_groups", 0)?);
@@ -211,12 +211,12 @@ pub(super) fn channel_shuffle(op: &Op<'_>) -> Result<Compiled, Refusal> {
 /// Output `extras.output` of a Split: the elements behind those of the outputs before it.
 pub(super) fn split(op: &Op<'_>, extras: &Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis", "split_index"])?;
-    ensure(op.inputs().len() == 1)?;
+    check::input_count(op, 1..=1)?;
     let (x, out) = (check::input(op, 0)?, check::output_at(op, extras.output)?);
-    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Invalid)?;
-    let listed = op.param("split_index").ok_or(Refusal::Invalid)?;
+    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Param("axis"))?;
+    let listed = op.param("split_index").ok_or(Refusal::Param("split_index"))?;
     // Borders between outputs; a 0 in front may be listed too.
-    let count = listed.tensor().ok_or(Refusal::Invalid)?.element_count();
+    let count = listed.tensor().ok_or(Refusal::Param("split_index"))?.element_count();
     let extra = count.checked_add(1).and_then(|parts| parts.checked_sub(op.outputs().len()));
     let skipped = extra.filter(|&extra| extra <= 1).ok_or(Refusal::Invalid)?;
     ensure(skipped == 0 || listed.word(0) == Some(0))?;
@@ -241,9 +241,9 @@ pub(super) fn split(op: &Op<'_>, extras: &Extras<'_>) -> Result<Compiled, Refusa
 /// Output `extras.output` of an UnPack: one place of the axis, without the axis.
 pub(super) fn unpack(op: &Op<'_>, extras: &Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis"])?;
-    ensure(op.inputs().len() == 1)?;
+    check::input_count(op, 1..=1)?;
     let (x, out) = (check::input(op, 0)?, check::output_at(op, extras.output)?);
-    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Invalid)?;
+    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Param("axis"))?;
     ensure(u32::try_from(op.outputs().len()) == Ok(x.dim(axis)))?;
     let rest = x.dims().enumerate().filter(|(at, _)| *at != axis).map(|(_, dim)| dim);
     ensure(rest.eq(out.dims()))?;
@@ -289,7 +289,7 @@ pub(super) fn concat(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, R
 pub(super) fn pack(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis"])?;
     let out = check::output(op)?;
-    let axis = check::axis(op, "axis", out.rank())?.ok_or(Refusal::Invalid)?;
+    let axis = check::axis(op, "axis", out.rank())?.ok_or(Refusal::Param("axis"))?;
     ensure(u32::try_from(op.inputs().len()) == Ok(out.dim(axis)))?;
     for index in 0..op.inputs().len() {
         let rest = out.dims().enumerate().filter(|(at, _)| *at != axis).map(|(_, dim)| dim);
@@ -331,9 +331,9 @@ pub(super) fn strided_slice(op: &Op<'_>) -> Result<Compiled, Refusal> {
     let mask = |name| check::scalar(op, name, 0);
     let (begins, ends) = (mask("begin_mask")?, mask("end_mask")?);
     let (shrinks, news) = (mask("shrink_axes")?, mask("new_axes_mask")?);
-    let ranges = op.param("ranges").ok_or(Refusal::Invalid)?;
+    let ranges = op.param("ranges").ok_or(Refusal::Param("ranges"))?;
     let entries = x.rank().checked_add(usize::try_from(news.count_ones()).unwrap_or(0));
-    let listed = ranges.tensor().ok_or(Refusal::Invalid)?;
+    let listed = ranges.tensor().ok_or(Refusal::Param("ranges"))?;
     ensure(listed.data_type() == DataType::Int32 && listed.rank() == 2 && listed.dim(1) == 3)?;
     ensure(entries.and_then(|entries| entries.checked_mul(3)) == Some(listed.element_count()))?;
     let word = |entry: usize, part: usize| {
@@ -399,9 +399,10 @@ pub(super) fn pad(op: &Op<'_>) -> Result<Compiled, Refusal> {
     let (x, out) = check::unary(op)?;
     ensure(x.rank() == out.rank())?;
     let (input, output) = (check::aligned_shape(&x)?, check::aligned_shape(&out)?);
-    let scheme = op.param("scheme").and_then(|scheme| scheme.as_u32()).ok_or(Refusal::Invalid)?;
-    let amounts = op.param("pad_amount").ok_or(Refusal::Invalid)?;
-    let listed = amounts.tensor().ok_or(Refusal::Invalid)?;
+    let scheme = op.param("scheme").and_then(|scheme| scheme.as_u32());
+    let scheme = scheme.ok_or(Refusal::Param("scheme"))?;
+    let amounts = op.param("pad_amount").ok_or(Refusal::Param("pad_amount"))?;
+    let listed = amounts.tensor().ok_or(Refusal::Param("pad_amount"))?;
     ensure(listed.element_count() == x.rank().saturating_mul(2))?;
     let padding = match scheme {
         0 => Padding::Constant(constant(op, &x)?),

@@ -44,7 +44,7 @@ pub(super) fn between(
     map: Map,
     extras: &mut Extras<'_>,
 ) -> Result<Compiled, Refusal> {
-    ensure(check::same_shape(x, out))?;
+    check::same_shape(x, out)?;
     let codes = match map.from {
         Codec::Fixed { element, .. } => 1usize.checked_shl(element.bits()),
         _ => None,
@@ -89,13 +89,16 @@ pub(super) fn neuron(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, R
         6 => Unary::Sigmoid,
         7 => softplus_function(op)?,
         8 => Unary::Tanh,
-        _ => return Err(Refusal::Invalid),
+        _ => return Err(UNKNOWN),
     };
     map(op, extras, function)
 }
 
+/// No function has the number that the parameter gives.
+const UNKNOWN: Refusal = Refusal::Param("operation");
+
 fn operation(op: &Op<'_>) -> Result<u32, Refusal> {
-    op.param("operation").and_then(|param| param.as_u32()).ok_or(Refusal::Invalid)
+    op.param("operation").and_then(|param| param.as_u32()).ok_or(UNKNOWN)
 }
 
 /// The functions of `ElementWiseUnary`, by number.
@@ -122,7 +125,7 @@ const UNARY: [Unary; 16] = [
 pub(super) fn unary(op: &Op<'_>, extras: &mut Extras<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["operation"])?;
     let function = usize::try_from(operation(op)?).ok().and_then(|at| UNARY.get(at).copied());
-    map(op, extras, function.ok_or(Refusal::Invalid)?)
+    map(op, extras, function.ok_or(UNKNOWN)?)
 }
 
 /// The functions of `ElementWiseBinary`, by number.
@@ -153,7 +156,7 @@ const BINARY: [Binary; 20] = [
 pub(super) fn any_binary(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["operation"])?;
     let function = usize::try_from(operation(op)?).ok().and_then(|at| BINARY.get(at).copied());
-    operate(op, function.ok_or(Refusal::Invalid)?)
+    operate(op, function.ok_or(UNKNOWN)?)
 }
 
 /// A function of two operands.
@@ -163,7 +166,7 @@ pub(super) fn binary(op: &Op<'_>, function: Binary) -> Result<Compiled, Refusal>
 }
 
 fn operate(op: &Op<'_>, function: Binary) -> Result<Compiled, Refusal> {
-    ensure(op.inputs().len() == 2)?;
+    check::input_count(op, 2..=2)?;
     let (a, b, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let (shape, strides) = broadcast([&a, &b], &out)?;
     if let Ok(fast) = super::elementwise::binary(&a, &b, &out, function, (shape, strides)) {
@@ -171,18 +174,28 @@ fn operate(op: &Op<'_>, function: Binary) -> Result<Compiled, Refusal> {
     }
     let from = [check::codec(&a)?, check::codec(&b)?];
     let to = check::codec(&out)?;
-    fits(function, from, to, a.data_type() == b.data_type())?;
+    let same = a.data_type() == b.data_type();
+    if !fits(function, from, to, same) {
+        let fixed = |codec: Codec| matches!(codec, Codec::Fixed { .. });
+        let wrong = match from {
+            [a, b] if fixed(a) && (fixed(b) || function == Binary::Power) => &out,
+            _ if !same => &b,
+            _ if out.data_type() != a.data_type() => &out,
+            _ => &a,
+        };
+        return Err(Refusal::Type(wrong.index()));
+    }
     Ok(Compiled::Operate(Pointwise { function, shape, strides, from, to }))
 }
 
 /// Whether a function exists for these types.
-fn fits(function: Binary, from: [Codec; 2], to: Codec, same: bool) -> Result<(), Refusal> {
+fn fits(function: Binary, from: [Codec; 2], to: Codec, same: bool) -> bool {
     let bool8 = Codec::Whole(DataType::Bool8);
     let fixed = |codec: Codec| matches!(codec, Codec::Fixed { .. });
     let whole = |codec: Codec| matches!(codec, Codec::Whole(_)) && codec != bool8;
     let [a, b] = from;
     let truths = function.compares() || function.is_logical();
-    let supported = match (a, b) {
+    match (a, b) {
         _ if function.is_logical() => {
             let logical = |codec: Codec| codec == bool8 || fixed(codec) && codec.size() == 1;
             [a, b, to].into_iter().all(logical)
@@ -197,8 +210,7 @@ fn fits(function: Binary, from: [Codec; 2], to: Codec, same: bool) -> Result<(),
         (Codec::Fixed { .. }, _) if function == Binary::Power => fixed(to),
         (Codec::Fixed { .. }, Codec::Fixed { .. }) => fixed(to),
         _ => whole(a) && same && to == a,
-    };
-    supported.then_some(()).ok_or(Refusal::Unsupported)
+    }
 }
 
 /// Index space of `out` with the strides of operands that broadcast to it.
@@ -211,12 +223,13 @@ pub(super) fn broadcast<const N: usize>(
     let (mut largest, mut rank) = ([1; RANK_MAX], 0);
     for (operand, strides) in operands.iter().zip(&mut strides) {
         let extents = check::aligned_shape(operand)?;
-        *strides = check::broadcast_strides(&extents, &shape)?;
+        let fitting = check::broadcast_strides(&extents, &shape);
+        *strides = fitting.map_err(|_| Refusal::Shape(operand.index()))?;
         largest.iter_mut().zip(extents).for_each(|(to, extent)| *to = extent.max(*to));
         rank = operand.rank().max(rank);
     }
-    ensure(largest == shape && rank == out.rank())?;
-    Ok((shape, strides))
+    let exact = largest == shape && rank == out.rank();
+    exact.then_some((shape, strides)).ok_or(Refusal::Shape(out.index()))
 }
 
 /// The slopes are the second operand and broadcast; they may be of another fixed-point type.
@@ -226,7 +239,7 @@ pub(super) fn prelu(op: &Op<'_>) -> Result<Compiled, Refusal> {
 
 pub(super) fn select(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
-    ensure(op.inputs().len() == 3)?;
+    check::input_count(op, 3..=3)?;
     let (condition, out) = (check::input(op, 0)?, check::output(op)?);
     let (a, b) = (check::input(op, 1)?, check::input(op, 2)?);
     let (shape, strides) = broadcast([&condition, &a, &b], &out)?;
@@ -247,11 +260,11 @@ pub(super) fn batchnorm(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &[])?;
     let (x, weights, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let last = x.rank().checked_sub(1).ok_or(Refusal::Invalid)?;
-    let parameter = |tensor: &Tensor<'_>| {
-        ensure(tensor.rank() == 1 && tensor.dim(0) == x.dim(last))?;
-        check::parameter_codec(tensor)
+    let parameter = |tensor: &Tensor<'_>| match tensor.rank() == 1 && tensor.dim(0) == x.dim(last) {
+        true => check::parameter_codec(tensor),
+        false => Err(Refusal::Shape(tensor.index())),
     };
-    ensure((2..=3).contains(&op.inputs().len()))?;
+    check::input_count(op, 2..=3)?;
     let (from, to) = check::codecs(&x, &out, false)?;
     let scale = parameter(&weights)?;
     let Some(bias) = check::optional_input(op, 2) else {

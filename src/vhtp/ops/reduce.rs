@@ -68,7 +68,7 @@ pub(super) fn reduce(op: &Op<'_>, reduction: Reduction) -> Result<Compiled, Refu
 pub(super) fn arg(op: &Op<'_>, reduction: Reduction) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis", "keep_dims"])?;
     let (x, out) = check::unary(op)?;
-    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Invalid)?;
+    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Param("axis"))?;
     let mask = u32::try_from(axis).ok().and_then(|axis| 1u32.checked_shl(axis));
     let (outer, inner) = reduced(op, &x, &out, mask.ok_or(Refusal::Invalid)?)?;
     let (from, to) = (check::codec(&x)?, index_codec(&out)?);
@@ -88,8 +88,8 @@ fn index_codec(out: &Tensor<'_>) -> Result<Codec, Refusal> {
 pub(super) fn cumulative_sum(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis", "exclusive", "reverse"])?;
     let (x, out) = check::unary(op)?;
-    ensure(check::same_shape(&x, &out))?;
-    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Invalid)?;
+    check::same_shape(&x, &out)?;
+    let axis = check::axis(op, "axis", x.rank())?.ok_or(Refusal::Param("axis"))?;
     let [outer, extent, inner] = check::split_at(&x, axis)?;
     let (from, to) = check::codecs(&x, &out, true)?;
     let exclusive = check::flag(op, "exclusive")?;
@@ -129,7 +129,7 @@ fn parameters(
     op: &Op<'_>,
     fits: impl Fn(&Tensor<'_>) -> bool,
 ) -> Result<[Option<Codec>; 2], Refusal> {
-    ensure(op.inputs().len() <= 3)?;
+    check::input_count(op, 0..=3)?;
     let codec = |index: usize| {
         let Some(tensor) = check::optional_input(op, index) else { return Ok(None) };
         ensure(fits(&tensor))?;
@@ -140,7 +140,7 @@ fn parameters(
 
 fn operands<'a>(op: &Op<'a>) -> Result<(Tensor<'a>, Codec, Codec), Refusal> {
     let (x, out) = (check::input(op, 0)?, check::output(op)?);
-    ensure(check::same_shape(&x, &out))?;
+    check::same_shape(&x, &out)?;
     let (from, to) = check::codecs(&x, &out, false)?;
     Ok((x, from, to))
 }
@@ -224,7 +224,7 @@ pub(super) fn group_norm(op: &Op<'_>) -> Result<Compiled, Refusal> {
 /// One axis, or those that `axes` lists.
 pub(super) fn l2_norm(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["axis", "axes", "epsilon"])?;
-    ensure(op.inputs().len() == 1)?;
+    check::input_count(op, 1..=1)?;
     let (x, from, to) = operands(op)?;
     let mask = match op.param("axes") {
         Some(_) => check::axes(op, "axes", x.rank())?,
@@ -244,7 +244,7 @@ pub(super) fn l2_norm(op: &Op<'_>) -> Result<Compiled, Refusal> {
 
 pub(super) fn lrn(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["alpha", "beta", "bias", "radius", "region"])?;
-    ensure(op.inputs().len() == 1)?;
+    check::input_count(op, 1..=1)?;
     let (x, from, to) = operands(op)?;
     match check::scalar(op, "region", 0)? {
         0 => {}

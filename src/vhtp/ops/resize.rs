@@ -103,7 +103,7 @@ fn compile(
 /// 2]` says, x before y.
 pub(super) fn grid_sample(op: &Op<'_>) -> Result<Compiled, Refusal> {
     check::only_params(op, &["align_corners", "mode", "padding_mode"])?;
-    ensure(op.inputs().len() == 2)?;
+    check::input_count(op, 2..=2)?;
     let (x, grid, out) = (check::input(op, 0)?, check::input(op, 1)?, check::output(op)?);
     let [batch, height, width, channels] = check::shape_4d(&x)?;
     let [grid_batch, out_height, out_width, two] = check::shape_4d(&grid)?;
