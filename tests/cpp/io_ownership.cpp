@@ -30,7 +30,7 @@ struct Held {
   }
   void end_all() {
     CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
-    waiter.wait_for(accepted);
+    waiter.wait(accepted);
   }
   htp_rt_context_stats_t stats() const {
     htp_rt_context_stats_t stats{};
@@ -87,5 +87,3 @@ TEST(a_wrong_choice_changes_nothing) {
   CHECK_EQ(htp_rt_context_set_io_ownership(nullptr, 1), QNN_CONTEXT_ERROR_INVALID_HANDLE);
   CHECK_EQ(htp_rt_context_set_io_ownership(context, HTP_RT_IO_REFUSED), QNN_SUCCESS);
 }
-
-CHECK_MAIN()
