@@ -290,6 +290,16 @@ enum class Queued : std::uint32_t {
   complete = HTP_RT_RECOVERY_QUEUED_COMPLETE,
 };
 
+/** What becomes of an execution whose outputs overlap those of another one that has not ended. */
+enum class IoOwnership : std::uint32_t {
+  /** Nobody looks: what QNN does. */
+  unwatched = HTP_RT_IO_UNWATCHED,
+  /** It is accepted, and counted in the context's statistics. */
+  counted = HTP_RT_IO_COUNTED,
+  /** It is refused: QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE. Give it other memory, or wait. */
+  refused = HTP_RT_IO_REFUSED,
+};
+
 /** How a context under managed recovery is rebuilt after a DSP restart. When attempts or time are
  *  spent it is lost: its requests end with the fatal error, and only freeing it works.
  */
@@ -366,6 +376,14 @@ class Context : public detail::Owner<detail::ReleaseContext> {
   Error set_native_recovery() const noexcept {
     const htp_rt_recovery_t given = native_recovery();
     return Error(htp_rt_context_set_recovery(handle(), &given));
+  }
+
+  /** What becomes of executions, from the next one on, that would write memory which another one
+   *  is going to write. Contexts that watch see each other's outputs, and no others.
+   */
+  Error set_io_ownership(IoOwnership ownership) const noexcept {
+    return Error(
+        htp_rt_context_set_io_ownership(handle(), static_cast<std::uint32_t>(ownership)));
   }
 
   /** How full the queue is and was, and how its requests ended. */

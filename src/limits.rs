@@ -86,6 +86,9 @@ pub struct Capacities {
     pub profiles: u16,
     /// Power configuration ids. About 100 bytes each.
     pub power_configs: u16,
+    /// Outputs of accepted requests in contexts that watch who writes what, see
+    /// [`crate::runtime::IoOwnership`]. 24 bytes each.
+    pub watched_outputs: u16,
     /// Records of the trace ring; 0 switches tracing off. 32 bytes each.
     pub trace_records: u32,
 }
@@ -99,6 +102,7 @@ impl Capacities {
         requests: 16 * QUEUE_DEPTH_MAX,
         profiles: 32,
         power_configs: 64,
+        watched_outputs: 1_024,
         trace_records: 16_384,
     };
 }

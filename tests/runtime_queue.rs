@@ -351,6 +351,7 @@ fn the_memory_said_to_be_required_is_enough() {
         requests: 1,
         profiles: 0,
         power_configs: 0,
+        watched_outputs: 0,
         trace_records: 0,
     };
     let odd = Capacities {
@@ -360,6 +361,7 @@ fn the_memory_said_to_be_required_is_enough() {
         requests: 11,
         profiles: 13,
         power_configs: 15,
+        watched_outputs: 33,
         trace_records: 17,
     };
     for capacities in [tiny, odd, CAPACITIES, Capacities::DEFAULT] {

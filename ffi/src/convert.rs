@@ -189,7 +189,9 @@ pub(crate) fn submit_error(error: SubmitError) -> Code {
         SubmitError::NotFinalized => QNN_GRAPH_ERROR_GRAPH_NOT_FINALIZED,
         SubmitError::Disabled => QNN_GRAPH_ERROR_DISABLED,
         SubmitError::PrepareOnly => QNN_GRAPH_ERROR_INVALID_ARGUMENT,
-        SubmitError::QueueFull => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
+        SubmitError::QueueFull | SubmitError::OutputInUse(_) => {
+            QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE
+        }
         SubmitError::WrongTensorCount | SubmitError::BadTensor(_) => QNN_GRAPH_ERROR_INVALID_TENSOR,
         SubmitError::NoTensors => QNN_GRAPH_ERROR_INVALID_ARGUMENT,
         SubmitError::AsyncNotSupported => QNN_GRAPH_ERROR_UNSUPPORTED_FEATURE,

@@ -142,6 +142,7 @@ fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
         requests: given.requests,
         profiles: given.profiles,
         power_configs: Capacities::DEFAULT.power_configs,
+        watched_outputs: Capacities::DEFAULT.watched_outputs,
         trace_records: given.trace_records,
     }
 }

@@ -183,6 +183,9 @@ pub struct htp_rt_context_stats_t {
     pub requeued: u64,
     /// Rebuilds that made the context usable again.
     pub rebuilds: u64,
+    /// Requests accepted though they write memory that an accepted one writes, see
+    /// `htp_rt_context_set_io_ownership`.
+    pub overlaps: u64,
 }
 
 /// Reads a context's statistics. Works on a stale context too, until it is freed.
@@ -215,6 +218,7 @@ pub unsafe extern "C" fn htp_rt_context_stats(
                 failed: read.counts.failed,
                 requeued: read.counts.requeued,
                 rebuilds: read.counts.rebuilds,
+                overlaps: read.counts.overlaps,
             };
             QNN_SUCCESS
         }

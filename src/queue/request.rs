@@ -68,6 +68,8 @@ pub struct Request {
     pub priority: Priority,
     /// It has gone to the device.
     pub dispatched: bool,
+    /// Its outputs may be in the table of watched ones.
+    pub watched: bool,
     /// Number of the request, counted over all requests of the runtime.
     pub generation: u32,
     /// The graph to execute.
@@ -95,6 +97,7 @@ impl Request {
         mode: Mode::Asynchronous,
         priority: Priority::DEFAULT,
         dispatched: false,
+        watched: false,
         generation: 0,
         graph: GraphId::from_parts(0, 0, Epoch::FIRST),
         user_data: [0; 3],

@@ -2,6 +2,7 @@
 
 use super::objects::{Context, ContextState, Graph, GraphState};
 use super::outbox::Control;
+use super::ownership::IoOwnership;
 use super::rebuild::{Phase, Rebuild};
 use super::Runtime;
 use crate::binary::CheckedBinary;
@@ -65,6 +66,9 @@ pub struct ContextCounts {
     pub requeued: u64,
     /// Rebuilds that made the context usable again.
     pub rebuilds: u64,
+    /// Accepted though they write memory that an accepted request writes, see
+    /// [`super::IoOwnership`].
+    pub overlaps: u64,
 }
 
 impl ContextCounts {
@@ -116,6 +120,7 @@ impl<'m> Runtime<'m> {
                 rebuild: Rebuild::NONE,
                 priority: self.effective_priority(config.priority),
                 prepare_only: config.prepare_only,
+                ownership: IoOwnership::Unwatched,
                 queue: Queue::EMPTY,
                 binary: None,
                 create_due: true,

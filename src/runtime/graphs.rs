@@ -474,12 +474,13 @@ impl<'m> Runtime<'m> {
         let (inputs, outputs) = (table.inputs(), table.outputs());
         let count = inputs.len().saturating_add(outputs.len());
         let io = self.region.alloc_with(count, |index| {
-            let tensor = inputs.at(index);
-            let tensor = tensor.or_else(|| outputs.at(index.saturating_sub(inputs.len())));
-            tensor.map_or(IoTensor { id: 0, size_bytes: 0 }, |tensor| IoTensor {
-                id: tensor.id(),
-                size_bytes: tensor.size_bytes(),
-            })
+            let is_output = index >= inputs.len();
+            let tensor = match is_output {
+                false => inputs.at(index),
+                true => outputs.at(index.saturating_sub(inputs.len())),
+            };
+            let (id, size_bytes) = tensor.map_or((0, 0), |it| (it.id(), it.size_bytes()));
+            IoTensor { id, size_bytes, is_output }
         })?;
         let cells = count.saturating_mul(usize::from(depth));
         match self.region.alloc(cells, ClientMemory::NONE) {

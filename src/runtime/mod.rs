@@ -18,6 +18,7 @@ mod contexts;
 mod graphs;
 mod objects;
 mod outbox;
+mod ownership;
 mod power;
 mod profiles;
 mod rebuild;
@@ -26,6 +27,7 @@ mod restart;
 
 pub use contexts::{ContextConfig, ContextCounts, ContextStats};
 pub use graphs::TensorInfo;
+pub use ownership::IoOwnership;
 pub use requests::{IoBinding, IoSource, SubmitOptions};
 
 use objects::{Buffers, Context, ContextState, Contexts, Graph, Graphs};
@@ -63,6 +65,8 @@ pub struct Counters {
     pub rebuilds: u64,
     /// Contexts under managed recovery whose budget was spent.
     pub contexts_lost: u64,
+    /// Outputs in contexts that count overlaps for which the table had no room.
+    pub outputs_unwatched: u64,
 }
 
 /// The runtime. `'m` is the life of the memory that it was given.
@@ -85,6 +89,7 @@ pub struct Runtime<'m> {
     held: List,
     done: List,
     in_flight: InFlight,
+    lent: ownership::Lent<'m>,
     deadlines: Deadlines<'m>,
     /// Requests that contexts created from here on may still have in their queues.
     requests_free: u16,
@@ -120,6 +125,7 @@ impl<'m> Runtime<'m> {
             held: List::EMPTY,
             done: List::EMPTY,
             in_flight: InFlight::new(capabilities.contains(Capabilities::PARALLEL_GRAPHS)),
+            lent: ownership::Lent::new(&mut region, capacities.watched_outputs)?,
             deadlines: Deadlines::new(&mut region, capacities.requests)?,
             requests_free: capacities.requests,
             serial: 0,
@@ -145,6 +151,7 @@ impl<'m> Runtime<'m> {
             Slots::<'m, kind::Buffer, objects::Buffer>::bytes(capacities.buffers),
             Slots::<'m, kind::Profile, Profile>::bytes(capacities.profiles),
             Power::<'m>::bytes(capacities.power_configs),
+            ownership::Lent::<'m>::bytes(capacities.watched_outputs),
             size_of::<RequestRef>().saturating_mul(capacities.requests as usize),
             Outbox::bytes(capacities),
             size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),

@@ -1,5 +1,6 @@
 //! What the runtime's tables hold.
 
+use super::ownership::IoOwnership;
 use super::rebuild::{Phase, Rebuild};
 use crate::device::{GraphReport, PrepareError};
 use crate::graph::GraphBuilder;
@@ -34,6 +35,7 @@ pub(super) struct Context<'m> {
     pub priority: Priority,
     /// Its graphs are not executed (CTX-042).
     pub prepare_only: bool,
+    pub ownership: IoOwnership,
     pub queue: Queue<'m>,
     /// The binary it was loaded from, which its graphs' tables are parts of.
     pub binary: Option<SharedBytes<'m>>,
@@ -91,6 +93,7 @@ pub(super) enum GraphState<'m> {
 pub(super) struct IoTensor {
     pub id: u32,
     pub size_bytes: usize,
+    pub is_output: bool,
 }
 
 pub(super) struct Graph<'m> {

@@ -128,6 +128,7 @@ mod tests {
         requests: 1,
         profiles: 0,
         power_configs: 0,
+        watched_outputs: 0,
         trace_records: 0,
     };
 

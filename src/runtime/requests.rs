@@ -2,6 +2,7 @@
 
 use super::objects::{ContextState, GraphState};
 use super::outbox::Control;
+use super::ownership::IoOwnership;
 use super::rebuild::Phase;
 use super::{memories, Runtime};
 use crate::capability::Capabilities;
@@ -88,12 +89,16 @@ impl<'m> Runtime<'m> {
         if owner.prepare_only {
             return Err(SubmitError::PrepareOnly);
         }
+        let ownership = owner.ownership;
         let slot = owner.queue.free_slot().ok_or(SubmitError::QueueFull)?;
         // The row belongs to a free slot: writing it changes nothing yet.
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
         graph.bind(slot, io)?;
-        graph.executed = true;
+        let graph = self.graphs.get(id).map_err(|_| HandleError::Invalid)?;
+        let overlaps = self.check_outputs(ownership, graph, slot)?;
 
+        let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
+        graph.executed = true;
         let active =
             if asynchronous { &mut graph.active_async } else { &mut graph.active_blocking };
         *active = active.saturating_add(1);
@@ -108,11 +113,16 @@ impl<'m> Runtime<'m> {
         request.user_data = options.user_data;
         request.deadline = options.deadline;
         request.profile = options.profile;
+        request.watched = ownership != IoOwnership::Unwatched;
         request.times.submitted = now;
         context.counts.submitted = context.counts.submitted.saturating_add(1);
+        context.counts.overlaps = context.counts.overlaps.saturating_add(overlaps.into());
         let used = u32::from(context.queue.used());
         if let Some(profile) = options.profile.and_then(|id| self.profiles.get_mut(id).ok()) {
             profile.begin();
+        }
+        if ownership != IoOwnership::Unwatched {
+            self.lend_outputs(place, id);
         }
         if options.deadline != Instant::FAR {
             self.deadlines.insert(&mut self.contexts, place);
@@ -290,9 +300,12 @@ impl<'m> Runtime<'m> {
         request.state = RequestState::Done(outcome);
         request.times.completed = now;
         let (graph, mode, profile) = (request.graph, request.mode, request.profile);
-        let times = request.times;
+        let (times, watched) = (request.times, request.watched);
         let kind = if request.dispatched { TraceKind::Ended } else { TraceKind::Withdrawn };
         let id = place.with_generation(request.generation);
+        if watched {
+            self.return_outputs(place, graph);
+        }
         if let Ok(graph) = self.graphs.get_mut(graph) {
             let active = match mode {
                 Mode::Asynchronous => &mut graph.active_async,

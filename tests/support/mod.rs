@@ -36,6 +36,7 @@ pub const CAPACITIES: Capacities = Capacities {
     requests: 1000,
     profiles: 4,
     power_configs: 4,
+    watched_outputs: 8,
     trace_records: 64,
 };
 

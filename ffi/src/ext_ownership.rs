@@ -1,0 +1,60 @@
+//! Who may write which memory at once.
+
+#![allow(non_camel_case_types, reason = "names of the C interface")]
+
+use runtime::error::HandleError;
+use runtime::runtime::IoOwnership;
+
+use crate::abi::*;
+use crate::convert::{self, Code};
+use crate::export::{answer, living};
+
+/// What becomes of an execution that would write memory which another one, accepted and not ended,
+/// is going to write: the outputs of both overlap, whether they are registered buffers or not.
+#[repr(i32)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum htp_rt_io_ownership_t {
+    /// Nobody looks, and its outputs do not count for others: what QNN does. The default.
+    HTP_RT_IO_UNWATCHED = 0,
+    /// It is accepted, and counted in `htp_rt_context_stats_t::overlaps`.
+    HTP_RT_IO_COUNTED = 1,
+    /// It is refused with `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, and nothing is changed: give it
+    /// other memory, or wait for a completion and submit it again.
+    HTP_RT_IO_REFUSED = 2,
+}
+
+/// Chooses what becomes of such executions in this context, from the next one on. `ownership` is one
+/// of `htp_rt_io_ownership_t`. Contexts that watch see each other's outputs, and no others. 1,024
+/// outputs are watched at once; beyond them an execution waits for room as for a full queue if
+/// overlaps are refused, and is not watched if they are counted.
+///
+/// Takes constant time. Holds across a restart, as long as the context does.
+///
+/// Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` for another
+/// number; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale;
+/// `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE` during a restart: call again after it.
+#[no_mangle]
+pub extern "C" fn htp_rt_context_set_io_ownership(
+    context: Qnn_ContextHandle_t,
+    ownership: u32,
+) -> Qnn_ErrorHandle_t {
+    answer(c"htp_rt_context_set_io_ownership", set(context, ownership))
+}
+
+fn set(context: Qnn_ContextHandle_t, ownership: u32) -> Result<(), Code> {
+    let instance = living(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
+    let id = convert::context_id(context).ok_or(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
+    let ownership = match ownership {
+        0 => IoOwnership::Unwatched,
+        1 => IoOwnership::Counted,
+        2 => IoOwnership::Refused,
+        _ => return Err(QNN_CONTEXT_ERROR_INVALID_ARGUMENT),
+    };
+    let set = instance.driver.call(|machine, _| machine.context_set_io_ownership(id, ownership));
+    set.map_err(|error| match error {
+        HandleError::Recovering => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
+        error => convert::handle_error(error, QNN_CONTEXT_ERROR_INVALID_HANDLE),
+    })
+}
+
+static_assertions::const_assert_eq!(runtime::limits::Capacities::DEFAULT.watched_outputs, 1_024);
