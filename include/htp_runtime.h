@@ -202,6 +202,37 @@ typedef int32_t htp_rt_recovery_queued_t;
 #endif // __cplusplus
 
 /**
+ * What becomes of an execution that would write memory which another one, accepted and not ended,
+ * is going to write: the outputs of both overlap, whether they are registered buffers or not.
+ */
+enum htp_rt_io_ownership_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Nobody looks, and its outputs do not count for others: what QNN does. The default.
+   */
+  HTP_RT_IO_UNWATCHED = 0,
+  /**
+   * It is accepted, and counted in `htp_rt_context_stats_t::overlaps`.
+   */
+  HTP_RT_IO_COUNTED = 1,
+  /**
+   * It is refused with `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, and nothing is changed: give it
+   * other memory, or wait for a completion and submit it again.
+   */
+  HTP_RT_IO_REFUSED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum htp_rt_io_ownership_t htp_rt_io_ownership_t;
+#else
+typedef int32_t htp_rt_io_ownership_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers,
  * 4800 requests, 32 profiles, 16384 trace records).
  */
@@ -482,6 +513,11 @@ typedef struct {
    * Rebuilds that made the context usable again.
    */
   uint64_t rebuilds;
+  /**
+   * Requests accepted though they write memory that an accepted one writes, see
+   * `htp_rt_context_set_io_ownership`.
+   */
+  uint64_t overlaps;
 } htp_rt_context_stats_t;
 
 /**
@@ -712,6 +748,21 @@ uint64_t htp_rt_now_us(void);
  * `stats` is writable.
  */
 Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
+
+/**
+ * Chooses what becomes of executions in this context, from the next one on, whose outputs overlap
+ * those of another one that has not ended. `ownership` is one of `htp_rt_io_ownership_t`. Contexts
+ * that watch see each other's outputs, and no others. 1,024 outputs are watched at once; beyond
+ * them an execution waits for room as for a full queue if overlaps are refused, and is not watched
+ * if they are counted.
+ *
+ * Takes constant time. Holds across a restart, as long as the context does.
+ *
+ * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` for another
+ * number; `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale;
+ * `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE` during a restart: call again after it.
+ */
+Qnn_ErrorHandle_t htp_rt_context_set_io_ownership(Qnn_ContextHandle_t context, uint32_t ownership);
 
 /**
  * Sets what a restart does to a context, from the next crash on. Under managed recovery a request

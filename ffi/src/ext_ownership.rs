@@ -3,11 +3,13 @@
 #![allow(non_camel_case_types, reason = "names of the C interface")]
 
 use runtime::error::HandleError;
+use runtime::handle::kind;
 use runtime::runtime::IoOwnership;
 
 use crate::abi::*;
 use crate::convert::{self, Code};
 use crate::export::{answer, living};
+use crate::refusal::{because, no_handle};
 
 /// What becomes of an execution that would write memory which another one, accepted and not ended,
 /// is going to write: the outputs of both overlap, whether they are registered buffers or not.
@@ -23,10 +25,11 @@ pub enum htp_rt_io_ownership_t {
     HTP_RT_IO_REFUSED = 2,
 }
 
-/// Chooses what becomes of such executions in this context, from the next one on. `ownership` is one
-/// of `htp_rt_io_ownership_t`. Contexts that watch see each other's outputs, and no others. 1,024
-/// outputs are watched at once; beyond them an execution waits for room as for a full queue if
-/// overlaps are refused, and is not watched if they are counted.
+/// Chooses what becomes of executions in this context, from the next one on, whose outputs overlap
+/// those of another one that has not ended. `ownership` is one of `htp_rt_io_ownership_t`. Contexts
+/// that watch see each other's outputs, and no others. 1,024 outputs are watched at once; beyond
+/// them an execution waits for room as for a full queue if overlaps are refused, and is not watched
+/// if they are counted.
 ///
 /// Takes constant time. Holds across a restart, as long as the context does.
 ///
@@ -42,18 +45,22 @@ pub extern "C" fn htp_rt_context_set_io_ownership(
 }
 
 fn set(context: Qnn_ContextHandle_t, ownership: u32) -> Result<(), Code> {
-    let instance = living(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
-    let id = convert::context_id(context).ok_or(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
+    let none = no_handle::<kind::Context>(QNN_CONTEXT_ERROR_INVALID_HANDLE, "context", context);
+    let instance = living(&none)?;
+    let id = convert::context_id(context).ok_or_else(&none)?;
     let ownership = match ownership {
         0 => IoOwnership::Unwatched,
         1 => IoOwnership::Counted,
         2 => IoOwnership::Refused,
-        _ => return Err(QNN_CONTEXT_ERROR_INVALID_ARGUMENT),
+        other => {
+            let code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
+            return Err(because!(code, "ownership is ", other, ", there are 0, 1 and 2"));
+        }
     };
     let set = instance.driver.call(|machine, _| machine.context_set_io_ownership(id, ownership));
     set.map_err(|error| match error {
         HandleError::Recovering => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
-        error => convert::handle_error(error, QNN_CONTEXT_ERROR_INVALID_HANDLE),
+        error => convert::handle_error(error, none()),
     })
 }
 

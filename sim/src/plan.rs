@@ -219,6 +219,7 @@ impl Setup {
             requests: 20 + dice.below(60) as u16,
             profiles: 1,
             power_configs: 1 + dice.below(3) as u16,
+            watched_outputs: 0,
             trace_records: 4,
         };
         let mut capabilities = PlatformKind::QnxAdas.capabilities(75);

@@ -198,6 +198,10 @@ impl Resolved<'_> {
                 let why = " has executions of the other kind under way (blocking, or not)";
                 because!(code, argument, why)
             }
+            SubmitError::OutputInUse(id) => {
+                let why = " is to be written by an execution that has not ended";
+                because!(code, "the memory of the output with tensor id ", id, why)
+            }
             SubmitError::BadProfile => because!(code, "the profile object was freed"),
             _ => code,
         }
