@@ -401,7 +401,10 @@ fn make_record(
     let mut work = compiled.work(output.element_count(), traffic(op));
     work.matrix &= !(options.short_depth_hmx_off && compiled.is_short_depth());
     let limit = match &step.relu {
-        Some(relu) => Some(fold::limit(relu).map_err(refused)?),
+        Some(relu) => {
+            let bounds = fold::limit(relu).map_err(refused)?;
+            Some(if options.clamp_overflow { fold::within_half_precision(bounds) } else { bounds })
+        }
         None if options.clamp_overflow => fold::half_precision(&output),
         None => None,
     };
