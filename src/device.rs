@@ -219,6 +219,8 @@ pub enum Event {
         epoch: Epoch,
         /// Steps of work done since the connection; a number that moved means progress.
         steps: u64,
+        /// Whether it was told to stand still: it makes no progress and does not hang either.
+        held: bool,
     },
     /// The DSP crashed, or was shut down: everything of this epoch is gone, lent memory is not
     /// touched any more.
@@ -271,8 +273,8 @@ pub struct ExecutionReport {
     pub started: Instant,
     /// Vector threads that it used.
     pub hvx_threads: u32,
-    /// Time until the vector and matrix units were powered and acquired, in microseconds; a part of
-    /// the time before `started`.
+    /// Time until the vector and matrix units were powered and acquired, in microseconds; a part
+    /// of the time before `started`.
     pub power_up_us: u64,
     /// The device's number of this execution, to ask [`Device::op_report`] about it.
     pub number: u64,

@@ -280,7 +280,9 @@ impl<'m> Runtime<'m> {
             Event::Executed { request, epoch, result } if epoch == self.epoch() => {
                 self.on_executed(now, request, result);
             }
-            Event::Alive { epoch, steps } if epoch == self.epoch() => self.on_alive(now, steps),
+            Event::Alive { epoch, steps, held } if epoch == self.epoch() => {
+                self.on_alive(now, steps, held);
+            }
             _ => self.late(),
         }
     }

@@ -266,7 +266,7 @@ impl<'m> Vhtp<'m> {
                 let arg = context_bits(request) | code;
                 (epoch, Kind::Executed, request_object(request), arg)
             }
-            Event::Alive { epoch, steps } => (epoch, Kind::Alive, (0, 0), steps),
+            Event::Alive { epoch, steps, .. } => (epoch, Kind::Alive, (0, 0), steps),
             Event::Crashed { epoch } => (epoch, Kind::Crashed, (0, 0), 0),
         };
         self.record(epoch, what, object, arg);

@@ -363,9 +363,8 @@ impl<'m> Device<'m> for Vhtp<'m> {
             return self.process(control);
         }
         if core::mem::take(&mut self.probe) {
-            // A held device is told to stand still; that must not look like hanging.
-            self.steps = self.steps.saturating_add(u64::from(self.held));
-            return self.emit(Event::Alive { epoch: self.epoch, steps: self.steps });
+            let (epoch, steps, held) = (self.epoch, self.steps, self.held);
+            return self.emit(Event::Alive { epoch, steps, held });
         }
         self.execute(now)
     }

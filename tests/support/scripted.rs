@@ -369,7 +369,7 @@ impl Device<'static> for Scripted {
             Command::Probe { epoch } => {
                 self.check_epoch(epoch);
                 if !self.ignore_probes {
-                    self.say(Event::Alive { epoch, steps: self.steps });
+                    self.say(Event::Alive { epoch, steps: self.steps, held: false });
                 }
                 Seen::Probe
             }

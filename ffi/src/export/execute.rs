@@ -5,7 +5,7 @@ use runtime::error::{HandleError, SubmitError};
 use runtime::event::Completion;
 use runtime::graph::TensorList;
 use runtime::handle::{ContextId, GraphId, RequestId};
-use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::limits::{BLOCKING_TIMEOUT_US, NO_TIMEOUT_US};
 use runtime::memory::ClientMemory;
 use runtime::platform::drive::{Answer, WaitTimeout};
 use runtime::platform::os::Guard;
@@ -270,18 +270,20 @@ struct Submission<'a> {
 enum Refusal {
     /// Ask again after the next event.
     Later,
+    /// The same, and it is clients who make room, not the device.
+    Unheard,
     Never(Code),
 }
 
 impl Submission<'_> {
-    /// How long to wait at most, for room and for everything else: what the signal allows, and
-    /// never longer than any blocking call. The signal's time runs from here.
+    /// How long to wait in all, for room and for everything else: what the signal allows. Its time
+    /// runs from here.
     fn wait_us(&mut self, instance: &Instance) -> Result<u64, Code> {
-        let Some(signal) = self.signal else { return Ok(BLOCKING_TIMEOUT_US) };
+        let Some(signal) = self.signal else { return Ok(NO_TIMEOUT_US) };
         instance.driver.call(|machine, now| {
             let deadline = signal::deadline(instance, machine, signal, now)?;
             self.options.deadline = self.options.deadline.min(deadline);
-            Ok(deadline.since_us(now).min(BLOCKING_TIMEOUT_US))
+            Ok(deadline.since_us(now))
         })
     }
 
@@ -300,6 +302,7 @@ impl Submission<'_> {
         let io = io.map_err(|error| Refusal::Never(submit_error(error)))?;
         let accepted = machine.submit(now, self.graph, &io, self.options);
         let accepted = accepted.map_err(|error| match error {
+            SubmitError::QueueFull if !machine.device_makes_room(self.graph) => Refusal::Unheard,
             SubmitError::QueueFull => Refusal::Later,
             error if error.is_recovering() => Refusal::Later,
             error => Refusal::Never(io.refused(machine, error, ("graphHandle", self.graph))),
@@ -390,11 +393,12 @@ fn execute(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Co
             Some(request) => request,
             None => match submission.submit(instance, machine, now) {
                 Ok(request) => *accepted.insert(request),
-                Err(Refusal::Later) if may_wait => return Answer::Pending,
-                Err(Refusal::Later) => {
+                Err(Refusal::Never(code)) => return Answer::Ready(Err(code)),
+                Err(_) if !may_wait => {
                     return Answer::Ready(Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE))
                 }
-                Err(Refusal::Never(code)) => return Answer::Ready(Err(code)),
+                Err(Refusal::Later) => return Answer::Pending,
+                Err(Refusal::Unheard) => return Answer::Elsewhere,
             },
         };
         ended(machine, now, request)
@@ -481,16 +485,17 @@ fn enqueue(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Co
     match first {
         Ok(_) => return Ok(()),
         Err(Refusal::Never(code)) => return Err(code),
-        Err(Refusal::Later) if instance.driver.on_completion_thread() => {
+        Err(_) if instance.driver.on_completion_thread() => {
             return Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE)
         }
-        Err(Refusal::Later) => {}
+        Err(Refusal::Later | Refusal::Unheard) => {}
     }
     let waited = instance.driver.call_blocking(wait_us, |machine, now| {
         match submission.submit(instance, machine, now) {
             Ok(_) => Answer::Ready(Ok(())),
             Err(Refusal::Never(code)) => Answer::Ready(Err(code)),
             Err(Refusal::Later) => Answer::Pending,
+            Err(Refusal::Unheard) => Answer::Elsewhere,
         }
     });
     waited.unwrap_or(Err(QNN_GRAPH_ERROR_TIMED_OUT))
