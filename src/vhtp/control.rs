@@ -150,6 +150,8 @@ impl<'m> Vhtp<'m> {
             next_op: 0,
             mhz: 0,
             cycles: 0,
+            waited: 0,
+            left_at: 0,
             yields: 0,
             turn,
             number,

@@ -34,7 +34,7 @@ pub use ops::{Refusal as OpRefusal, SUPPORTED_OPS};
 pub use plan::Placement;
 
 use crate::capability::Capabilities;
-use crate::device::{Command, Device, Event, OpReport, Step};
+use crate::device::{Command, Device, Event, ExecutionReport, OpReport, Step};
 use crate::graph::Op;
 use crate::handle::{kind, Epoch, GraphId};
 use crate::memory::ClientMemory;
@@ -121,6 +121,8 @@ pub struct Vhtp<'m> {
     turn: u64,
     execution_count: u64,
     steps: u64,
+    /// Cycles of all ops that took effect.
+    cycles: u64,
     refused: u64,
 }
 
@@ -163,6 +165,7 @@ impl<'m> Vhtp<'m> {
             turn: 0,
             execution_count: 0,
             steps: 0,
+            cycles: 0,
             refused: 0,
         })
     }
@@ -369,10 +372,15 @@ impl<'m> Device<'m> for Vhtp<'m> {
         self.execute(now)
     }
 
-    fn op_report(&self, graph: GraphId, number: u64, op: usize) -> Option<OpReport> {
-        let mut report = self.graphs.get(graph)?.op_report(op)?;
+    fn op_report(
+        &self,
+        graph: GraphId,
+        execution: &ExecutionReport,
+        op: usize,
+    ) -> Option<OpReport> {
+        let mut report = self.graphs.get(graph)?.op_report(op, execution)?;
         let place = u64::try_from(op).unwrap_or(u64::MAX);
-        report.cycles = timing::varied(report.cycles, self.config.seed, number, place);
+        report.cycles = timing::varied(report.cycles, self.config.seed, execution.number, place);
         Some(report)
     }
 

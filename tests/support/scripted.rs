@@ -265,6 +265,7 @@ pub const REPORT: ExecutionReport = ExecutionReport {
     device_time_us: 40,
     cycles: 52_000,
     yields: 1,
+    wait_cycles: 0,
     started: Instant::ZERO,
     hvx_threads: 4,
     power_up_us: 0,

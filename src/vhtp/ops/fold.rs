@@ -65,7 +65,7 @@ pub(in crate::vhtp) fn half_precision(out: &Tensor<'_>) -> Option<Limit> {
 
 /// The same bounds, those of floats within the finite numbers of half precision.
 pub(in crate::vhtp) fn within_half_precision(limit: Limit) -> Limit {
-    let finite = |bound: f32| bound.max(-HALF_MAX).min(HALF_MAX);
+    let finite = |bound: f32| bound.clamp(-HALF_MAX, HALF_MAX);
     match limit {
         Limit::Float(real, low, high) => Limit::Float(real, finite(low), finite(high)),
         Limit::Quantized(..) => limit,
