@@ -124,7 +124,7 @@ fn wait_until_ready(
     let left_us = signal.map_or(NO_TIMEOUT_US, |(_, deadline)| deadline.since_us(now));
     let waited = instance.driver.call_blocking(left_us, |machine, now| {
         if let Some((signal, deadline)) = signal {
-            if signal::creation_aborted(instance, signal) {
+            if signal::call_aborted(instance, signal) {
                 return Answer::Ready(Err(QNN_CONTEXT_ERROR_ABORTED));
             }
             // Ready too late is too late, whoever drove the device meanwhile.

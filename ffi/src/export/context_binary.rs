@@ -198,7 +198,7 @@ unsafe fn create(
     let started = instance.driver.now();
     let created = load(parents, binary, &config, signal);
     if let Some((signal, _)) = signal {
-        signal::attach_creation(instance, signal, false);
+        signal::attach_call(instance, signal, false);
     }
     let (id, device_us) = created?;
     *context = to_client(id);
@@ -247,7 +247,7 @@ fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound
             INVALID => none(),
             other => other,
         })?;
-        signal::attach_creation(instance, id, true);
+        signal::attach_call(instance, id, true);
         Ok(Some((id, deadline)))
     })
 }

@@ -276,15 +276,24 @@ enum Refusal {
 }
 
 impl Submission<'_> {
-    /// How long to wait in all, for room and for everything else: what the signal allows. Its time
-    /// runs from here.
-    fn wait_us(&mut self, instance: &Instance) -> Result<u64, Code> {
+    /// Attaches the signal to the call, which may have to wait for room before it has a request.
+    /// Gives how long to wait in all, for room and for everything else: what the signal allows. Its
+    /// time runs from here.
+    fn begin(&mut self, instance: &Instance) -> Result<u64, Code> {
         let Some(signal) = self.signal else { return Ok(NO_TIMEOUT_US) };
         instance.driver.call(|machine, now| {
             let deadline = signal::deadline(instance, machine, signal, now)?;
+            signal::attach_call(instance, signal, true);
             self.options.deadline = self.options.deadline.min(deadline);
             Ok(deadline.since_us(now))
         })
+    }
+
+    /// Nothing was accepted: the signal is free again.
+    fn give_up(&self, instance: &Instance) {
+        if let Some(signal) = self.signal {
+            instance.driver.call(|_, _| signal::attach_call(instance, signal, false));
+        }
     }
 
     /// Tries to have it accepted.
@@ -294,9 +303,8 @@ impl Submission<'_> {
         machine: &mut Machine,
         now: Instant,
     ) -> Result<RequestId, Refusal> {
-        if let Some(signal) = self.signal {
-            // It may have been attached to another call since.
-            signal::deadline(instance, machine, signal, now).map_err(Refusal::Never)?;
+        if self.signal.is_some_and(|signal| signal::call_aborted(instance, signal)) {
+            return Err(Refusal::Never(QNN_GRAPH_ERROR_ABORTED));
         }
         let io = self.bindings.resolve(machine);
         let io = io.map_err(|error| Refusal::Never(submit_error(error)))?;
@@ -387,7 +395,7 @@ fn execute(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Co
     // Only notifications free places that asynchronous requests hold; within one, nobody could wait
     // for the next.
     let may_wait = !instance.driver.on_completion_thread();
-    let wait_us = submission.wait_us(instance)?;
+    let wait_us = submission.begin(instance)?;
     let waited = instance.driver.call_blocking(wait_us, |machine, now| {
         let request = match accepted {
             Some(request) => request,
@@ -403,6 +411,9 @@ fn execute(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Co
         };
         ended(machine, now, request)
     });
+    if accepted.is_none() {
+        submission.give_up(instance);
+    }
     match (waited, accepted) {
         (Ok(result), _) => result,
         (Err(WaitTimeout), None) => Err(QNN_GRAPH_ERROR_TIMED_OUT),
@@ -480,7 +491,19 @@ pub(crate) unsafe extern "C" fn QnnGraph_executeAsync(
 /// Queues; waits for room in a full queue, and for the end of a restart, unless called from within
 /// a notification.
 fn enqueue(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Code> {
-    let wait_us = submission.wait_us(instance)?;
+    let wait_us = submission.begin(instance)?;
+    let queued = submit_or_wait(instance, &mut submission, wait_us);
+    if queued.is_err() {
+        submission.give_up(instance);
+    }
+    queued
+}
+
+fn submit_or_wait(
+    instance: &Instance,
+    submission: &mut Submission<'_>,
+    wait_us: u64,
+) -> Result<(), Code> {
     let first = instance.driver.call(|machine, now| submission.submit(instance, machine, now));
     match first {
         Ok(_) => return Ok(()),

@@ -114,7 +114,7 @@ fn idle(instance: &Instance, machine: &Machine, id: SignalId) -> Result<Signal, 
     let busy = match signal.attached {
         Attached::Nothing => false,
         Attached::Request(request) => machine.is_live(request),
-        Attached::Creation { .. } => true,
+        Attached::Call { .. } => true,
     };
     if busy {
         Err(QNN_SIGNAL_ERROR_SIGNAL_IN_USE)
@@ -150,8 +150,8 @@ fn trigger(signal: Qnn_SignalHandle_t) -> Result<(), Code> {
                 Ok(()) | Err(CancelError::Ending) => Ok(()),
                 Err(CancelError::Invalid) => Err(QNN_SIGNAL_ERROR_SIGNAL_IDLE),
             },
-            Attached::Creation { .. } => {
-                let attached = Attached::Creation { aborted: true };
+            Attached::Call { .. } => {
+                let attached = Attached::Call { aborted: true };
                 store(instance, id, Signal { attached, ..signal });
                 Ok(())
             }
@@ -200,19 +200,19 @@ pub(crate) fn attach(instance: &Instance, id: SignalId, request: RequestId) {
     }
 }
 
-/// Attaches a signal to a creation, or detaches it.
-pub(crate) fn attach_creation(instance: &Instance, id: SignalId, begins: bool) {
+/// Attaches a signal to a call that has no request, or detaches it.
+pub(crate) fn attach_call(instance: &Instance, id: SignalId, begins: bool) {
     if let Ok(signal) = instance.objects.lock().signals.get_mut(id) {
         signal.attached = match begins {
-            true => Attached::Creation { aborted: false },
+            true => Attached::Call { aborted: false },
             false => Attached::Nothing,
         };
     }
 }
 
-/// Whether a creation's signal was triggered.
-pub(crate) fn creation_aborted(instance: &Instance, id: SignalId) -> bool {
+/// Whether the signal of a call that has no request was triggered.
+pub(crate) fn call_aborted(instance: &Instance, id: SignalId) -> bool {
     let objects = instance.objects.lock();
     let signal = objects.signals.get(id);
-    signal.is_ok_and(|signal| signal.attached == Attached::Creation { aborted: true })
+    signal.is_ok_and(|signal| signal.attached == Attached::Call { aborted: true })
 }
