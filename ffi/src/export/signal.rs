@@ -1,5 +1,7 @@
 //! `QnnSignal.h`: a signal ends the one call that it is attached to, on demand or after a time.
 
+use core::mem::discriminant;
+
 use runtime::error::CancelError;
 use runtime::handle::RequestId;
 use runtime::time::Instant;
@@ -49,7 +51,8 @@ unsafe fn create(
 unsafe fn read_config(config: *mut *const QnnSignal_Config_t) -> Result<Option<Purpose>, Code> {
     // SAFETY: the caller's promise.
     let configs = unsafe { Configs::read(config) }.map_err(no_list(BAD, "config"))?;
-    let mut purpose = None;
+    let mut purpose: Option<Purpose> = None;
+    let mut last = 0;
     for (at, config) in configs.iter().enumerate() {
         let next = match config.option {
             QNN_SIGNAL_CONFIG_OPTION_ABORT => Purpose::Abort,
@@ -66,15 +69,16 @@ unsafe fn read_config(config: *mut *const QnnSignal_Config_t) -> Result<Option<P
                 return Err(because!(code, "config[", at, "]->option is ", option, why));
             }
         };
-        if next == Purpose::Timeout(0) {
-            return Err(because!(BAD, "config[", at, "]->timeoutDurationUs is 0"));
-        }
-        // One signal has one purpose.
-        if purpose.replace(next).is_some() {
+        last = at;
+        // One signal has one purpose; of several times the last counts (C-119).
+        if purpose.replace(next).is_some_and(|other| discriminant(&other) != discriminant(&next)) {
             let why = "] gives a second purpose, a signal has one";
             let code = QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE;
             return Err(because!(code, "config[", at, why));
         }
+    }
+    if purpose == Some(Purpose::Timeout(0)) {
+        return Err(because!(BAD, "config[", last, "]->timeoutDurationUs is 0"));
     }
     Ok(purpose)
 }
