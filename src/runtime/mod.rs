@@ -102,6 +102,8 @@ pub struct Runtime<'m> {
     plan: rebuild::Plan,
     trace: Trace<'m>,
     counters: Counters,
+    /// Tables that are read outside.
+    lent_tables: u32,
 }
 
 impl<'m> Runtime<'m> {
@@ -136,6 +138,7 @@ impl<'m> Runtime<'m> {
             plan: rebuild::Plan::NOTHING,
             trace: Trace::new(&mut region, capacities.trace_records)?,
             counters: Counters::default(),
+            lent_tables: 0,
             capabilities,
             region,
         })
