@@ -42,7 +42,7 @@ pub extern "C" fn htp_rt_context_set_io_ownership(
 }
 
 fn set(context: Qnn_ContextHandle_t, ownership: u32) -> Result<(), Code> {
-    let instance = living(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
+    let instance = living(|| QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
     let id = convert::context_id(context).ok_or(QNN_CONTEXT_ERROR_INVALID_HANDLE)?;
     let ownership = match ownership {
         0 => IoOwnership::Unwatched,
