@@ -219,6 +219,8 @@ pub enum Event {
         epoch: Epoch,
         /// Steps of work done since the connection; a number that moved means progress.
         steps: u64,
+        /// Whether it was told to stand still: it makes no progress and does not hang either.
+        held: bool,
     },
     /// The DSP crashed, or was shut down: everything of this epoch is gone, lent memory is not
     /// touched any more.
@@ -269,10 +271,12 @@ pub struct ExecutionReport {
     pub yields: u32,
     /// When the first op started, on the clock of `now`.
     pub started: Instant,
-    /// Vector threads that it used.
+    /// Cycles between its operations in which the device ran other executions.
+    pub wait_cycles: u64,
+    /// Vector threads that it was granted.
     pub hvx_threads: u32,
-    /// Time until the vector and matrix units were powered and acquired, in microseconds; a part of
-    /// the time before `started`.
+    /// Time until the vector and matrix units were powered and acquired, in microseconds; a part
+    /// of the time before `started`.
     pub power_up_us: u64,
     /// The device's number of this execution, to ask [`Device::op_report`] about it.
     pub number: u64,
@@ -296,6 +300,9 @@ bitflags! {
 pub struct OpReport {
     /// Cycles (modelled on the virtual HTP).
     pub cycles: u64,
+    /// Cycles before it in which the device ran other executions; `None` if they are not known any
+    /// more, because the graph was executed again.
+    pub wait_cycles: Option<u64>,
     /// What it ran on.
     pub resources: Resources,
 }
@@ -357,11 +364,16 @@ pub trait Device<'m> {
     /// Does a bounded piece of work (at most one op of one graph) or reports one event.
     fn step(&mut self, now: Instant) -> Step;
 
-    /// What operation `op` (index in the graph table) of `graph` took in execution `number`, which
-    /// the device has reported; `None` if it was not executed by itself, if none are measured, or
+    /// What operation `op` (index in the graph table) of `graph` took in `execution`, which the
+    /// device has reported; `None` if it was not executed by itself, if none are measured, or
     /// if the graph is not known any more.
-    fn op_report(&self, graph: GraphId, number: u64, op: usize) -> Option<OpReport> {
-        let _ = (graph, number, op);
+    fn op_report(
+        &self,
+        graph: GraphId,
+        execution: &ExecutionReport,
+        op: usize,
+    ) -> Option<OpReport> {
+        let _ = (graph, execution, op);
         None
     }
 

@@ -35,9 +35,14 @@ pub const REBUILD_ATTEMPTS_MAX: u32 = 100;
 /// Longest time that a context under managed recovery may allow itself from the crash until it is
 /// usable again, in microseconds.
 pub const REBUILD_TIME_MAX_US: u64 = 8_000_000;
-/// How long a blocking call waits by default, in microseconds: longer than the slowest restart, so
-/// that the answer after one is the restart's and not a time-out.
+/// How long a blocking call waits while the device makes no progress, in microseconds: longer than
+/// the slowest restart, so that the answer after one is the restart's and not a time-out. It begins
+/// anew with every sign of progress (C-118), so that long work is waited for and a silent device is
+/// not. Where a call waits for clients as well, for their notifications to return, it bounds the
+/// whole wait.
 pub const BLOCKING_TIMEOUT_US: u64 = 10_000_000;
+/// The whole wait of a blocking call that nobody bounds, in microseconds.
+pub const NO_TIMEOUT_US: u64 = u64::MAX;
 /// Expired deadlines handled by one `handle_timeout` call.
 pub const DEADLINES_PER_CALL: usize = 16;
 /// Notifications that one poll delivers at most, without threads: a full queue, and some more. A

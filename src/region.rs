@@ -92,13 +92,35 @@ impl<'m> Region<'m> {
         })
     }
 
+    /// A block of `len` elements that begins with those of `from`, as far as there is room, and has
+    /// `fill` behind them.
+    pub fn alloc_from<T: Copy>(
+        &mut self,
+        len: usize,
+        from: &[T],
+        fill: T,
+    ) -> Result<RegionSlice<'m, T>, OutOfMemory> {
+        let layout = Layout::array::<T>(len).map_err(|_| OutOfMemory)?;
+        let ptr = self.alloc_raw(layout)?.cast::<T>();
+        let copied = from.len().min(len);
+        // SAFETY: the block holds `len` elements of T, of which `copied` are not more, and nobody
+        // else has it, so that it does not overlap `from`.
+        unsafe { ptr.as_ptr().copy_from_nonoverlapping(from.as_ptr(), copied) };
+        for index in copied..len {
+            // SAFETY: as above, and `index` is below `len`.
+            unsafe { ptr.as_ptr().add(index).write(fill) };
+        }
+        let (align, arena) = (layout.align(), self.arena.start);
+        Ok(RegionSlice { ptr, len, align, arena, life: PhantomData })
+    }
+
     /// A block of `len` copies of `value`.
     pub fn alloc<T: Copy>(
         &mut self,
         len: usize,
         value: T,
     ) -> Result<RegionSlice<'m, T>, OutOfMemory> {
-        self.alloc_with(len, |_| value)
+        self.alloc_from(len, &[], value)
     }
 
     /// Zeroed bytes whose address is a multiple of `align` (a power of two).
@@ -355,6 +377,14 @@ mod tests {
         assert!(region.free(words) && region.free(bytes));
         assert_eq!(region.used_bytes(), 0);
         assert_eq!(region.used_bytes_max(), 400 + 4096);
+    }
+
+    #[test]
+    fn a_block_begins_with_what_it_is_made_from() {
+        let mut region = region();
+        let block = region.alloc_from(4, &[1u16, 2], 9).unwrap();
+        assert_eq!(&block[..], &[1, 2, 9, 9]);
+        assert_eq!(&region.alloc_from(1, &[1u8, 2], 9).unwrap()[..], &[1]);
     }
 
     #[test]

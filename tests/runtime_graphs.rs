@@ -237,3 +237,23 @@ fn the_tensors_of_a_context_survive_in_its_binary_and_not_in_a_restart() {
     assert_eq!(refused, Err(CreateError::Handle(HandleError::Stale)));
     world.free_and_check(&[context, again]);
 }
+
+#[test]
+fn a_table_that_is_read_outside_outlives_its_graph() {
+    let mut world = World::new();
+    let used = world.runtime.region().used_bytes();
+    let context = world.context(&depth(2));
+    let graph = finalized(&mut world, context, "net", GraphOptions::default());
+    let lent = [(); 2].map(|()| world.runtime.lend_table(graph).unwrap());
+    let bytes = world.runtime.graph_table(graph).ok().unwrap().bytes().to_vec();
+    world.runtime.context_free(world.now, context).unwrap();
+    world.settle();
+    assert_eq!(world.runtime.lend_table(graph).err(), Some(HandleError::Invalid));
+    for table in lent {
+        assert_eq!(table[..], bytes[..]);
+        assert!(world.runtime.region().used_bytes() > used);
+        world.runtime.return_table(table);
+    }
+    assert_eq!(world.runtime.region().used_bytes(), used);
+    assert_eq!(world.runtime.counters().blocks_leaked, 0);
+}

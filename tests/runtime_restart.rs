@@ -417,7 +417,7 @@ fn late_answers_of_an_old_epoch_are_dropped_and_counted() {
         Event::GraphReleased { graph: new_graph, epoch },
         Event::BufferMapped { buffer, epoch, result: Ok(()) },
         Event::BufferUnmapped { buffer, epoch },
-        Event::Alive { epoch, steps: 9 },
+        Event::Alive { epoch, steps: 9, held: false },
         Event::Crashed { epoch },
         Event::Connected { epoch },
         Event::Connected { epoch: epoch.next() },

@@ -302,7 +302,7 @@ fn a_hang_answers_nothing_until_connect() {
     assert_eq!(rig.device.object_counts(), [0, 0, 0]);
     let epoch = rig.epoch;
     rig.submit(Command::Probe { epoch });
-    assert_eq!(rig.run(), [Event::Alive { epoch, steps: 0 }]);
+    assert_eq!(rig.run(), [Event::Alive { epoch, steps: 0, held: false }]);
 }
 
 #[test]

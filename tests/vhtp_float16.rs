@@ -4,6 +4,7 @@
 mod vhtp_support;
 
 use htp_runtime::graph::DataType;
+use vhtp_support::reference::{even_half, half};
 use vhtp_support::*;
 
 /// Runs an op on float32 tensors; operands with a flag are constants.
@@ -98,4 +99,64 @@ fn constants_of_a_normalization_are_used_as_stored() {
         run("Batchnorm", &[], &[operands[0], operands[1], (dims, &[shift], constant)], &[1, 1])
     };
     assert_eq!((normalize(true), normalize(false)), (vec![1.0 + 2f32.powi(-10)], vec![1.0]));
+}
+
+/// Sums of products over operands that differ from product to product, rounded as the matrix unit
+/// does.
+fn sum(products: impl Iterator<Item = (f32, f32)>) -> f32 {
+    let exact = products.map(|(x, w)| f64::from(half(x)) * f64::from(even_half(w))).sum::<f64>();
+    even_half(exact as f32)
+}
+
+// REQ: OPS-009
+#[test]
+fn results_do_not_depend_on_how_many_are_computed_at_once() {
+    // More pixels, channels and products than a kernel has at a time, and not a multiple of them.
+    let (height, width, inputs, outputs) = (5usize, 7usize, 37usize, 45usize);
+    let mut random = Random(11);
+    let mut values = |count: usize| (0..count).map(|_| random.real(40.0)).collect::<Vec<_>>();
+    let (x, w) = (values(height * width * inputs), values(9 * inputs * outputs));
+    let mut expected = Vec::new();
+    for (oy, ox, output) in (0..height)
+        .flat_map(|oy| (0..width).flat_map(move |ox| (0..outputs).map(move |o| (oy, ox, o))))
+    {
+        let taps = (0..9).filter_map(|tap| {
+            let (y, x) = ((oy + tap / 3).checked_sub(1)?, (ox + tap % 3).checked_sub(1)?);
+            (y < height && x < width).then_some((tap, y * width + x))
+        });
+        expected.push(sum(taps.flat_map(|(tap, pixel)| {
+            let products = (0..inputs).map(move |input| (pixel * inputs + input, tap, input));
+            products
+                .map(|(x_at, tap, input)| (x[x_at], w[(tap * inputs + input) * outputs + output]))
+        })));
+    }
+    let params = [("stride", pair(1, 1)), ("pad_amount", pads([1; 4]))];
+    let extents = [1, height as u32, width as u32, inputs as u32];
+    let kernel = [3, 3, inputs as u32, outputs as u32];
+    let operands = [(&extents[..], &x[..], false), (&kernel[..], &w[..], true)];
+    let out = [1, height as u32, width as u32, outputs as u32];
+    assert_eq!(run("Conv2d", &params, &operands, &out), expected);
+
+    let rows = height * width;
+    let matrix = &w[..inputs * outputs];
+    let products = |row: usize, column: usize| {
+        // Both operands are written: neither is a constant.
+        let pairs = (0..inputs).map(|k| (x[row * inputs + k], half(matrix[k * outputs + column])));
+        sum(pairs)
+    };
+    let expected: Vec<f32> =
+        (0..rows * outputs).map(|place| products(place / outputs, place % outputs)).collect();
+    let turned = |values: &[f32], columns: usize| -> Vec<f32> {
+        let rows = values.len() / columns;
+        (0..values.len()).map(|place| values[place % rows * columns + place / rows]).collect()
+    };
+    let (x_turned, turned_matrix) = (turned(&x, inputs), turned(matrix, outputs));
+    let [m, k, n] = [rows as u32, inputs as u32, outputs as u32];
+    for (turn_0, turn_1) in [(false, false), (true, false), (false, true), (true, true)] {
+        let a = if turn_0 { ([k, m], &x_turned) } else { ([m, k], &x) };
+        let b = if turn_1 { ([n, k], &turned_matrix[..]) } else { ([k, n], matrix) };
+        let params = [("transpose_in0", P::Bool(turn_0)), ("transpose_in1", P::Bool(turn_1))];
+        let operands = [(&a.0[..], &a.1[..], false), (&b.0[..], b.1, false)];
+        assert_eq!(run("MatMul", &params, &operands, &[m, n]), expected, "{turn_0} {turn_1}");
+    }
 }

@@ -225,3 +225,38 @@ fn floats_beyond_half_precision_are_infinite_unless_they_are_to_be_clamped() {
         assert_eq!(outputs[0], expected);
     }
 }
+
+// REQ: OPS-010, GRAPH-005
+#[test]
+fn clamping_what_overflows_and_folding_a_relu_do_not_change_each_other() {
+    let of = plain(DataType::Float32, &[1, 1, 2, 1]);
+    let bytes =
+        |numbers: [f32; 2]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
+    let result = |options: GraphOptions, relu: &str, (low, high): (f32, f32)| {
+        let mut net = Net::new();
+        net.set_options(options);
+        let x = net.input(&of);
+        let w = net.constant(&plain(DataType::Float32, &[1, 1, 1, 1]), &2f32.to_le_bytes());
+        let (between, y) = (net.native(&of), net.output(&of));
+        let params = [("stride", pair(1, 1)), ("pad_amount", pads([0; 4]))];
+        net.op("Conv2d", &params, &[x, w], &[between]);
+        let bounds = [("min_value", P::F32(low)), ("max_value", P::F32(high))];
+        net.op(relu, if relu == "ReluMinMax" { &bounds } else { &[] }, &[between], &[y]);
+        run_table(net.table(), vec![bytes([60_000.0, -60_000.0])], &[8]).unwrap().swap_remove(0)
+    };
+    const ALL: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
+    for (relu, bounds, plain, clamped) in [
+        ("Relu", ALL, [f32::INFINITY, 0.0], [65_504.0, 0.0]),
+        ("ReluMinMax", ALL, [f32::INFINITY, f32::NEG_INFINITY], [65_504.0, -65_504.0]),
+        ("ReluMinMax", (-3.0, 50.0), [50.0, -3.0], [50.0, -3.0]),
+        ("ReluMinMax", (1e6, 1e7), [f32::INFINITY; 2], [65_504.0; 2]),
+    ] {
+        for (clamp_overflow, expected) in [(false, plain), (true, clamped)] {
+            for fold_relu_off in [false, true] {
+                let options = GraphOptions { clamp_overflow, fold_relu_off, ..NOTHING };
+                let found = result(options, relu, bounds);
+                assert_eq!(found, bytes(expected), "{relu} {bounds:?} {options:?}");
+            }
+        }
+    }
+}

@@ -169,6 +169,8 @@ fn what_is_not_understood_is_refused() {
     assert_eq!(refusal("Concat", &[("axis", P::U32(0))], &[&a, &a], &q(&[3, 3])), INVALID);
     assert_eq!(refusal("Softmax", &[("axis", P::U32(2))], &[&a], &a), INVALID);
     assert_eq!(refusal("Softmax", &[("beta", P::F32(-1.0))], &[&a], &a), INVALID);
+    let twice = [("axis", P::U32(0)), ("axis", P::U32(1))];
+    assert_eq!(refusal("Softmax", &twice, &[&a], &a), INVALID, "which of them is meant?");
     assert_eq!(refusal("Quantize", &[], &[&a], &a), UNSUPPORTED);
     assert_eq!(refusal("Cast", &[], &[&plain(Float32, &[2])], &q(&[2])), UNSUPPORTED);
 }

@@ -92,10 +92,24 @@ impl BinaryInfo {
         region: &mut Region<'static>,
         binary: ContextBinary<'_>,
     ) -> Result<(), OutOfMemory> {
-        self.dims = store(region, || tensors(binary).flat_map(|(tensor, _)| tensor.dims()))?;
-        self.scales = store(region, || tensors(binary).flat_map(|(tensor, _)| scales(&tensor)))?;
+        let firsts = first_uses(region, binary)?;
+        let filled = self.fill_with(region, binary, &firsts);
+        region.free(firsts);
+        filled
+    }
+
+    /// The same; `firsts` says which uses of the context's tensors are the first.
+    fn fill_with(
+        &mut self,
+        region: &mut Region<'static>,
+        binary: ContextBinary<'_>,
+        firsts: &[bool],
+    ) -> Result<(), OutOfMemory> {
+        let tensors = || exchanged(binary).chain(context_tensors(binary, firsts));
+        self.dims = store(region, || tensors().flat_map(|(tensor, _)| tensor.dims()))?;
+        self.scales = store(region, || tensors().flat_map(|(tensor, _)| scales(&tensor)))?;
         let names = || {
-            let tensors = tensors(binary).map(|(tensor, _)| tensor.name());
+            let tensors = tensors().map(|(tensor, _)| tensor.name());
             tensors.chain(binary.graphs().map(|graph| graph.name))
         };
         self.names = store(region, || names().flat_map(|name| name.bytes().chain(iter::once(0))))?;
@@ -107,10 +121,10 @@ impl BinaryInfo {
         };
         self.tensors = store(region, || {
             let mut places = places;
-            tensors(binary).map(move |(tensor, kind)| places.tensor(&tensor, kind))
+            tensors().map(move |(tensor, kind)| places.tensor(&tensor, kind))
         })?;
         let mut graph_names = places.names;
-        tensors(binary).for_each(|(tensor, _)| {
+        tensors().for_each(|(tensor, _)| {
             graph_names.name(tensor.name());
         });
         self.blobs = store(region, || binary.graphs().map(|graph| GraphBlob::of(&graph.table)))?;
@@ -124,13 +138,16 @@ impl BinaryInfo {
             })
         })?;
         self.metadata = region.alloc(1, context_blob(binary.arch()))?;
-        let info = self.top(binary);
+        let info = self.top(binary, context_tensors(binary, firsts).count());
         self.info = region.alloc(1, info)?;
         Ok(())
     }
 
-    fn top(&mut self, binary: ContextBinary<'_>) -> QnnSystemContext_BinaryInfo_t {
-        let of_context = context_tensors(binary).count();
+    fn top(
+        &mut self,
+        binary: ContextBinary<'_>,
+        of_context: usize,
+    ) -> QnnSystemContext_BinaryInfo_t {
         let of_graphs = self.tensors.len().saturating_sub(of_context);
         let mut tensors = Cursor(self.tensors.as_mut_ptr());
         tensors.take(of_graphs);
@@ -203,25 +220,81 @@ fn store<T: Copy, I: Iterator<Item = T>>(
 /// A tensor and the role that it is described with.
 type InRole<'a> = (Tensor<'a>, TensorKind);
 
-/// What a client exchanges with the graphs of a binary, in the order of description, and the
-/// tensors of the context.
-fn tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
+/// What a client exchanges with the graphs of a binary, in the order of description.
+fn exchanged<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
     let graphs = binary.graphs();
     let lists = graphs.flat_map(|graph| [graph.table.inputs(), graph.table.outputs()]);
-    let exchanged = lists.flat_map(|list| list.iter()).map(|tensor| (tensor, tensor.kind()));
-    exchanged.chain(context_tensors(binary))
+    lists.flat_map(|list| list.iter()).map(|tensor| (tensor, tensor.kind()))
 }
 
-/// The tensors of the context that its graphs use (C-116), each once. Quadratic in their number.
-fn context_tensors<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
-    let all = move || {
-        let tensors = binary.graphs().flat_map(|graph| graph.table.tensors());
-        tensors.filter_map(|tensor| Some((tensor, tensor.kind_in_context()?)))
+/// What the graphs of a binary use of their context's tensors (C-116), graph by graph.
+fn uses<'a>(binary: ContextBinary<'a>) -> impl Iterator<Item = InRole<'a>> + 'a {
+    let tensors = binary.graphs().flat_map(|graph| graph.table.tensors());
+    tensors.filter_map(|tensor| Some((tensor, tensor.kind_in_context()?)))
+}
+
+/// The tensors of the context, each once.
+fn context_tensors<'a, 'f: 'a>(
+    binary: ContextBinary<'a>,
+    firsts: &'f [bool],
+) -> impl Iterator<Item = InRole<'a>> + 'a {
+    uses(binary).zip(firsts).filter_map(|(used, first)| first.then_some(used))
+}
+
+/// Which of the uses are the first of their tensors. Linear in their number, nearly always.
+fn first_uses(
+    region: &mut Region<'static>,
+    binary: ContextBinary<'_>,
+) -> Result<RegionSlice<'static, bool>, OutOfMemory> {
+    let count = uses(binary).count();
+    let mut firsts = region.alloc(count, false)?;
+    let mut seen = match Ids::new(region, count) {
+        Ok(seen) => seen,
+        Err(error) => {
+            region.free(firsts);
+            return Err(error);
+        }
     };
-    all().enumerate().filter_map(move |(place, (tensor, kind))| {
-        let first = all().position(|(other, _)| other.id() == tensor.id());
-        (first == Some(place)).then_some((tensor, kind))
-    })
+    for (first, (tensor, _)) in firsts.iter_mut().zip(uses(binary)) {
+        *first = seen.insert(tensor.id());
+    }
+    seen.release(region);
+    Ok(firsts)
+}
+
+/// A set of ids: places are found by the id, or behind the place where it would be.
+struct Ids {
+    places: RegionSlice<'static, Option<u32>>,
+}
+
+impl Ids {
+    /// An empty set with room for `count` ids.
+    fn new(region: &mut Region<'static>, count: usize) -> Result<Self, OutOfMemory> {
+        let places = count.checked_mul(2).and_then(usize::checked_next_power_of_two);
+        Ok(Self { places: region.alloc(places.ok_or(OutOfMemory)?, None)? })
+    }
+
+    /// Takes an id in; `false` if it was in it, or if the set is full.
+    fn insert(&mut self, id: u32) -> bool {
+        const SPREAD: u32 = 0x9E37_79B1;
+        let mask = self.places.len().wrapping_sub(1);
+        let mut at = id.wrapping_mul(SPREAD) as usize & mask;
+        for _ in 0..self.places.len() {
+            match self.places.get_mut(at) {
+                Some(Some(other)) if *other == id => return false,
+                Some(place @ None) => {
+                    *place = Some(id);
+                    return true;
+                }
+                _ => at = at.wrapping_add(1) & mask,
+            }
+        }
+        false
+    }
+
+    fn release(self, region: &mut Region<'static>) {
+        region.free(self.places);
+    }
 }
 
 fn scales<'a>(tensor: &Tensor<'a>) -> impl Iterator<Item = Qnn_ScaleOffset_t> + 'a {

@@ -115,7 +115,7 @@ fn with_device(call: impl FnOnce(&mut Device)) -> Qnn_ErrorHandle_t {
 }
 
 /// From now on no op starts on the virtual device, so that queues fill. Waits for the present op to
-/// end.
+/// end. A device that is held makes no progress: blocking calls end after 10 seconds of it.
 #[no_mangle]
 pub extern "C" fn htp_rt_vdev_hold() -> Qnn_ErrorHandle_t {
     with_device(Device::hold)

@@ -79,8 +79,8 @@ pub(crate) enum Attached {
     Nothing,
     /// An execution, which may be over.
     Request(RequestId),
-    /// A call that creates a context.
-    Creation {
+    /// A call that has no request: it creates a context, or its execution waits for room.
+    Call {
         aborted: bool,
     },
 }

@@ -198,10 +198,11 @@ impl<'a> List<'a> {
         };
         self.give_parts(of, (first, count));
         if linting {
-            let copied = || core::iter::once(Resources::DMA);
-            let used = measured().map(|(_, _, report)| report.resources);
-            for (position, resources) in (first..).zip(copied().chain(used).chain(copied())) {
-                self.add_linting_parts(position, resources.bits());
+            let copied = || core::iter::once((Resources::DMA, Some(0)));
+            let used = measured().map(|(_, _, report)| (report.resources, report.wait_cycles));
+            let all = copied().chain(used).chain(copied());
+            for (position, (resources, wait)) in (first..).zip(all) {
+                self.add_linting_parts(position, resources.bits(), wait);
             }
         }
     }
@@ -213,20 +214,28 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Operations run one after another, without a gap and with nothing beside them.
-    fn add_linting_parts(&mut self, position: usize, resources: u32) {
+    /// Operations run one after another: they overlap with none, and what is waited for is no
+    /// overlap (PROF-016). A wait that is not known is left out.
+    fn add_linting_parts(&mut self, position: usize, resources: u32, wait: Option<u64>) {
         let first = self.used;
-        let parts: [(QnnProfile_EventType_t, u64, &CStr); LINTING_PARTS] = [
-            (QNN_HTP_PROFILE_EVENTTYPE_NODE_WAIT, 0, c"Wait (Scheduler) time"),
-            (QNN_HTP_PROFILE_EVENTTYPE_NODE_OVERLAP, 0, c"Overlap time"),
-            (QNN_HTP_PROFILE_EVENTTYPE_NODE_WAIT_OVERLAP, 0, c"Overlap (wait) time"),
-            (QNN_HTP_PROFILE_EVENTTYPE_NODE_RESOURCEMASK, resources.into(), c"Resources"),
+        let parts: [(QnnProfile_EventType_t, Option<u64>, &CStr); LINTING_PARTS] = [
+            (QNN_HTP_PROFILE_EVENTTYPE_NODE_WAIT, wait, c"Wait (Scheduler) time"),
+            (QNN_HTP_PROFILE_EVENTTYPE_NODE_OVERLAP, Some(0), c"Overlap time"),
+            (
+                QNN_HTP_PROFILE_EVENTTYPE_NODE_WAIT_OVERLAP,
+                wait.and(Some(0)),
+                c"Overlap (wait) time",
+            ),
+            (QNN_HTP_PROFILE_EVENTTYPE_NODE_RESOURCEMASK, Some(resources.into()), c"Resources"),
         ];
         for (type_, value, name) in parts {
-            self.push(data(type_, CYCLES, value, name));
+            if let Some(value) = value {
+                self.push(data(type_, CYCLES, value, name));
+            }
         }
+        let count = self.used.saturating_sub(first);
         if let Some(entry) = self.entries.get_mut(position) {
-            entry.parts = (first, LINTING_PARTS);
+            entry.parts = (first, count);
         }
     }
 }

@@ -138,7 +138,11 @@ impl<'m> Device<'m> {
             What::Execute(execute) => self.execute(execute)?,
             What::Abort(request) => self.abort(request),
             What::Probe => {
-                self.outgoing.push_back(Event::Alive { epoch: self.epoch, steps: self.steps });
+                self.outgoing.push_back(Event::Alive {
+                    epoch: self.epoch,
+                    steps: self.steps,
+                    held: false,
+                });
             }
             What::PowerVote(settings) => self.votes = settings,
             What::MemorySet(config) => self.memory = config,

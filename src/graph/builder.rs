@@ -4,7 +4,10 @@
 use zerocopy::little_endian::{F32, I32, U32, U64};
 use zerocopy::{Immutable, IntoBytes};
 
-use super::growing::{align_up, count32, run, Growing};
+use super::growing::{
+    align_up, copy, count32, hash, run, Growing, EMPTY_OP, EMPTY_PARAM, EMPTY_QUANT, EMPTY_SPAN,
+    EMPTY_TENSOR,
+};
 use super::options::{GraphOptions, OptionsRecord};
 use super::table::{
     Header, OpRecord, ParamRecord, QuantRecord, Span, TensorRecord, CONSTANTS_ALIGN,
@@ -122,6 +125,9 @@ pub struct GraphBuilder<'m> {
     /// It only collects the tensors of a context.
     of_context: bool,
     tensors: Growing<'m, TensorRecord>,
+    /// Of each tensor, to be found quickly: its id, and the hash of its name.
+    ids: Growing<'m, u32>,
+    hashes: Growing<'m, u32>,
     ops: Growing<'m, OpRecord>,
     params: Growing<'m, ParamRecord>,
     quants: Growing<'m, QuantRecord>,
@@ -146,6 +152,8 @@ impl<'m> GraphBuilder<'m> {
             options: GraphOptions::default(),
             of_context: true,
             tensors: Growing::new(),
+            ids: Growing::new(),
+            hashes: Growing::new(),
             ops: Growing::new(),
             params: Growing::new(),
             quants: Growing::new(),
@@ -182,7 +190,7 @@ impl<'m> GraphBuilder<'m> {
 
     /// Index of the tensor with this id. Linear in the number of tensors.
     pub fn tensor_by_id(&self, id: u32) -> Option<u32> {
-        let index = self.tensors.get().iter().position(|tensor| tensor.id.get() == id)?;
+        let index = self.ids.get().iter().position(|&other| other == id)?;
         u32::try_from(index).ok()
     }
 
@@ -192,14 +200,31 @@ impl<'m> GraphBuilder<'m> {
         region: &mut Region<'m>,
         spec: &TensorSpec<'_>,
     ) -> Result<u32, BuildError> {
-        self.check_tensor(spec)?;
-        self.tensors.reserve(region, 1, EMPTY_TENSOR)?;
-        self.words.reserve(region, spec.dims.len(), U32::ZERO)?;
-        self.quants.reserve(region, spec.quants.len(), EMPTY_QUANT)?;
-        self.strings.reserve(region, spec.name.len(), 0)?;
-        let data_offset = self.add_data(region, spec.data)?;
+        self.add_kept(region, spec, spec.data)
+    }
 
-        let index = self.tensors.next().get();
+    /// The same without a copy of the data: for a graph that is looked at and never runs. Its table
+    /// does not stand [`GraphTable::parse`](super::GraphTable::parse), and the tensor has no data.
+    pub fn add_tensor_without_data(
+        &mut self,
+        region: &mut Region<'m>,
+        spec: &TensorSpec<'_>,
+    ) -> Result<u32, BuildError> {
+        self.add_kept(region, spec, &[])
+    }
+
+    /// Adds a tensor of whose data `kept` is kept.
+    fn add_kept(
+        &mut self,
+        region: &mut Region<'m>,
+        spec: &TensorSpec<'_>,
+        kept: &[u8],
+    ) -> Result<u32, BuildError> {
+        self.check_tensor(spec)?;
+        let parts = (spec.dims.len(), spec.quants.len(), spec.name.len());
+        self.reserve_tensor(region, parts)?;
+        let data_offset = self.add_data(region, kept)?;
+
         let quants = Span { first: self.quants.next(), count: count32(spec.quants.len()) };
         for quant in spec.quants {
             let (scale, offset) = (F32::new(quant.scale), I32::new(quant.offset));
@@ -212,20 +237,45 @@ impl<'m> GraphBuilder<'m> {
             quant_axis: U32::new(spec.quant_axis),
             producer: U32::new(NO_PRODUCER),
             quants,
-            name: self.push_text(spec.name),
+            name: EMPTY_SPAN,
             dims: self.push_words(spec.dims.iter().copied()),
             data_offset,
-            data_bytes: U64::new(spec.data.len() as u64),
+            data_bytes: U64::new(kept.len() as u64),
             flags: U32::ZERO,
         };
-        self.tensors.push(record);
-        Ok(index)
+        Ok(self.push_tensor(record, spec.name))
     }
 
     /// Whether a tensor has this name; none has the empty one. Linear in the number of tensors.
     pub fn has_name(&self, name: &str) -> bool {
-        let mut tensors = self.tensors.get().iter();
-        !name.is_empty() && tensors.any(|tensor| self.text(tensor.name) == name)
+        let sought = hash(name);
+        let mut tensors = self.hashes.get().iter().zip(self.tensors.get());
+        let is_it = |tensor: &TensorRecord| run(&self.strings, tensor.name) == name.as_bytes();
+        !name.is_empty() && tensors.any(|(&hash, tensor)| hash == sought && is_it(tensor))
+    }
+
+    /// Makes room for a tensor and its parts.
+    fn reserve_tensor(
+        &mut self,
+        region: &mut Region<'m>,
+        (dims, quants, name): (usize, usize, usize),
+    ) -> Result<(), OutOfMemory> {
+        self.tensors.reserve(region, 1, EMPTY_TENSOR)?;
+        self.ids.reserve(region, 1, 0)?;
+        self.hashes.reserve(region, 1, 0)?;
+        self.words.reserve(region, dims, U32::ZERO)?;
+        self.quants.reserve(region, quants, EMPTY_QUANT)?;
+        self.strings.reserve(region, name, 0)
+    }
+
+    /// Adds a tensor, for which there is room, and gives its index.
+    fn push_tensor(&mut self, record: TensorRecord, name: &str) -> u32 {
+        let index = self.tensors.next().get();
+        let record = TensorRecord { name: self.push_text(name), ..record };
+        self.tensors.push(record);
+        self.ids.push(record.id.get());
+        self.hashes.push(hash(name));
+        index
     }
 
     /// How much there is now, for [`GraphBuilder::truncate`].
@@ -242,6 +292,8 @@ impl<'m> GraphBuilder<'m> {
     /// Forgets the tensors added since `mark`. No operation may have been added since.
     pub fn truncate(&mut self, mark: Mark) {
         self.tensors.len = self.tensors.len.min(mark.tensors);
+        self.ids.len = self.ids.len.min(mark.tensors);
+        self.hashes.len = self.hashes.len.min(mark.tensors);
         self.quants.len = self.quants.len.min(mark.quants);
         self.words.len = self.words.len.min(mark.words);
         self.strings.len = self.strings.len.min(mark.strings);
@@ -293,23 +345,17 @@ impl<'m> GraphBuilder<'m> {
             let bytes = usize::try_from(record.data_bytes.get()).ok()?;
             from.constants.get().get(first..)?.get(..bytes)
         };
-        self.tensors.reserve(region, 1, EMPTY_TENSOR)?;
-        self.words.reserve(region, dims.len(), U32::ZERO)?;
-        self.quants.reserve(region, quants.len(), EMPTY_QUANT)?;
-        self.strings.reserve(region, name.len(), 0)?;
+        self.reserve_tensor(region, (dims.len(), quants.len(), name.len()))?;
         let data_offset = self.add_data(region, data().ok_or(BuildError::NoSuchTensor)?)?;
-        let index = self.tensors.next().get();
         let first = self.quants.next();
         quants.iter().for_each(|&quant| self.quants.push(quant));
         let copy = TensorRecord {
             quants: Span { first, count: record.quants.count },
-            name: self.push_text(name),
             dims: self.push_words(dims.iter().map(|dim| dim.get())),
             data_offset,
             ..record
         };
-        self.tensors.push(copy);
-        Ok(index)
+        Ok(self.push_tensor(copy, name))
     }
 
     /// Adds constant data and gives its place. Reserves everything before it changes anything.
@@ -322,7 +368,7 @@ impl<'m> GraphBuilder<'m> {
         let bytes = data.len().checked_add(padding).ok_or(BuildError::OutOfMemory)?;
         self.constants.reserve(region, bytes, 0)?;
         (0..padding).for_each(|_| self.constants.push(0));
-        data.iter().for_each(|&byte| self.constants.push(byte));
+        self.constants.extend(data);
         Ok(U64::new(start as u64))
     }
 
@@ -369,6 +415,8 @@ impl<'m> GraphBuilder<'m> {
     /// Gives the builder's memory back.
     pub fn release(self, region: &mut Region<'m>) {
         self.tensors.release(region);
+        self.ids.release(region);
+        self.hashes.release(region);
         self.ops.release(region);
         self.params.release(region);
         self.quants.release(region);
@@ -451,7 +499,7 @@ impl<'m> GraphBuilder<'m> {
             if let Some((to, _)) =
                 block.get_mut(offset..).and_then(|to| to.split_at_mut_checked(part.len()))
             {
-                to.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+                copy(to, part);
             }
         }
     }
@@ -522,7 +570,7 @@ impl<'m> GraphBuilder<'m> {
 
     fn push_text(&mut self, text: &str) -> Span {
         let span = Span { first: self.strings.next(), count: count32(text.len()) };
-        text.bytes().for_each(|byte| self.strings.push(byte));
+        self.strings.extend(text.as_bytes());
         span
     }
 
@@ -553,29 +601,3 @@ impl<'m> GraphBuilder<'m> {
 fn as_bytes<T: IntoBytes + Immutable>(records: &[T]) -> &[u8] {
     records.as_bytes()
 }
-
-const EMPTY_SPAN: Span = Span { first: U32::ZERO, count: U32::ZERO };
-const EMPTY_QUANT: QuantRecord = QuantRecord { scale: F32::ZERO, offset: I32::ZERO };
-const EMPTY_PARAM: ParamRecord =
-    ParamRecord { name: EMPTY_SPAN, data_type: U32::ZERO, tensor: U32::ZERO, bits: U64::ZERO };
-const EMPTY_OP: OpRecord = OpRecord {
-    name: EMPTY_SPAN,
-    package: EMPTY_SPAN,
-    type_name: EMPTY_SPAN,
-    params: EMPTY_SPAN,
-    inputs: EMPTY_SPAN,
-    outputs: EMPTY_SPAN,
-};
-const EMPTY_TENSOR: TensorRecord = TensorRecord {
-    id: U32::ZERO,
-    kind: U32::ZERO,
-    data_type: U32::ZERO,
-    quant_axis: U32::ZERO,
-    producer: U32::ZERO,
-    quants: EMPTY_SPAN,
-    name: EMPTY_SPAN,
-    dims: EMPTY_SPAN,
-    data_offset: U64::ZERO,
-    data_bytes: U64::ZERO,
-    flags: U32::ZERO,
-};

@@ -14,7 +14,7 @@ use super::os::{self, Condvar, Mutex, SpawnError, ThreadId, ThreadMain};
 use crate::device::{Device, Event, Step};
 use crate::event::Notice;
 use crate::handle::ContextId;
-use crate::limits::NOTICES_PER_POLL;
+use crate::limits::{BLOCKING_TIMEOUT_US, NOTICES_PER_POLL};
 use crate::runtime::Runtime;
 use crate::time::Instant;
 
@@ -33,8 +33,10 @@ pub struct WaitTimeout;
 pub enum Answer<R> {
     /// The call is done.
     Ready(R),
-    /// Not yet: look again after the next event.
+    /// Not yet: look again after the next event. The wait goes on while the device makes progress.
     Pending,
+    /// Not yet, and it is not the device that is waited for: its progress does not count.
+    Elsewhere,
 }
 
 /// Why driving ended.
@@ -153,22 +155,31 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     }
 
     /// Makes a call that may have to wait: `look` is asked again after each event until it answers,
-    /// at most `timeout_us`. Drives the device meanwhile if nobody else does.
+    /// at most `timeout_us` in all, and at most [`BLOCKING_TIMEOUT_US`] while the device makes no
+    /// progress. Drives the device meanwhile if nobody else does.
     pub fn call_blocking<R>(
         &self,
         timeout_us: u64,
         mut look: impl FnMut(&mut Runtime<'static>, Instant) -> Answer<R>,
     ) -> Result<R, WaitTimeout> {
-        let deadline = self.now().after_us(timeout_us);
+        let begun = self.now();
+        let end = begun.after_us(timeout_us);
+        let mut patience = end.min(begun.after_us(BLOCKING_TIMEOUT_US));
         loop {
             let mut answer = None;
             let mut done = |runtime: &mut Runtime<'static>, now: Instant| {
                 if answer.is_some() {
                     return true; // the drive got it: `look` may have had an effect
                 }
-                if let Answer::Ready(ready) = look(runtime, now) {
-                    answer = Some(Ok(ready));
-                } else if now >= deadline {
+                match look(runtime, now) {
+                    Answer::Ready(ready) => answer = Some(Ok(ready)),
+                    Answer::Pending => {
+                        let silent = runtime.last_progress().after_us(BLOCKING_TIMEOUT_US);
+                        patience = end.min(patience.max(silent));
+                    }
+                    Answer::Elsewhere => {}
+                }
+                if answer.is_none() && now >= patience {
                     answer = Some(Err(WaitTimeout));
                 }
                 answer.is_some()
@@ -193,7 +204,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 return answer;
             }
             self.waiting.fetch_add(1, Ordering::AcqRel);
-            let runtime = self.progress.wait_until(runtime, deadline);
+            let runtime = self.progress.wait_until(runtime, patience);
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             drop(runtime);
         }
@@ -287,10 +298,14 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool,
     ) -> End {
         let mut event: Option<Event> = None;
+        let mut worked = false;
         loop {
             let now = self.now();
             {
                 let mut runtime = self.runtime.lock();
+                if core::mem::take(&mut worked) {
+                    runtime.note_work(now);
+                }
                 let mut happened = event.is_some();
                 if let Some(event) = event.take() {
                     runtime.handle_event(now, event);
@@ -313,7 +328,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             }
             match device.step(now) {
                 Step::Event(happened) => event = Some(happened),
-                Step::Worked => {}
+                Step::Worked => worked = true,
                 Step::Waiting(due) => {
                     let due_us = due.map_or(u64::MAX, Instant::as_us);
                     self.device_due_us.store(due_us, Ordering::Release);
@@ -421,13 +436,16 @@ impl<D: Device<'static> + Send, S: NoticeSink> ThreadMain<Driver<D, S>> for Comp
 #[cfg(all(test, feature = "vhtp"))]
 mod tests {
     use super::*;
-    use crate::capability::PlatformKind;
+    use crate::capability::{Capabilities, PlatformKind};
+    use crate::device::Command;
     use crate::error::Status;
-    use crate::limits::{Capacities, BLOCKING_TIMEOUT_US};
+    use crate::handle::Epoch;
+    use crate::limits::Capacities;
     use crate::region::Region;
     use crate::runtime::ContextConfig;
     use crate::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
     use std::boxed::Box;
+    use std::sync::OnceLock;
 
     struct Deaf;
 
@@ -455,5 +473,90 @@ mod tests {
         let runtime = driver.runtime.lock();
         assert!(!runtime.has_command());
         assert_eq!(driver.next_due(&runtime), Instant::FAR);
+    }
+
+    /// What the device of a test does in a step, which takes six seconds.
+    #[derive(Clone, Copy)]
+    enum Does {
+        /// Work of which it says nothing.
+        Work,
+        /// It answers that it has done so many steps of work.
+        Answer(u64),
+        /// It answers that it was told to stand still.
+        Hold,
+    }
+
+    /// A device that does a list of things, the last for ever, and moves the clock.
+    struct Slow {
+        clock: &'static OnceLock<&'static Driver<Slow, Deaf>>,
+        does: &'static [Does],
+    }
+
+    impl Device<'static> for Slow {
+        fn submit(&mut self, _: Instant, _: Command<'_, 'static>) {}
+        fn step(&mut self, now: Instant) -> Step {
+            let driver = self.clock.get().unwrap();
+            driver.polled_now_us.fetch_add(6_000_000, Ordering::AcqRel);
+            assert!(now.as_us() < 1_000_000_000, "nothing ends the wait");
+            let (first, rest) = self.does.split_first().unwrap();
+            self.does = if rest.is_empty() { self.does } else { rest };
+            let alive = |steps, held| Event::Alive { epoch: Epoch::FIRST, steps, held };
+            match *first {
+                Does::Work => Step::Worked,
+                Does::Answer(steps) => Step::Event(alive(steps, false)),
+                Does::Hold => Step::Event(alive(0, true)),
+            }
+        }
+        fn due(&self) -> Option<Instant> {
+            Some(Instant::ZERO)
+        }
+        fn capabilities(&self) -> Capabilities {
+            PlatformKind::QnxAdas.capabilities(73)
+        }
+    }
+
+    /// What ends a wait for something that takes `needed` seconds, and the second in which it does.
+    fn wait(
+        does: &'static [Does],
+        (needed, total): (u64, u64),
+        pending: fn() -> Answer<()>,
+    ) -> (Result<(), WaitTimeout>, u64) {
+        let capabilities = PlatformKind::QnxAdas.capabilities(73);
+        let runtime = Runtime::new(Region::from_heap(4 << 20), &Capacities::DEFAULT, capabilities);
+        let clock: &'static OnceLock<_> = Box::leak(Box::default());
+        let driver = Driver::new(runtime.unwrap(), Slow { clock, does }, Deaf);
+        let driver: &'static _ = Box::leak(Box::new(driver));
+        driver.init();
+        assert!(clock.set(driver).is_ok());
+        let needed = Instant::from_us(needed * 1_000_000);
+        let waited = driver.call_blocking(total.saturating_mul(1_000_000), |_, now| {
+            if now >= needed {
+                Answer::Ready(())
+            } else {
+                pending()
+            }
+        });
+        (waited, driver.now().as_us() / 1_000_000)
+    }
+
+    #[test]
+    fn a_wait_goes_on_while_the_device_makes_progress_and_ends_when_it_is_silent() {
+        use Does::{Answer as Says, Hold, Work};
+        const ALL: u64 = u64::MAX;
+        let device = || Answer::Pending;
+        // What is done, and said to be done, is progress.
+        assert_eq!(wait(&[Work], (60, ALL), device), (Ok(()), 60));
+        let says = &[Says(1), Says(2), Says(3), Says(4), Says(5)];
+        assert_eq!(wait(says, (30, ALL), device), (Ok(()), 30));
+        // To say the same again, or to stand still, is not.
+        assert_eq!(wait(&[Says(0)], (60, ALL), device), (Err(WaitTimeout), 12));
+        assert_eq!(wait(&[Hold], (60, ALL), device), (Err(WaitTimeout), 12));
+        assert_eq!(wait(says, (60, ALL), device), (Err(WaitTimeout), 42));
+        assert_eq!(wait(&[Work, Work, Work, Says(0)], (60, ALL), device), (Err(WaitTimeout), 30));
+        // A bound of the whole wait stays one, and silence ends also a longer wait.
+        assert_eq!(wait(&[Work], (60, 20), device), (Err(WaitTimeout), 24));
+        assert_eq!(wait(&[Hold], (60, 20), device), (Err(WaitTimeout), 12));
+        // The device's progress is nothing to who waits for something else.
+        assert_eq!(wait(&[Work], (60, ALL), || Answer::Elsewhere), (Err(WaitTimeout), 12));
     }
 }

@@ -35,7 +35,7 @@ pub enum ProfileEvent {
     PowerUpUs(u64),
     /// An execution on the device, in cycles; the operations are its parts.
     DeviceCycles(u64),
-    /// The same at the linting level.
+    /// The same at the linting level, with the cycles in which it waited for other executions.
     CriticalCycles(u64),
     /// An execution on the device, without the time it was yielded, in microseconds.
     DeviceUs(u64),
@@ -135,11 +135,10 @@ impl Profile {
         self.recordings
     }
 
-    /// The graph whose operations were measured, and the device's number of the execution. None at
-    /// the basic level.
-    pub fn execution(&self) -> Option<(GraphId, u64)> {
-        let (graph, report) = self.device.filter(|_| self.level != ProfileLevel::Basic)?;
-        Some((graph, report.number))
+    /// The graph whose operations were measured, and what the device reported of the execution.
+    /// None at the basic level.
+    pub fn execution(&self) -> Option<(GraphId, ExecutionReport)> {
+        self.device.filter(|_| self.level != ProfileLevel::Basic)
     }
 
     /// A request uses it from here on.
@@ -167,7 +166,9 @@ impl Profile {
                 self.push(Event::VtcmWaitUs(report.started.since_us(times.dispatched)));
                 self.push(Event::PowerUpUs(report.power_up_us));
                 self.push(match self.level {
-                    ProfileLevel::Linting => Event::CriticalCycles(report.cycles),
+                    ProfileLevel::Linting => {
+                        Event::CriticalCycles(report.cycles.saturating_add(report.wait_cycles))
+                    }
                     _ => Event::DeviceCycles(report.cycles),
                 });
             }

@@ -121,6 +121,7 @@ const REPORT: ExecutionReport = ExecutionReport {
     device_time_us: 3,
     cycles: 900,
     yields: 2,
+    wait_cycles: 50,
     started: Instant::from_us(103),
     hvx_threads: 4,
     power_up_us: 1,
@@ -182,10 +183,10 @@ fn higher_levels_tell_the_parts_of_an_execution() {
     let mut detailed = Profile::new(ProfileLevel::Detailed);
     executed(&mut detailed, &times(100, 101, 104), Mode::Blocking);
     assert_eq!(detailed.events(), parts(ProfileEvent::DeviceCycles(900)));
-    assert_eq!(detailed.execution(), Some((graph(), 7)));
+    assert_eq!(detailed.execution(), Some((graph(), REPORT)));
     let mut linting = Profile::new(ProfileLevel::Linting);
     executed(&mut linting, &times(100, 101, 104), Mode::Blocking);
-    assert_eq!(linting.events(), parts(ProfileEvent::CriticalCycles(900)));
+    assert_eq!(linting.events(), parts(ProfileEvent::CriticalCycles(950)));
     executed(&mut linting, &times(90, 101, 104), Mode::Asynchronous);
     assert_eq!(linting.events()[6], ProfileEvent::QueueWaitUs(11));
 }

@@ -517,10 +517,10 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// Gives shared bytes back to the region. If a device still holds them, which it must not, they
-    /// are leaked.
+    /// Gives shared bytes back to the region, now or when they are not lent any more. If a device
+    /// still holds them, which it must not, they are leaked.
     pub(super) fn give_back(&mut self, bytes: SharedBytes<'m>) {
-        if self.region.reclaim(bytes).is_err() {
+        if self.region.reclaim(bytes).is_err() && self.lent_tables == 0 {
             self.counters.blocks_leaked = self.counters.blocks_leaked.saturating_add(1);
         }
     }

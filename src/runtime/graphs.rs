@@ -336,6 +336,20 @@ impl<'m> Runtime<'m> {
         GraphTable::open(table).map_err(|_| HandleError::Invalid)
     }
 
+    /// The table of a finalized graph to read without the runtime, which may free the graph
+    /// meanwhile. Hand it back with [`Runtime::return_table`].
+    pub fn lend_table(&mut self, id: GraphId) -> Result<SharedBytes<'m>, HandleError> {
+        let table = self.graph(id)?.table.clone().ok_or(HandleError::Invalid)?;
+        self.lent_tables = self.lent_tables.saturating_add(1);
+        Ok(table)
+    }
+
+    /// Takes a lent table back; its memory goes if its graph did.
+    pub fn return_table(&mut self, table: SharedBytes<'m>) {
+        self.lent_tables = self.lent_tables.saturating_sub(1);
+        let _ = self.region.reclaim(table);
+    }
+
     /// What a prepared graph takes on the device.
     pub fn graph_report(&self, id: GraphId) -> Result<GraphReport, HandleError> {
         Ok(self.graph(id)?.report)

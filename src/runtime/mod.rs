@@ -102,6 +102,8 @@ pub struct Runtime<'m> {
     plan: rebuild::Plan,
     trace: Trace<'m>,
     counters: Counters,
+    /// Tables that are read outside.
+    lent_tables: u32,
 }
 
 impl<'m> Runtime<'m> {
@@ -136,6 +138,7 @@ impl<'m> Runtime<'m> {
             plan: rebuild::Plan::NOTHING,
             trace: Trace::new(&mut region, capacities.trace_records)?,
             counters: Counters::default(),
+            lent_tables: 0,
             capabilities,
             region,
         })
@@ -280,7 +283,9 @@ impl<'m> Runtime<'m> {
             Event::Executed { request, epoch, result } if epoch == self.epoch() => {
                 self.on_executed(now, request, result);
             }
-            Event::Alive { epoch, steps } if epoch == self.epoch() => self.on_alive(now, steps),
+            Event::Alive { epoch, steps, held } if epoch == self.epoch() => {
+                self.on_alive(now, steps, held);
+            }
             _ => self.late(),
         }
     }

@@ -136,6 +136,16 @@ impl<'m> Runtime<'m> {
         Ok(request)
     }
 
+    /// Whether the device holds a place in the queue of a graph's context, so that its progress
+    /// makes room; otherwise clients hold all, who have not heard of their completions. Linear
+    /// in the number of graphs.
+    pub fn device_makes_room(&self, id: GraphId) -> bool {
+        let Ok(context) = self.graphs.get(id).map(|graph| graph.context) else { return false };
+        self.graphs.iter().any(|(_, graph)| {
+            graph.context == context && (graph.active_async > 0 || graph.active_blocking > 0)
+        })
+    }
+
     /// Whether a usable graph is executable, or will be at the end of the rebuild under way.
     fn check_executable(&self, graph: &super::Graph<'_>) -> Result<(), SubmitError> {
         let context = self.contexts.get(graph.context).map_err(|_| HandleError::Invalid)?;

@@ -25,10 +25,18 @@ pub(super) struct HangWatch {
     stopping: bool,
     /// What the device said when it last showed a sign of life.
     steps: u64,
+    /// When the device was last seen to have done something.
+    progress: Instant,
 }
 
 impl HangWatch {
-    pub const IDLE: HangWatch = HangWatch { next: None, probing: false, stopping: false, steps: 0 };
+    pub const IDLE: HangWatch = HangWatch {
+        next: None,
+        probing: false,
+        stopping: false,
+        steps: 0,
+        progress: Instant::ZERO,
+    };
     /// Half the budget passes before the probe, half is left for its answer.
     const INTERVAL_US: u64 = HANG_BUDGET_US / 2;
 
@@ -43,6 +51,12 @@ impl HangWatch {
 
     /// Something came back.
     pub fn progressed(&mut self, now: Instant, idle: bool) {
+        self.progress = now;
+        self.forgive(now, idle);
+    }
+
+    /// The device does not hang.
+    fn forgive(&mut self, now: Instant, idle: bool) {
         self.probing = false;
         self.next = (!idle).then(|| now.after_us(Self::INTERVAL_US));
     }
@@ -141,7 +155,7 @@ impl Runtime<'_> {
         }
         self.catch_queued();
         self.outbox.clear();
-        self.hang = HangWatch::IDLE;
+        self.hang = HangWatch { progress: self.hang.progress, ..HangWatch::IDLE };
         self.owed = Owed::NOTHING;
         self.record_state(now, self.state());
         if !self.capabilities.contains(Capabilities::SUBSYSTEM_RESTART) {
@@ -211,11 +225,24 @@ impl Runtime<'_> {
         }
     }
 
-    /// A sign of life forgives only if work was done since the last one.
-    pub(super) fn on_alive(&mut self, now: Instant, steps: u64) {
+    /// When the device was last seen to have done something: it answered, or had done work when it
+    /// was asked for a sign of life. Constant time.
+    pub fn last_progress(&self) -> Instant {
+        self.hang.progress
+    }
+
+    /// The device did a step of work of which it says nothing by itself. Constant time.
+    pub fn note_work(&mut self, now: Instant) {
+        self.hang.progress = self.hang.progress.max(now);
+    }
+
+    /// A sign of life forgives only if work was done since the last one, or none is to be done.
+    pub(super) fn on_alive(&mut self, now: Instant, steps: u64, held: bool) {
         if self.hang.steps != steps {
             self.hang.steps = steps;
             self.hang.progressed(now, self.owed.is_nothing());
+        } else if held {
+            self.hang.forgive(now, self.owed.is_nothing());
         }
     }
 

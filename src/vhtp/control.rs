@@ -150,6 +150,8 @@ impl<'m> Vhtp<'m> {
             next_op: 0,
             mhz: 0,
             cycles: 0,
+            waited: 0,
+            left_at: 0,
             yields: 0,
             turn,
             number,
@@ -266,7 +268,7 @@ impl<'m> Vhtp<'m> {
                 let arg = context_bits(request) | code;
                 (epoch, Kind::Executed, request_object(request), arg)
             }
-            Event::Alive { epoch, steps } => (epoch, Kind::Alive, (0, 0), steps),
+            Event::Alive { epoch, steps, .. } => (epoch, Kind::Alive, (0, 0), steps),
             Event::Crashed { epoch } => (epoch, Kind::Crashed, (0, 0), 0),
         };
         self.record(epoch, what, object, arg);

@@ -5,6 +5,7 @@ use crate::handle::{GraphId, RequestId};
 use crate::time::Instant;
 
 use super::model::Pacing;
+use super::prepared::Graph;
 use super::timing;
 use super::Vhtp;
 
@@ -28,6 +29,10 @@ pub(super) struct Execution {
     /// Clock that it runs with, known when its first op starts.
     pub(super) mhz: u32,
     pub(super) cycles: u64,
+    /// Cycles that others had between its ops.
+    pub(super) waited: u64,
+    /// Cycles of the device when its last op ended.
+    pub(super) left_at: u64,
     pub(super) yields: u32,
     /// When it had its last turn (or came), counted in turns: the smallest is next among equals.
     pub(super) turn: u64,
@@ -109,7 +114,7 @@ impl Vhtp<'_> {
             (None, Some(graph)) => {
                 graph.executing = false;
                 match graph.write_outputs() {
-                    true => Ok(self.report(&execution)),
+                    true => Ok(Self::report(&execution, graph)),
                     false => Err(ExecuteError::BadMemory),
                 }
             }
@@ -118,13 +123,14 @@ impl Vhtp<'_> {
         Some(self.emit(Event::Executed { request, epoch: self.epoch, result }))
     }
 
-    fn report(&self, execution: &Execution) -> ExecutionReport {
+    fn report(execution: &Execution, graph: &Graph<'_>) -> ExecutionReport {
         ExecutionReport {
             device_time_us: timing::duration_us(execution.cycles, execution.mhz),
             cycles: execution.cycles,
             yields: execution.yields,
+            wait_cycles: execution.waited,
             started: execution.started.unwrap_or_default(),
-            hvx_threads: self.config.hvx_units,
+            hvx_threads: graph.threads(execution.hvx_threads),
             // Its units are always powered.
             power_up_us: 0,
             number: execution.number,
@@ -163,6 +169,9 @@ impl Vhtp<'_> {
             execution.started = Some(now);
             execution.mhz = clock_mhz;
         }
+        // What the device did since its last op was others'.
+        let wait = if first { 0 } else { self.cycles.saturating_sub(execution.left_at) };
+        execution.waited = execution.waited.saturating_add(wait);
         let Execution { graph, next_op, number, priority, hvx_threads, mhz, .. } = *execution;
         let before = execution.cycles;
         self.count_yield(slot, priority.hmx);
@@ -171,6 +180,7 @@ impl Vhtp<'_> {
             self.stop(slot, ExecuteError::BadMemory);
             return Step::Worked;
         }
+        graph.note_wait(number, next_op, wait);
         let op = u64::try_from(next_op).unwrap_or(u64::MAX);
         let cycles =
             timing::varied(graph.cycles(next_op, hvx_threads), self.config.seed, number, op);
@@ -200,9 +210,11 @@ impl Vhtp<'_> {
 
     fn take_effect(&mut self, busy: &Busy) {
         self.steps = self.steps.saturating_add(1);
+        self.cycles = self.cycles.saturating_add(busy.cycles);
         if let Some(execution) = self.executions.get_mut(busy.slot).and_then(Option::as_mut) {
             execution.next_op = execution.next_op.saturating_add(1);
             execution.cycles = execution.cycles.saturating_add(busy.cycles);
+            execution.left_at = self.cycles;
         }
     }
 

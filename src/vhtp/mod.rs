@@ -34,7 +34,7 @@ pub use ops::{Refusal as OpRefusal, SUPPORTED_OPS};
 pub use plan::Placement;
 
 use crate::capability::Capabilities;
-use crate::device::{Command, Device, Event, OpReport, Step};
+use crate::device::{Command, Device, Event, ExecutionReport, OpReport, Step};
 use crate::graph::Op;
 use crate::handle::{kind, Epoch, GraphId};
 use crate::memory::ClientMemory;
@@ -121,6 +121,8 @@ pub struct Vhtp<'m> {
     turn: u64,
     execution_count: u64,
     steps: u64,
+    /// Cycles of all ops that took effect.
+    cycles: u64,
     refused: u64,
 }
 
@@ -163,6 +165,7 @@ impl<'m> Vhtp<'m> {
             turn: 0,
             execution_count: 0,
             steps: 0,
+            cycles: 0,
             refused: 0,
         })
     }
@@ -363,17 +366,21 @@ impl<'m> Device<'m> for Vhtp<'m> {
             return self.process(control);
         }
         if core::mem::take(&mut self.probe) {
-            // A held device is told to stand still; that must not look like hanging.
-            self.steps = self.steps.saturating_add(u64::from(self.held));
-            return self.emit(Event::Alive { epoch: self.epoch, steps: self.steps });
+            let (epoch, steps, held) = (self.epoch, self.steps, self.held);
+            return self.emit(Event::Alive { epoch, steps, held });
         }
         self.execute(now)
     }
 
-    fn op_report(&self, graph: GraphId, number: u64, op: usize) -> Option<OpReport> {
-        let mut report = self.graphs.get(graph)?.op_report(op)?;
+    fn op_report(
+        &self,
+        graph: GraphId,
+        execution: &ExecutionReport,
+        op: usize,
+    ) -> Option<OpReport> {
+        let mut report = self.graphs.get(graph)?.op_report(op, execution)?;
         let place = u64::try_from(op).unwrap_or(u64::MAX);
-        report.cycles = timing::varied(report.cycles, self.config.seed, number, place);
+        report.cycles = timing::varied(report.cycles, self.config.seed, execution.number, place);
         Some(report)
     }
 

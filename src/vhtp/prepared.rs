@@ -7,7 +7,7 @@ use super::ops::fold::{self, Step};
 use super::ops::{self, Compiled, Extras, Operands};
 use super::plan::{self, Placement, PLACE_ALIGN};
 use super::timing::{self, Grant, Work};
-use crate::device::{GraphReport, OpReport, PrepareError, Resources};
+use crate::device::{ExecutionReport, GraphReport, OpReport, PrepareError, Resources};
 use crate::graph::{GraphOptions, GraphTable, Op, Tensor, TensorKind};
 use crate::handle::GraphId;
 use crate::memory::ClientMemory;
@@ -73,6 +73,10 @@ pub(super) struct Graph<'m> {
     /// Client memory of inputs, then outputs, of the present execution.
     io: RegionSlice<'m, ClientMemory>,
     input_count: usize,
+    /// For each op, the cycles in which the last execution waited before it; that execution's
+    /// number.
+    waits: RegionSlice<'m, u64>,
+    waits_of: Option<u64>,
     grant: Grant,
     pub(super) report: GraphReport,
     /// Whether an execution uses it.
@@ -178,6 +182,8 @@ impl<'m> Graph<'m> {
             io_places: RegionSlice::empty(),
             io: RegionSlice::empty(),
             input_count: 0,
+            waits: RegionSlice::empty(),
+            waits_of: None,
             grant: Grant::new(config, &GraphOptions::default()),
             report: GraphReport::default(),
             executing: false,
@@ -196,6 +202,7 @@ impl<'m> Graph<'m> {
         region.free(self.scratch);
         region.free(self.io_places);
         region.free(self.io);
+        region.free(self.waits);
     }
 
     /// Plans the memory and takes it.
@@ -253,6 +260,7 @@ impl<'m> Graph<'m> {
         self.places = region.alloc(table.tensor_count(), Placement::default())?;
         self.io_places = region.alloc(io, (0, 0))?;
         self.io = region.alloc(io, ClientMemory::NONE)?;
+        self.waits = region.alloc(table.op_count(), 0)?;
         Ok(())
     }
 
@@ -299,13 +307,30 @@ impl<'m> Graph<'m> {
         cycles.max().unwrap_or(0)
     }
 
-    /// What op `index` takes on the modelled device.
-    pub(super) fn op_report(&self, index: usize) -> Option<OpReport> {
+    /// Vector threads that an execution with that many is granted.
+    pub(super) fn threads(&self, hvx_threads: u32) -> u32 {
+        self.grant.with_threads(hvx_threads).threads()
+    }
+
+    /// Execution `number` waited for so many cycles before op `index`.
+    pub(super) fn note_wait(&mut self, number: u64, index: usize, cycles: u64) {
+        if self.waits_of != Some(number) {
+            self.waits_of = Some(number);
+            self.waits.fill(0);
+        }
+        if let Some(wait) = self.waits.get_mut(index) {
+            *wait = cycles;
+        }
+    }
+
+    /// What op `index` took in an execution.
+    pub(super) fn op_report(&self, index: usize, execution: &ExecutionReport) -> Option<OpReport> {
         let records = self.ops.get(index).map(|_| self.records(index))?;
         let used = records.iter().map(|record| timing::resources(&record.work, &self.grant));
-        let cycles = records.iter().map(|record| timing::cycles(&record.work, &self.grant)).max();
+        let waits = self.waits_of.filter(|&number| number == execution.number);
         Some(OpReport {
-            cycles: cycles.unwrap_or(0),
+            cycles: self.cycles(index, execution.hvx_threads),
+            wait_cycles: waits.and_then(|_| self.waits.get(index).copied()),
             resources: used.fold(Resources::empty(), Resources::union),
         })
     }
@@ -401,7 +426,10 @@ fn make_record(
     let mut work = compiled.work(output.element_count(), traffic(op));
     work.matrix &= !(options.short_depth_hmx_off && compiled.is_short_depth());
     let limit = match &step.relu {
-        Some(relu) => Some(fold::limit(relu).map_err(refused)?),
+        Some(relu) => {
+            let bounds = fold::limit(relu).map_err(refused)?;
+            Some(if options.clamp_overflow { fold::within_half_precision(bounds) } else { bounds })
+        }
         None if options.clamp_overflow => fold::half_precision(&output),
         None => None,
     };

@@ -67,6 +67,11 @@ impl Grant {
         let hvx_threads = if threads == 0 { self.hvx_units } else { threads.min(self.hvx_units) };
         Self { hvx_threads, ..self }
     }
+
+    /// HVX threads.
+    pub(super) fn threads(&self) -> u32 {
+        self.hvx_threads
+    }
 }
 
 /// Cycles of `work` with this grant: start, then the slower of computing and moving data.

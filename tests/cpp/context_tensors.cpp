@@ -67,6 +67,7 @@ Qnn_ErrorHandle_t finalize(Qnn_GraphHandle_t graph) {
 
 }  // namespace
 
+// REQ: CTX-057
 TEST(a_constant_of_the_context_serves_all_its_graphs) {
   World world;
   Row data{{1, 2, 3, 4}};
@@ -91,6 +92,7 @@ TEST(a_constant_of_the_context_serves_all_its_graphs) {
   }
 }
 
+// REQ: CTX-057
 TEST(a_state_connects_graphs_and_survives_their_executions) {
   World world;
   Qnn_Tensor_t state = row("state", QNN_TENSOR_TYPE_APP_READWRITE);
@@ -119,6 +121,7 @@ TEST(a_state_connects_graphs_and_survives_their_executions) {
   CHECK_EQ(execute(shows, {over(step, by)}, {over(out, result)}), QNN_GRAPH_ERROR_INVALID_TENSOR);
 }
 
+// REQ: CTX-057
 TEST(a_binary_has_the_tensors_of_its_context_and_names_them) {
   World world;
   Row data{{1, 2, 3, 4}};
@@ -174,6 +177,7 @@ TEST(a_binary_has_the_tensors_of_its_context_and_names_them) {
   CHECK_EQ(system.systemContextFree(handle), QNN_SUCCESS);
 }
 
+// REQ: CTX-057
 TEST(wrong_tensors_are_refused) {
   World world;
   Qnn_Tensor_t tensor = row("native", QNN_TENSOR_TYPE_NATIVE);
@@ -200,6 +204,7 @@ TEST(wrong_tensors_are_refused) {
   CHECK_EQ(world.create(tensor), QNN_TENSOR_ERROR_INVALID_HANDLE);
 }
 
+// REQ: CTX-057
 TEST(an_operation_that_is_refused_leaves_none_of_them_in_the_graph) {
   World world;
   Qnn_Tensor_t input = row("input", QNN_TENSOR_TYPE_APP_WRITE);
@@ -218,6 +223,7 @@ TEST(an_operation_that_is_refused_leaves_none_of_them_in_the_graph) {
   CHECK((result == Row{{2, 4, 6, 8}}));
 }
 
+// REQ: CTX-057
 TEST(freeing_the_context_gives_their_memory_back) {
   Session session;
   htp_rt_stats_t before{}, after{};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "HTP/QnnHtpGraph.h"
+#include "HTP/QnnHtpProfile.h"
 #include "HTP/QnnHtpSystemContext.h"
 #include "System/QnnSystemInterface.h"
 #include "support/check.hpp"
@@ -133,6 +134,27 @@ QnnHtpSystemContext_GraphBlobInfoV1_t described(Qnn_ContextHandle_t context) {
   return copy;
 }
 
+/** Executes a graph and gives the HVX threads that the device says it used. */
+uint64_t threads_used(const Session& session, const ConvRelu& net) {
+  Qnn_ProfileHandle_t profile = nullptr;
+  CHECK_EQ(qnn().profileCreate(session.backend, QNN_PROFILE_LEVEL_BASIC, &profile), QNN_SUCCESS);
+  Picture picture{}, result{};
+  CHECK_EQ(net.execute(picture, result, profile), QNN_SUCCESS);
+  const QnnProfile_EventId_t* events = nullptr;
+  uint32_t count = 0;
+  CHECK_EQ(qnn().profileGetEvents(profile, &events, &count), QNN_SUCCESS);
+  uint64_t used = 0;
+  for (uint32_t index = 0; index < count; ++index) {
+    QnnProfile_EventData_t event = QNN_PROFILE_EVENT_DATA_INIT;
+    CHECK_EQ(qnn().profileGetEventData(events[index], &event), QNN_SUCCESS);
+    if (event.type == QNN_HTP_PROFILE_EVENTTYPE_GRAPH_NUMBER_OF_HVX_THREADS) {
+      used = event.value;
+    }
+  }
+  CHECK_EQ(qnn().profileFree(profile), QNN_SUCCESS);
+  return used;
+}
+
 /** The description of a graph that was created with these options. */
 QnnHtpSystemContext_GraphBlobInfoV1_t description(
     const Session& session, std::initializer_list<QnnHtpGraph_CustomConfig_t> list) {
@@ -218,10 +240,9 @@ TEST(hvx_threads_can_be_changed_until_the_first_execution) {
   net.finalize();
   CHECK_EQ(set(net, {threads(2)}), QNN_SUCCESS);
   CHECK_EQ(set(net, {threads(5)}), kBad);
-  Picture picture{}, result{};
-  CHECK_EQ(net.execute(picture, result), QNN_SUCCESS);
+  CHECK_EQ(threads_used(session, net), 2);
   CHECK_EQ(set(net, {threads(3)}), QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
-  CHECK_EQ(net.execute(picture, result), QNN_SUCCESS);
+  CHECK_EQ(threads_used(session, net), 2);
 }
 
 // REQ: GRAPH-011, GRAPH-013, GRAPH-014, GRAPH-015

@@ -490,6 +490,15 @@ TEST(signals) {
   CHECK_EQ(qnn().signalCreate(nullptr, nullptr, &signal), QNN_SIGNAL_ERROR_INVALID_HANDLE);
   CHECK_EQ(qnn().signalCreate(session.backend, both.get(), &signal),
            QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE);
+  // Of several times the last counts.
+  QnnSignal_Config_t none_config = timeout_config;
+  none_config.timeoutDurationUs = 0;
+  ConfigList<QnnSignal_Config_t> ends_with_none{timeout_config, none_config},
+      ends_with_time{none_config, timeout_config};
+  CHECK_EQ(qnn().signalCreate(session.backend, ends_with_none.get(), &signal),
+           QNN_SIGNAL_ERROR_INVALID_ARGUMENT);
+  CHECK_EQ(qnn().signalCreate(session.backend, ends_with_time.get(), &signal), QNN_SUCCESS);
+  CHECK_EQ(qnn().signalFree(signal), QNN_SUCCESS);
   CHECK_EQ(qnn().signalCreate(session.backend, nullptr, &signal), QNN_SUCCESS);
   CHECK_EQ(qnn().signalTrigger(signal), QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE);
   CHECK_EQ(qnn().signalSetConfig(signal, aborts.get()), QNN_SUCCESS);

@@ -269,6 +269,41 @@ TEST(a_signal_bounds_the_wait_for_room_too) {
   CHECK_EQ(camera.waiter.count(), 1);
 }
 
+// REQ: ASYNC-029
+TEST(a_signal_ends_the_wait_for_room_and_nothing_is_queued) {
+  Camera camera(1);
+  ConvRelu other(camera.context, "other");
+  other.compose();
+  other.finalize();
+  Picture picture{{9}}, result{};
+  const Qnn_SignalHandle_t signal = signal_with(camera.session, QNN_SIGNAL_CONFIG_OPTION_ABORT);
+  CHECK_EQ(htp_rt_vdev_hold(), QNN_SUCCESS);
+  CHECK_EQ(camera.submit(), QNN_SUCCESS);
+  {
+    BlockedCall second([&] { return camera.submit(signal); });
+    CHECK(second.is_waiting());
+    CHECK_EQ(camera.submit(signal), QNN_GRAPH_ERROR_SIGNAL_IN_USE);
+    CHECK_EQ(qnn().signalFree(signal), QNN_SIGNAL_ERROR_SIGNAL_IN_USE);
+    CHECK_EQ(qnn().signalTrigger(signal), QNN_SUCCESS);
+    CHECK_EQ(second.error(), QNN_GRAPH_ERROR_ABORTED);
+  }
+  CHECK_EQ(qnn().signalTrigger(signal), QNN_SIGNAL_ERROR_SIGNAL_IDLE);
+  {
+    BlockedCall third([&] { return other.execute(picture, result, nullptr, signal); });
+    CHECK(third.is_waiting());
+    CHECK_EQ(qnn().signalTrigger(signal), QNN_SUCCESS);
+    CHECK_EQ(third.error(), QNN_GRAPH_ERROR_ABORTED);
+  }
+  CHECK_EQ(qnn().signalTrigger(signal), QNN_SIGNAL_ERROR_SIGNAL_IDLE);
+  CHECK_EQ(camera.queued(), 1);
+  CHECK_EQ(htp_rt_vdev_resume(), QNN_SUCCESS);
+  CHECK_EQ(camera.waiter.wait(1)[0], QNN_SUCCESS);
+  CHECK_EQ(other.execute(picture, result, nullptr, signal), QNN_SUCCESS);
+  CHECK_EQ(qnn().signalFree(signal), QNN_SUCCESS);
+  CHECK_EQ(qnn().contextFree(camera.context, nullptr), QNN_SUCCESS);
+  CHECK_EQ(camera.waiter.count(), 1);
+}
+
 // REQ: ASYNC-031, ASYNC-037
 TEST(a_profile_object_serves_one_request_at_a_time) {
   Camera camera;

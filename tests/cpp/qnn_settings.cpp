@@ -64,8 +64,9 @@ TEST(the_soc_is_chosen_once_and_first) {
   CHECK_EQ(qnn().globalConfigSet(nullptr), QNN_SUCCESS);
   CHECK_EQ(choose({}), QNN_SUCCESS);
   CHECK_EQ(choose({9999}), not_known);
-  CHECK_EQ(choose({57, 43}), not_permitted);
-  CHECK_EQ(choose({57, 57}), QNN_SUCCESS);
+  // The last of a list counts.
+  CHECK_EQ(choose({57, 9999}), not_known);
+  CHECK_EQ(choose({43, 57}), QNN_SUCCESS);
   CHECK_EQ(choose({43}), not_permitted);
   CHECK_EQ(choose({57}), QNN_SUCCESS);
   CHECK_EQ(soc_there_is(), 57);

@@ -265,6 +265,7 @@ pub const REPORT: ExecutionReport = ExecutionReport {
     device_time_us: 40,
     cycles: 52_000,
     yields: 1,
+    wait_cycles: 0,
     started: Instant::ZERO,
     hvx_threads: 4,
     power_up_us: 0,
@@ -369,7 +370,7 @@ impl Device<'static> for Scripted {
             Command::Probe { epoch } => {
                 self.check_epoch(epoch);
                 if !self.ignore_probes {
-                    self.say(Event::Alive { epoch, steps: self.steps });
+                    self.say(Event::Alive { epoch, steps: self.steps, held: false });
                 }
                 Seen::Probe
             }

@@ -3,7 +3,7 @@
 use cty::c_void;
 use runtime::error::{CreateError, HandleError, Status};
 use runtime::handle::ContextId;
-use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::limits::{BLOCKING_TIMEOUT_US, NO_TIMEOUT_US};
 use runtime::platform::drive::{Answer, WaitTimeout};
 use runtime::profile::ProfileCall;
 use runtime::time::Instant;
@@ -121,10 +121,10 @@ fn wait_until_ready(
     signal: Option<(SignalId, Instant)>,
 ) -> Result<(), Code> {
     let now = instance.driver.now();
-    let left_us = signal.map_or(BLOCKING_TIMEOUT_US, |(_, deadline)| deadline.since_us(now));
-    let waited = instance.driver.call_blocking(left_us.min(BLOCKING_TIMEOUT_US), |machine, now| {
+    let left_us = signal.map_or(NO_TIMEOUT_US, |(_, deadline)| deadline.since_us(now));
+    let waited = instance.driver.call_blocking(left_us, |machine, now| {
         if let Some((signal, deadline)) = signal {
-            if signal::creation_aborted(instance, signal) {
+            if signal::call_aborted(instance, signal) {
                 return Answer::Ready(Err(QNN_CONTEXT_ERROR_ABORTED));
             }
             // Ready too late is too late, whoever drove the device meanwhile.

@@ -42,11 +42,8 @@ unsafe fn size(
     let (instance, id) = writable(context)?;
     // SAFETY: the caller's promise.
     let size = unsafe { client::out(size) }.ok_or_else(null(BAD, "binaryBufferSize"))?;
-    let bytes = instance.driver.call(|machine, _| {
-        with_layout(instance, machine, id, QNN_CONTEXT_ERROR_GET_BINARY_SIZE_FAILED, &mut |it| {
-            Ok(it.size_bytes())
-        })
-    })?;
+    let failed = QNN_CONTEXT_ERROR_GET_BINARY_SIZE_FAILED;
+    let bytes = with_layout(instance, id, failed, &mut |it| Ok(it.size_bytes()))?;
     *size = bytes as Qnn_ContextBinarySize_t;
     Ok(())
 }
@@ -76,28 +73,52 @@ impl<'a, I: Iterator<Item = GraphSource<'a>> + Clone> Planned for BinaryLayout<I
     }
 }
 
-/// Plans the binary of a context, whose graphs must all be finalized.
+/// A graph's table and priority.
+type Lent = (SharedBytes<'static>, u32);
+
+/// Plans the binary of a context, whose graphs must all be finalized. They are read outside the
+/// runtime's lock, so that others go on meanwhile.
 fn with_layout(
     instance: &Instance,
-    machine: &Machine,
     context: ContextId,
     failed: Code,
     then: &mut dyn FnMut(&dyn Planned) -> Result<usize, Code>,
 ) -> Result<usize, Code> {
-    let mut graphs = Vec::<GraphId, GRAPHS_MAX>::new();
-    for graph in machine.graphs_of(context) {
-        if machine.graph_status(graph) != Ok(Status::Ready) {
+    let mut graphs = Vec::<Lent, GRAPHS_MAX>::new();
+    let lent = instance.driver.call(|machine, _| lend(machine, context, failed, &mut graphs));
+    let done = lent.and_then(|()| {
+        let sources =
+            graphs.iter().map(|(table, priority)| GraphSource { table, priority: *priority });
+        let layout = BinaryLayout::plan(instance.device.arch, sources).map_err(|_| failed)?;
+        then(&layout)
+    });
+    instance.driver.call(|machine, _| {
+        graphs.into_iter().for_each(|(table, _)| machine.return_table(table));
+    });
+    done
+}
+
+/// Borrows the tables of a context.
+fn lend(
+    machine: &mut Machine,
+    context: ContextId,
+    failed: Code,
+    graphs: &mut Vec<Lent, GRAPHS_MAX>,
+) -> Result<(), Code> {
+    let ids: Vec<GraphId, GRAPHS_MAX> = machine.graphs_of(context).take(GRAPHS_MAX).collect();
+    if machine.graphs_of(context).count() > ids.len() {
+        return Err(failed);
+    }
+    for id in ids {
+        if machine.graph_status(id) != Ok(Status::Ready) {
             return Err(because!(QNN_CONTEXT_ERROR_NOT_FINALIZED, "a graph is not finalized"));
         }
-        graphs.push(graph).map_err(|_| failed)?;
+        let priority = machine.graph_priority(id).map_err(|_| failed)?.qnn();
+        let table = machine.lend_table(id).map_err(|_| failed)?;
+        // There is room for as many as there are.
+        let _ = graphs.push((table, priority));
     }
-    let sources = graphs.iter().filter_map(|&graph| {
-        let table = machine.graph_table(graph).ok()?.bytes();
-        let priority = machine.graph_priority(graph).ok()?.qnn();
-        Some(GraphSource { table, priority })
-    });
-    let layout = BinaryLayout::plan(instance.device.arch, sources).map_err(|_| failed)?;
-    then(&layout)
+    Ok(())
 }
 
 #[no_mangle]
@@ -127,14 +148,13 @@ unsafe fn get(
     let size = check_buffer(buffer, size)?;
     // SAFETY: not null, and the caller's promise of that many writable bytes.
     let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), size) };
-    let bytes = instance.driver.call(|machine, _| {
-        with_layout(instance, machine, id, FAILED, &mut |it| {
-            let needed = it.size_bytes();
-            it.write_into(buffer).ok_or_else(|| {
-                because!(FAILED, "binaryBufferSize is ", size, ", ", needed, " are needed")
-            })
+    let write = &mut |it: &dyn Planned| {
+        let needed = it.size_bytes();
+        it.write_into(buffer).ok_or_else(|| {
+            because!(FAILED, "binaryBufferSize is ", size, ", ", needed, " are needed")
         })
-    })?;
+    };
+    let bytes = with_layout(instance, id, FAILED, write)?;
     *written = bytes as Qnn_ContextBinarySize_t;
     Ok(())
 }
@@ -198,7 +218,7 @@ unsafe fn create(
     let started = instance.driver.now();
     let created = load(parents, binary, &config, signal);
     if let Some((signal, _)) = signal {
-        signal::attach_creation(instance, signal, false);
+        signal::attach_call(instance, signal, false);
     }
     let (id, device_us) = created?;
     *context = to_client(id);
@@ -247,7 +267,7 @@ fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound
             INVALID => none(),
             other => other,
         })?;
-        signal::attach_creation(instance, id, true);
+        signal::attach_call(instance, id, true);
         Ok(Some((id, deadline)))
     })
 }

@@ -1,7 +1,7 @@
 //! The configuration list of contexts, read and checked once for all calls that take it.
 //!
-//! Of several entries with one option the last counts: values of the others are not looked at. An
-//! option that the call does not take is refused wherever it stands.
+//! Of several entries with one option the last counts: values of the others are not looked at
+//! (C-119). An option that the call does not take is refused wherever it stands.
 
 use runtime::binary::{ContextBinary, GRAPHS_MAX};
 use runtime::limits::QUEUE_DEPTH_MAX;

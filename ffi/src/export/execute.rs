@@ -5,7 +5,7 @@ use runtime::error::{HandleError, SubmitError};
 use runtime::event::Completion;
 use runtime::graph::TensorList;
 use runtime::handle::{ContextId, GraphId, RequestId};
-use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::limits::{BLOCKING_TIMEOUT_US, NO_TIMEOUT_US};
 use runtime::memory::ClientMemory;
 use runtime::platform::drive::{Answer, WaitTimeout};
 use runtime::platform::os::Guard;
@@ -274,19 +274,30 @@ struct Submission<'a> {
 enum Refusal {
     /// Ask again after the next event.
     Later,
+    /// The same, and it is clients who make room, not the device.
+    Unheard,
     Never(Code),
 }
 
 impl Submission<'_> {
-    /// How long to wait at most, for room and for everything else: what the signal allows, and
-    /// never longer than any blocking call. The signal's time runs from here.
-    fn wait_us(&mut self, instance: &Instance) -> Result<u64, Code> {
-        let Some(signal) = self.signal else { return Ok(BLOCKING_TIMEOUT_US) };
+    /// Attaches the signal to the call, which may have to wait for room before it has a request.
+    /// Gives how long to wait in all, for room and for everything else: what the signal allows. Its
+    /// time runs from here.
+    fn begin(&mut self, instance: &Instance) -> Result<u64, Code> {
+        let Some(signal) = self.signal else { return Ok(NO_TIMEOUT_US) };
         instance.driver.call(|machine, now| {
             let deadline = signal::deadline(instance, machine, signal, now)?;
+            signal::attach_call(instance, signal, true);
             self.options.deadline = self.options.deadline.min(deadline);
-            Ok(deadline.since_us(now).min(BLOCKING_TIMEOUT_US))
+            Ok(deadline.since_us(now))
         })
+    }
+
+    /// Nothing was accepted: the signal is free again.
+    fn give_up(&self, instance: &Instance) {
+        if let Some(signal) = self.signal {
+            instance.driver.call(|_, _| signal::attach_call(instance, signal, false));
+        }
     }
 
     /// Tries to have it accepted.
@@ -296,14 +307,14 @@ impl Submission<'_> {
         machine: &mut Machine,
         now: Instant,
     ) -> Result<RequestId, Refusal> {
-        if let Some(signal) = self.signal {
-            // It may have been attached to another call since.
-            signal::deadline(instance, machine, signal, now).map_err(Refusal::Never)?;
+        if self.signal.is_some_and(|signal| signal::call_aborted(instance, signal)) {
+            return Err(Refusal::Never(QNN_GRAPH_ERROR_ABORTED));
         }
         let io = self.bindings.resolve(machine);
         let io = io.map_err(|error| Refusal::Never(submit_error(error)))?;
         let accepted = machine.submit(now, self.graph, &io, self.options);
         let accepted = accepted.map_err(|error| match error {
+            SubmitError::QueueFull if !machine.device_makes_room(self.graph) => Refusal::Unheard,
             SubmitError::QueueFull => Refusal::Later,
             error if error.is_recovering() => Refusal::Later,
             error => Refusal::Never(io.refused(machine, error, ("graphHandle", self.graph))),
@@ -388,21 +399,25 @@ fn execute(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Co
     // Only notifications free places that asynchronous requests hold; within one, nobody could wait
     // for the next.
     let may_wait = !instance.driver.on_completion_thread();
-    let wait_us = submission.wait_us(instance)?;
+    let wait_us = submission.begin(instance)?;
     let waited = instance.driver.call_blocking(wait_us, |machine, now| {
         let request = match accepted {
             Some(request) => request,
             None => match submission.submit(instance, machine, now) {
                 Ok(request) => *accepted.insert(request),
-                Err(Refusal::Later) if may_wait => return Answer::Pending,
-                Err(Refusal::Later) => {
+                Err(Refusal::Never(code)) => return Answer::Ready(Err(code)),
+                Err(_) if !may_wait => {
                     return Answer::Ready(Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE))
                 }
-                Err(Refusal::Never(code)) => return Answer::Ready(Err(code)),
+                Err(Refusal::Later) => return Answer::Pending,
+                Err(Refusal::Unheard) => return Answer::Elsewhere,
             },
         };
         ended(machine, now, request)
     });
+    if accepted.is_none() {
+        submission.give_up(instance);
+    }
     match (waited, accepted) {
         (Ok(result), _) => result,
         (Err(WaitTimeout), None) => Err(QNN_GRAPH_ERROR_TIMED_OUT),
@@ -480,21 +495,34 @@ pub(crate) unsafe extern "C" fn QnnGraph_executeAsync(
 /// Queues; waits for room in a full queue, and for the end of a restart, unless called from within
 /// a notification.
 fn enqueue(instance: &Instance, mut submission: Submission<'_>) -> Result<(), Code> {
-    let wait_us = submission.wait_us(instance)?;
+    let wait_us = submission.begin(instance)?;
+    let queued = submit_or_wait(instance, &mut submission, wait_us);
+    if queued.is_err() {
+        submission.give_up(instance);
+    }
+    queued
+}
+
+fn submit_or_wait(
+    instance: &Instance,
+    submission: &mut Submission<'_>,
+    wait_us: u64,
+) -> Result<(), Code> {
     let first = instance.driver.call(|machine, now| submission.submit(instance, machine, now));
     match first {
         Ok(_) => return Ok(()),
         Err(Refusal::Never(code)) => return Err(code),
-        Err(Refusal::Later) if instance.driver.on_completion_thread() => {
+        Err(_) if instance.driver.on_completion_thread() => {
             return Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE)
         }
-        Err(Refusal::Later) => {}
+        Err(Refusal::Later | Refusal::Unheard) => {}
     }
     let waited = instance.driver.call_blocking(wait_us, |machine, now| {
         match submission.submit(instance, machine, now) {
             Ok(_) => Answer::Ready(Ok(())),
             Err(Refusal::Never(code)) => Answer::Ready(Err(code)),
             Err(Refusal::Later) => Answer::Pending,
+            Err(Refusal::Unheard) => Answer::Elsewhere,
         }
     });
     waited.unwrap_or(Err(QNN_GRAPH_ERROR_TIMED_OUT))

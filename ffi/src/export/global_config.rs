@@ -29,13 +29,9 @@ unsafe fn set(config: *mut *const QnnGlobalConfig_t) -> Result<(), Code> {
         if option != QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL {
             return Err(because!(BAD, "config[", at, "]->option is ", option, ", not a known one"));
         }
+        // The last one counts (C-119).
         // SAFETY: the option selects this member, and every bit pattern is a number.
-        let soc = unsafe { config.u.socModel };
-        if named.replace(soc).is_some_and(|other| other != soc) {
-            let why = "]->socModel is ";
-            let code = QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
-            return Err(because!(code, "config[", at, why, soc, ", an earlier entry says another"));
-        }
+        named = Some(unsafe { config.u.socModel });
     }
     named.map_or(Ok(()), instance::choose_soc)
 }

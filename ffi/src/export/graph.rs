@@ -5,7 +5,7 @@ use runtime::device::PrepareError;
 use runtime::error::{CreateError, Status};
 use runtime::graph::{BuildError, GraphOptions};
 use runtime::handle::{kind, GraphId};
-use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::limits::NO_TIMEOUT_US;
 use runtime::platform::drive::Answer;
 
 use crate::abi::*;
@@ -169,14 +169,13 @@ fn finalize(
 }
 
 fn wait_until_prepared(instance: &Instance, id: GraphId) -> Result<(), Code> {
-    let prepared = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
-        match machine.graph_status(id) {
+    let prepared =
+        instance.driver.call_blocking(NO_TIMEOUT_US, |machine, _| match machine.graph_status(id) {
             Ok(Status::Pending) => Answer::Pending,
             Err(CreateError::Handle(runtime::error::HandleError::Recovering)) => Answer::Pending,
             Ok(Status::Ready) => Answer::Ready(Ok(())),
             Err(error) => Answer::Ready(Err(error)),
-        }
-    });
+        });
     let prepared = prepared.map(|done| done.map_err(|error| not_prepared(instance, id, error)));
     prepared.unwrap_or(Err(QNN_GRAPH_ERROR_TIMED_OUT))
 }

@@ -1,7 +1,7 @@
 //! What a graph may be configured with: `QnnGraph_Config_t` and the options of `QnnHtpGraph.h`.
 //!
 //! Every value is checked when it is given, and nothing of a list with a wrong one is taken. Of
-//! several entries for one thing the last counts (VTCM-007).
+//! several entries for one thing the last counts (VTCM-007, C-119).
 
 use runtime::graph::GraphOptions;
 use runtime::sched::Priority;

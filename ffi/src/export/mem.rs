@@ -7,7 +7,7 @@ use heapless::Vec;
 use runtime::error::{CreateError, HandleError, Status};
 use runtime::graph::element_count;
 use runtime::handle::{BufferId, ContextId};
-use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::limits::NO_TIMEOUT_US;
 use runtime::memory::ClientMemory;
 use runtime::platform::drive::Answer;
 
@@ -215,7 +215,7 @@ fn is_registered(objects: &Objects, context: ContextId, identity: Option<(u64, u
 }
 
 fn wait_until_mapped(instance: &Instance, buffer: BufferId) -> Result<(), Code> {
-    let waited = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, _| {
+    let waited = instance.driver.call_blocking(NO_TIMEOUT_US, |machine, _| {
         match machine.buffer_status(buffer) {
             Ok(Status::Pending) => Answer::Pending,
             Err(CreateError::Handle(HandleError::Recovering)) => Answer::Pending,

@@ -45,7 +45,7 @@ use core::ffi::CStr;
 use runtime::error::{CreateError, HandleError, SubmitError};
 use runtime::handle::kind;
 use runtime::handle::{ContextId, GraphId};
-use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::limits::NO_TIMEOUT_US;
 use runtime::platform::drive::{Answer, WaitTimeout};
 use runtime::runtime::Runtime;
 use runtime::time::Instant;
@@ -175,12 +175,11 @@ fn settle<R, E: MayRecover>(
         Err(error) if error.is_recovering() => error,
         other => return other,
     };
-    let again = instance.driver.call_blocking(BLOCKING_TIMEOUT_US, |machine, now| {
-        match call(machine, now) {
+    let again =
+        instance.driver.call_blocking(NO_TIMEOUT_US, |machine, now| match call(machine, now) {
             Err(error) if error.is_recovering() => Answer::Pending,
             other => Answer::Ready(other),
-        }
-    });
+        });
     match again {
         Ok(answer) => answer,
         Err(WaitTimeout) => Err(recovering),

@@ -22,6 +22,9 @@ use crate::refusal::{because, instead, no_array, no_text, within, Dims, Name, Sa
 const OPERANDS_MAX: usize = 128;
 /// Most parameters of one operation.
 const PARAMS_MAX: usize = 32;
+/// Constants with more bytes than this are validated without their data, which would have to be
+/// copied: the device looks at parameters and biases, which are never that large.
+const DATA_LOOKED_AT_MAX: usize = 1 << 20;
 /// The package whose operations exist.
 pub(crate) const PACKAGE: &str = "qti.aisw";
 
@@ -369,7 +372,8 @@ unsafe fn validate_in(
     let added = builder.add_op(region, &op);
     added.map_err(|error| refused_with(not_added(error.into(), node)))?;
     let bytes = builder.write(region).map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
-    let table = GraphTable::parse(&bytes);
+    // Not parsed, because large constants have no data.
+    let table = GraphTable::open(&bytes);
     let verdict = match table.ok().and_then(|table| table.op(0)) {
         Some(op) => Device::validate_op(&op).map_err(|why| refused_op(REFUSED, why, &op)),
         None => Err(REFUSED),
@@ -466,7 +470,11 @@ unsafe fn add_operand(
     let quants = operand.scale_offsets(region).map_err(|_| QNN_COMMON_ERROR_MEM_ALLOC)?;
     let id = u32::try_from(builder.tensor_count()).unwrap_or(u32::MAX).saturating_add(1);
     let scales: &[ScaleOffset] = &quants;
-    let added = builder.add_tensor(region, &operand.spec(id, scales));
+    let spec = operand.spec(id, scales);
+    let added = match spec.data.len() > DATA_LOOKED_AT_MAX {
+        true => builder.add_tensor_without_data(region, &spec),
+        false => builder.add_tensor(region, &spec),
+    };
     region.free(quants);
     added.map_err(|error| operand.refused(error.into()))
 }

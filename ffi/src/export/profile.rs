@@ -209,8 +209,8 @@ fn refresh(
             *listing = Listing::allocate(region, size).map_err(|_| QNN_PROFILE_ERROR_MEM_ALLOC)?;
             let profile = machine.profile(id).map_err(|_| INVALID_HANDLE)?;
             let report = |op| {
-                let (graph, number) = execution?;
-                device?.op_report(graph, number, op)
+                let (graph, report) = execution?;
+                device?.op_report(graph, &report, op)
             };
             let table = execution.and_then(|(graph, _)| machine.graph_table(graph).ok());
             let nodes = table.map(|table| Nodes { table, report: &report });

@@ -1,5 +1,7 @@
 //! `QnnSignal.h`: a signal ends the one call that it is attached to, on demand or after a time.
 
+use core::mem::discriminant;
+
 use runtime::error::CancelError;
 use runtime::handle::RequestId;
 use runtime::time::Instant;
@@ -49,7 +51,8 @@ unsafe fn create(
 unsafe fn read_config(config: *mut *const QnnSignal_Config_t) -> Result<Option<Purpose>, Code> {
     // SAFETY: the caller's promise.
     let configs = unsafe { Configs::read(config) }.map_err(no_list(BAD, "config"))?;
-    let mut purpose = None;
+    let mut purpose: Option<Purpose> = None;
+    let mut last = 0;
     for (at, config) in configs.iter().enumerate() {
         let next = match config.option {
             QNN_SIGNAL_CONFIG_OPTION_ABORT => Purpose::Abort,
@@ -66,15 +69,16 @@ unsafe fn read_config(config: *mut *const QnnSignal_Config_t) -> Result<Option<P
                 return Err(because!(code, "config[", at, "]->option is ", option, why));
             }
         };
-        if next == Purpose::Timeout(0) {
-            return Err(because!(BAD, "config[", at, "]->timeoutDurationUs is 0"));
-        }
-        // One signal has one purpose.
-        if purpose.replace(next).is_some() {
+        last = at;
+        // One signal has one purpose; of several times the last counts (C-119).
+        if purpose.replace(next).is_some_and(|other| discriminant(&other) != discriminant(&next)) {
             let why = "] gives a second purpose, a signal has one";
             let code = QNN_SIGNAL_ERROR_INCOMPATIBLE_SIGNAL_TYPE;
             return Err(because!(code, "config[", at, why));
         }
+    }
+    if purpose == Some(Purpose::Timeout(0)) {
+        return Err(because!(BAD, "config[", last, "]->timeoutDurationUs is 0"));
     }
     Ok(purpose)
 }
@@ -114,7 +118,7 @@ fn idle(instance: &Instance, machine: &Machine, id: SignalId) -> Result<Signal, 
     let busy = match signal.attached {
         Attached::Nothing => false,
         Attached::Request(request) => machine.is_live(request),
-        Attached::Creation { .. } => true,
+        Attached::Call { .. } => true,
     };
     if busy {
         Err(QNN_SIGNAL_ERROR_SIGNAL_IN_USE)
@@ -150,8 +154,8 @@ fn trigger(signal: Qnn_SignalHandle_t) -> Result<(), Code> {
                 Ok(()) | Err(CancelError::Ending) => Ok(()),
                 Err(CancelError::Invalid) => Err(QNN_SIGNAL_ERROR_SIGNAL_IDLE),
             },
-            Attached::Creation { .. } => {
-                let attached = Attached::Creation { aborted: true };
+            Attached::Call { .. } => {
+                let attached = Attached::Call { aborted: true };
                 store(instance, id, Signal { attached, ..signal });
                 Ok(())
             }
@@ -200,19 +204,19 @@ pub(crate) fn attach(instance: &Instance, id: SignalId, request: RequestId) {
     }
 }
 
-/// Attaches a signal to a creation, or detaches it.
-pub(crate) fn attach_creation(instance: &Instance, id: SignalId, begins: bool) {
+/// Attaches a signal to a call that has no request, or detaches it.
+pub(crate) fn attach_call(instance: &Instance, id: SignalId, begins: bool) {
     if let Ok(signal) = instance.objects.lock().signals.get_mut(id) {
         signal.attached = match begins {
-            true => Attached::Creation { aborted: false },
+            true => Attached::Call { aborted: false },
             false => Attached::Nothing,
         };
     }
 }
 
-/// Whether a creation's signal was triggered.
-pub(crate) fn creation_aborted(instance: &Instance, id: SignalId) -> bool {
+/// Whether the signal of a call that has no request was triggered.
+pub(crate) fn call_aborted(instance: &Instance, id: SignalId) -> bool {
     let objects = instance.objects.lock();
     let signal = objects.signals.get(id);
-    signal.is_ok_and(|signal| signal.attached == Attached::Creation { aborted: true })
+    signal.is_ok_and(|signal| signal.attached == Attached::Call { aborted: true })
 }

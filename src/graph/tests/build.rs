@@ -68,6 +68,38 @@ fn ids_and_names_are_unique() {
 }
 
 #[test]
+fn what_was_forgotten_can_be_added_again() {
+    let mut region = region();
+    let mut graph = everything(&mut region);
+    let mark = graph.mark();
+    let spec = TensorSpec { id: 20, name: "fresh", ..ACTIVATION };
+    for _ in 0..3 {
+        assert_eq!(graph.add_tensor(&mut region, &spec), Ok(7));
+        assert!(graph.has_name("fresh") && graph.tensor_by_id(20) == Some(7));
+        assert_eq!(graph.add_tensor(&mut region, &spec), Err(BuildError::DuplicateTensor));
+        graph.truncate(mark);
+        assert!(!graph.has_name("fresh") && graph.tensor_by_id(20).is_none());
+    }
+}
+
+#[test]
+fn a_tensor_may_be_described_without_its_data() {
+    let mut region = Region::from_heap(1 << 14);
+    let data = vec![1; 1 << 16];
+    let mut graph = GraphBuilder::new(&mut region, "g").unwrap();
+    let constant =
+        TensorSpec { kind: TensorKind::Static, dims: &[1 << 16], data: &data, ..ACTIVATION };
+    assert_eq!(graph.add_tensor(&mut region, &constant), Err(BuildError::OutOfMemory));
+    let short = TensorSpec { data: &data[1..], ..constant };
+    assert_eq!(
+        graph.add_tensor_without_data(&mut region, &short),
+        Err(BuildError::BadTensor),
+        "it is looked at"
+    );
+    assert_eq!(graph.add_tensor_without_data(&mut region, &constant), Ok(0));
+}
+
+#[test]
 fn ranks_and_dimensions() {
     let bad = Err(BuildError::BadTensor);
     assert_eq!(tensor(TensorSpec { dims: &[1; RANK_MAX], ..ACTIVATION }), Ok(0));

@@ -2,7 +2,8 @@
 //! TransposeConv2d.
 
 use super::fixed::Channel;
-use super::scheme::{with_scheme, Numbers, Scheme};
+use super::scheme::{with_scheme, Numbers, RealScheme, Scheme};
+use super::tile::{Lying, Tile, COLUMNS, DEPTH, ROWS};
 use super::{element, rows, rows_mut, run};
 
 /// One spatial axis of a sliding window, in elements.
@@ -122,20 +123,18 @@ impl<'a> Window<'a> {
     fn next(&mut self) -> Option<(usize, usize)> {
         let Convolution { depth, height, width, .. } = self.op;
         while self.tap[0] < depth.window {
-            let ([oz, oy, ox], [kz, ky, kx], index) = (self.output, self.tap, self.index);
+            let (tap, index) = (self.tap, self.index);
+            let [_, ky, kx] = tap;
             self.index = index.wrapping_add(1);
             self.tap[2] = kx.wrapping_add(1);
             if self.tap[2] >= width.window {
                 (self.tap[1], self.tap[2]) = (ky.wrapping_add(1), 0);
             }
             if self.tap[1] >= height.window {
-                (self.tap[0], self.tap[1]) = (kz.wrapping_add(1), 0);
+                (self.tap[0], self.tap[1]) = (tap[0].wrapping_add(1), 0);
             }
-            let (iz, iy, ix) =
-                (depth.element(oz, kz), height.element(oy, ky), width.element(ox, kx));
-            if let (Some(iz), Some(iy), Some(ix)) = (iz, iy, ix) {
-                let line = iz.wrapping_mul(height.input).wrapping_add(iy);
-                return Some((index, line.wrapping_mul(width.input).wrapping_add(ix)));
+            if let Some(position) = self.op.position(self.output, tap) {
+                return Some((index, position));
             }
         }
         None
@@ -150,7 +149,155 @@ pub(in crate::vhtp) fn convolution(
     w: &[u8],
     out: &mut [u8],
 ) -> Option<()> {
-    with_scheme!(op.numbers, scheme => typed(scheme, op, channels, x, w, out))
+    with_scheme!(
+        op.numbers,
+        scheme => typed(scheme, op, channels, x, w, out),
+        real => match op.depthwise || op.group_outputs < TILED_OUTPUTS_MIN {
+            true => typed(real, op, channels, x, w, out),
+            false => tiled(real, op, channels, x, w, out),
+        }
+    )
+}
+
+/// Output channels of a group from which on tiles of them pay off.
+const TILED_OUTPUTS_MIN: usize = 8;
+
+impl Convolution {
+    /// Weights of one tap, how long their rows are, where those of the group begin that begins with
+    /// `first_input`, and the place of `output`, a channel of it, in each row.
+    fn weights_of(&self, first_input: usize, output: usize) -> Option<[usize; 4]> {
+        let (rows_all, row, first_row, column) = match self.weights {
+            Weights::Columns => (self.group_inputs, self.outputs, 0, output),
+            Weights::Rows => {
+                let group = first_input.checked_div(self.group_inputs)?;
+                let before = group.wrapping_mul(self.group_outputs);
+                (self.inputs, self.group_outputs, first_input, output.wrapping_sub(before))
+            }
+        };
+        Some([rows_all.wrapping_mul(row), row, first_row.wrapping_mul(row), column])
+    }
+
+    /// The input position under a tap of the window at an output pixel; `None` in the padding.
+    #[inline(always)]
+    fn position(&self, [oz, oy, ox]: [usize; 3], [kz, ky, kx]: [usize; 3]) -> Option<usize> {
+        let iz = self.depth.element(oz, kz)?;
+        let line = iz.wrapping_mul(self.height.input).wrapping_add(self.height.element(oy, ky)?);
+        Some(line.wrapping_mul(self.width.input).wrapping_add(self.width.element(ox, kx)?))
+    }
+
+    /// Place of an output pixel: depth, height, width.
+    fn place(&self, pixel: usize) -> Option<[usize; 3]> {
+        let line = pixel.checked_div(self.width.output)?;
+        let ox = pixel.checked_rem(self.width.output)?;
+        let (oz, oy) =
+            (line.checked_div(self.height.output)?, line.checked_rem(self.height.output)?);
+        Some([oz, oy, ox])
+    }
+}
+
+/// A convolution in float16: tiles of several pixels and several output channels.
+fn tiled<S: RealScheme>(
+    scheme: S,
+    op: &Convolution,
+    channels: &[Channel],
+    x: &[u8],
+    w: &[u8],
+    out: &mut [u8],
+) -> Option<()> {
+    let (x, w) = (element::view::<S::X>(x)?, element::view::<S::W>(w)?);
+    let out = element::view_mut::<S::X>(out)?;
+    let line = op.width.input.wrapping_mul(op.inputs);
+    let image = line.wrapping_mul(op.height.input).wrapping_mul(op.depth.input);
+    let pixels_all = op.depth.output.wrapping_mul(op.height.output).wrapping_mul(op.width.output);
+    let mut tile = Tile::new();
+    for (x, out) in rows(x, image).zip(rows_mut(out, pixels_all.wrapping_mul(op.outputs))) {
+        let mut rest = out;
+        for first in (0..pixels_all).step_by(ROWS) {
+            let count = ROWS.min(pixels_all.wrapping_sub(first));
+            let mut places = [None; ROWS];
+            for (pixel, place) in places.iter_mut().take(count).enumerate() {
+                *place = Some(op.place(first.wrapping_add(pixel))?);
+            }
+            let patch = Patch { scheme, op, x, w, places };
+            let (pixels, behind) =
+                core::mem::take(&mut rest).split_at_mut_checked(count.wrapping_mul(op.outputs))?;
+            rest = behind;
+            for group in 0..op.outputs.checked_div(op.group_outputs)? {
+                patch.group(&mut tile, group, channels, pixels)?;
+            }
+        }
+    }
+    Some(())
+}
+
+/// Some output pixels behind each other.
+struct Patch<'a, S: Scheme> {
+    scheme: S,
+    op: &'a Convolution,
+    x: &'a [S::X],
+    w: &'a [S::W],
+    places: [Option<[usize; 3]>; ROWS],
+}
+
+impl<S: RealScheme> Patch<'_, S> {
+    /// The output channels of one group.
+    fn group(
+        &self,
+        tile: &mut Tile,
+        group: usize,
+        channels: &[Channel],
+        pixels: &mut [S::X],
+    ) -> Option<()> {
+        let size = self.op.group_outputs;
+        let first_input = group.wrapping_mul(self.op.group_inputs);
+        let first_output = group.wrapping_mul(size);
+        for column in (0..size).step_by(COLUMNS) {
+            let output = first_output.wrapping_add(column);
+            let columns = COLUMNS.min(size.wrapping_sub(column));
+            let channels = run(channels, output, columns)?;
+            tile.start::<S>(channels);
+            self.taps(tile, first_input, (output, columns))?;
+            for (row, pixel) in rows_mut(pixels, self.op.outputs).enumerate() {
+                let out = pixel.get_mut(output..)?.get_mut(..columns)?;
+                tile.finish(self.scheme, row, channels, out)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Adds the products of all taps for `columns` output channels from `output` on.
+    fn taps(
+        &self,
+        tile: &mut Tile,
+        first_input: usize,
+        (output, columns): (usize, usize),
+    ) -> Option<()> {
+        let (op, scheme) = (self.op, self.scheme);
+        let [tap_weights, step, skipped, column] = op.weights_of(first_input, output)?;
+        let mut tap_start = skipped.wrapping_add(column);
+        for kz in 0..op.depth.window {
+            for ky in 0..op.height.window {
+                for kx in 0..op.width.window {
+                    let positions = self.places.map(|place| op.position(place?, [kz, ky, kx]));
+                    for k in (0..op.group_inputs).step_by(DEPTH) {
+                        let extent = (DEPTH.min(op.group_inputs.wrapping_sub(k)), columns);
+                        let start = k.wrapping_mul(step).wrapping_add(tap_start);
+                        let weights = Lying { items: self.w, start, step, column: 1 };
+                        tile.weigh(scheme, weights, extent)?;
+                        for (row, position) in positions.iter().enumerate() {
+                            let Some(position) = position else { continue };
+                            let start = position.wrapping_mul(op.inputs);
+                            let start = start.wrapping_add(first_input).wrapping_add(k);
+                            let x = Lying { items: self.x, start, step: 1, column: 0 };
+                            tile.add(scheme, row, x, extent)?;
+                        }
+                    }
+                    tap_start = tap_start.wrapping_add(tap_weights);
+                }
+            }
+        }
+        Some(())
+    }
 }
 
 fn typed<S: Scheme>(
@@ -237,17 +384,7 @@ impl<S: Scheme> Place<'_, S> {
         let mut sums = [S::ZERO; N];
         sums.iter_mut().zip(channels).for_each(|(sum, channel)| *sum = S::start(channel));
         let mut activations = S::ZERO;
-        // Weights of a tap, their rows, and where this group's begin.
-        let (rows_all, row, first_row, column) = match op.weights {
-            Weights::Columns => (op.group_inputs, op.outputs, 0, output),
-            Weights::Rows => {
-                let group = first_input.checked_div(op.group_inputs)?;
-                let before = group.wrapping_mul(op.group_outputs);
-                (op.inputs, op.group_outputs, first_input, output.wrapping_sub(before))
-            }
-        };
-        let tap_weights = rows_all.wrapping_mul(row);
-        let skipped = first_row.wrapping_mul(row);
+        let [tap_weights, row, skipped, column] = op.weights_of(first_input, output)?;
         let mut window = Window::new(op, [self.oz, self.oy, self.ox]);
         while let Some((tap, position)) = window.next() {
             let weights =

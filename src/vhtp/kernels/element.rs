@@ -137,6 +137,7 @@ impl Real for F32 {
         match bits >> 23 & 0xFF {
             // As in `to_half`, without the way over float64.
             113..142 => f32::from_bits(bits.wrapping_add(up) & !0x1FFF),
+            0 if bits << 1 == 0 => self.get(),
             _ => to_half(self.get().into(), unit),
         }
     }

@@ -1,7 +1,9 @@
 //! FullyConnected and MatMul.
 
+use super::element::Element;
 use super::fixed::Channel;
-use super::scheme::{with_scheme, Numbers, Scheme};
+use super::scheme::{with_scheme, Numbers, RealScheme, Scheme};
+use super::tile::{Lying, Tile, COLUMNS, DEPTH, ROWS};
 use super::{element, rows_mut, run};
 use crate::graph::RANK_MAX;
 
@@ -37,35 +39,88 @@ pub(in crate::vhtp) fn matmul(
     b: &[u8],
     out: &mut [u8],
 ) -> Option<()> {
-    with_scheme!(op.numbers, scheme => typed(scheme, op, channels, a, b, out))
+    with_scheme!(
+        op.numbers,
+        scheme => each(op, (a, b, out), |a, b, out| by_rows(scheme, op, channels, (a, b), out)),
+        real => each(op, (a, b, out), |a, b, out| by_tiles(real, op, channels, (a, b), out))
+    )
 }
 
-fn typed<S: Scheme>(
-    scheme: S,
+/// Multiplies matrix by matrix.
+fn each<X: Element, W: Element>(
     op: &Matmul,
-    channels: &[Channel],
-    a: &[u8],
-    b: &[u8],
-    out: &mut [u8],
+    (a, b, out): (&[u8], &[u8], &mut [u8]),
+    multiply: impl Fn(&[X], &[W], &mut [X]) -> Option<()>,
 ) -> Option<()> {
-    let (a, b) = (element::view::<S::X>(a)?, element::view::<S::W>(b)?);
-    let out = element::view_mut::<S::X>(out)?;
+    let (a, b) = (element::view::<X>(a)?, element::view::<W>(b)?);
+    let out = element::view_mut::<X>(out)?;
     let (a_size, b_size) = (op.m.wrapping_mul(op.k), op.k.wrapping_mul(op.n));
     let matrices = rows_mut(out, op.m.wrapping_mul(op.n));
     let places = super::elementwise::Odometer::new(op.batch, [op.batch_0, op.batch_1]);
     for ([a_index, b_index], out) in places.zip(matrices) {
         let a = run(a, a_index.wrapping_mul(a_size), a_size)?;
         let b = run(b, b_index.wrapping_mul(b_size), b_size)?;
-        for (row, out) in rows_mut(out, op.n).enumerate() {
-            // Elements of row `row`: contiguous, or one of each row of the transposed matrix.
-            let (a, step) = match op.transpose_0 {
-                false => (run(a, row.wrapping_mul(op.k), op.k)?, 1),
-                true => (a.get(row..)?, op.m),
-            };
-            match op.transpose_1 {
-                true => dots(scheme, op, channels, (a, step), b, out),
-                false => blocks(scheme, op, channels, (a, step), b, out),
-            }?;
+        multiply(a, b, out)?;
+    }
+    Some(())
+}
+
+fn by_rows<S: Scheme>(
+    scheme: S,
+    op: &Matmul,
+    channels: &[Channel],
+    (a, b): (&[S::X], &[S::W]),
+    out: &mut [S::X],
+) -> Option<()> {
+    for (row, out) in rows_mut(out, op.n).enumerate() {
+        // Elements of row `row`: contiguous, or one of each row of the transposed matrix.
+        let (a, step) = match op.transpose_0 {
+            false => (run(a, row.wrapping_mul(op.k), op.k)?, 1),
+            true => (a.get(row..)?, op.m),
+        };
+        match op.transpose_1 {
+            true => dots(scheme, op, channels, (a, step), b, out),
+            false => blocks(scheme, op, channels, (a, step), b, out),
+        }?;
+    }
+    Some(())
+}
+
+fn by_tiles<S: RealScheme>(
+    scheme: S,
+    op: &Matmul,
+    channels: &[Channel],
+    (a, b): (&[S::X], &[S::W]),
+    out: &mut [S::X],
+) -> Option<()> {
+    // Distance of neighbours along the sums, and across them.
+    let (a_step, a_row) = if op.transpose_0 { (op.m, 1) } else { (1, op.k) };
+    let (b_step, b_column) = if op.transpose_1 { (1, op.k) } else { (op.n, 1) };
+    let mut tile = Tile::new();
+    for first_row in (0..op.m).step_by(ROWS) {
+        for first_column in (0..op.n).step_by(COLUMNS) {
+            let columns = COLUMNS.min(op.n.wrapping_sub(first_column));
+            let rows = ROWS.min(op.m.wrapping_sub(first_row));
+            let channels = run(channels, first_column, columns)?;
+            tile.start::<S>(channels);
+            for k in (0..op.k).step_by(DEPTH) {
+                let depth = DEPTH.min(op.k.wrapping_sub(k));
+                let start =
+                    k.wrapping_mul(b_step).wrapping_add(first_column.wrapping_mul(b_column));
+                let weights = Lying { items: b, start, step: b_step, column: b_column };
+                tile.weigh(scheme, weights, (depth, columns))?;
+                for row in 0..rows {
+                    let start = first_row.wrapping_add(row).wrapping_mul(a_row);
+                    let start = start.wrapping_add(k.wrapping_mul(a_step));
+                    let x = Lying { items: a, start, step: a_step, column: 0 };
+                    tile.add(scheme, row, x, (depth, columns))?;
+                }
+            }
+            for row in 0..rows {
+                let start = first_row.wrapping_add(row).wrapping_mul(op.n);
+                let out = out.get_mut(start.wrapping_add(first_column)..)?.get_mut(..columns)?;
+                tile.finish(scheme, row, channels, out)?;
+            }
         }
     }
     Some(())

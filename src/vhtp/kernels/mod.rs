@@ -21,6 +21,7 @@ pub(super) mod reduce;
 pub(super) mod resize;
 pub(super) mod scheme;
 pub(super) mod softmax;
+mod tile;
 
 /// Splits a slice into rows of `len` elements; a remainder is left out. Rows of length 0 are none
 /// at all.

@@ -39,6 +39,10 @@ pub(in crate::vhtp) trait Scheme: Copy {
     fn finish(self, sum: Self::Sum, activations: Self::Sum, channel: &Channel) -> Self::X;
 }
 
+/// A scheme of float16 operands, whose products are exact in float32.
+pub(in crate::vhtp) trait RealScheme: Scheme<Operand = f32, Sum = f64> {}
+impl<S: Scheme<Operand = f32, Sum = f64>> RealScheme for S {}
+
 /// How sums of quantized products are kept. Sums wrap; prepare has checked that the exact sum fits,
 /// and sums modulo 2^n of a value that fits are exact whatever their order.
 pub(in crate::vhtp) trait Width: Copy {
@@ -312,10 +316,10 @@ pub(in crate::vhtp) enum Numbers {
     },
 }
 
-/// Runs `$body` with `$scheme` bound to the scheme that `$numbers` describes; `None` for pairs
-/// never compiled.
+/// Runs `$body` with `$scheme` bound to the quantized scheme that `$numbers` describes, `None` for
+/// pairs never compiled, or `$real_body` with `$real` bound to its float16 scheme.
 macro_rules! with_scheme {
-    ($numbers:expr, $scheme:ident => $body:expr) => {{
+    ($numbers:expr, $scheme:ident => $body:expr, $real:ident => $real_body:expr) => {{
         use $crate::vhtp::kernels::element::{FixedType as T, RealType, F16};
         use $crate::vhtp::kernels::scheme::{Float, Mixed, Narrow, Numbers, Quantized, Wide};
         use zerocopy::little_endian::{F32, I16, U16};
@@ -382,20 +386,20 @@ macro_rules! with_scheme {
                 }
             }
             Numbers::Float { element: RealType::F16, weights, result } => {
-                let $scheme = Float::<F16>::new(weights, result);
-                $body
+                let $real = Float::<F16>::new(weights, result);
+                $real_body
             }
             Numbers::Float { element: RealType::F32, weights, result } => {
-                let $scheme = Float::<F32>::new(weights, result);
-                $body
+                let $real = Float::<F32>::new(weights, result);
+                $real_body
             }
             Numbers::Mixed { element: RealType::F16, result } => {
-                let $scheme = Mixed::<F16>::new(result);
-                $body
+                let $real = Mixed::<F16>::new(result);
+                $real_body
             }
             Numbers::Mixed { element: RealType::F32, result } => {
-                let $scheme = Mixed::<F32>::new(result);
-                $body
+                let $real = Mixed::<F32>::new(result);
+                $real_body
             }
         }
     }};

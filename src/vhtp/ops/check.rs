@@ -32,6 +32,14 @@ pub(super) fn input_count(op: &Op<'_>, allowed: RangeInclusive<usize>) -> Result
     fits.then_some(()).ok_or(Refusal::Inputs(*allowed.end()))
 }
 
+/// Refuses parameters that come twice: which of them is meant is not known. Quadratic in their
+/// number.
+pub(super) fn distinct_params(op: &Op<'_>) -> Result<(), Refusal> {
+    let comes_before =
+        |place: usize, name: &str| op.params().take(place).any(|earlier| earlier.name() == name);
+    ensure(!op.params().enumerate().any(|(place, param)| comes_before(place, param.name())))
+}
+
 /// Operand `index`; absent and `Null` operands are refused.
 pub(super) fn input<'a>(op: &Op<'a>, index: usize) -> Result<Tensor<'a>, Refusal> {
     optional_input(op, index).ok_or(Refusal::NoInput(index))

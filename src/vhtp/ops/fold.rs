@@ -52,12 +52,23 @@ pub(in crate::vhtp) fn limit(relu: &Op<'_>) -> Result<Limit, Refusal> {
     elementwise::limit(&relu.outputs().at(0).ok_or(Refusal::Invalid)?, low, high)
 }
 
+/// Largest finite number of half precision.
+const HALF_MAX: f32 = 65_504.0;
+
 /// The finite numbers of half precision, if `out` is of floats.
 pub(in crate::vhtp) fn half_precision(out: &Tensor<'_>) -> Option<Limit> {
-    const MAX: f32 = 65_504.0;
-    match elementwise::limit(out, -MAX, MAX) {
+    match elementwise::limit(out, -HALF_MAX, HALF_MAX) {
         Ok(Limit::Float(real, low, high)) => Some(Limit::Float(real, low, high)),
         _ => None,
+    }
+}
+
+/// The same bounds, those of floats within the finite numbers of half precision.
+pub(in crate::vhtp) fn within_half_precision(limit: Limit) -> Limit {
+    let finite = |bound: f32| bound.clamp(-HALF_MAX, HALF_MAX);
+    match limit {
+        Limit::Float(real, low, high) => Limit::Float(real, finite(low), finite(high)),
+        Limit::Quantized(..) => limit,
     }
 }
 

@@ -132,6 +132,7 @@ pub(super) fn compile(
     if op.package() != PACKAGE {
         return Err(Refusal::Unsupported);
     }
+    check::distinct_params(op)?;
     extras.output = output;
     compiler(op.type_name()).ok_or(Refusal::Unsupported)?(op, extras)
 }

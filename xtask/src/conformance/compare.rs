@@ -20,6 +20,11 @@ impl Answer {
         format!("{}  {}", self.result, self.detail).trim_end().to_owned()
     }
 
+    /// The process ended or had to be ended, which no rule excuses.
+    fn is_broken(&self) -> bool {
+        ["crashed", "hangs", "ended early"].iter().any(|word| self.result.starts_with(word))
+    }
+
     fn matches(&self, other: &Answer) -> bool {
         glob(&self.result, &other.result) && glob(&self.detail, &other.detail)
     }
@@ -70,6 +75,15 @@ impl Verdict {
     }
 }
 
+/// Whose answers are compared, and how many.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    /// They are this library's, which answers always.
+    pub(crate) ours: bool,
+    /// No scenario was left out.
+    pub(crate) whole: bool,
+}
+
 /// One case with both answers.
 pub(crate) struct Case {
     pub(crate) measured: Answer,
@@ -100,15 +114,15 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Pairs measured and given answers by name. `whole` says that no scenario was left out.
+    /// Pairs measured and given answers by name.
     pub(crate) fn new(
         measured: Vec<Answer>,
         answers: Vec<Answer>,
         differences: Vec<Difference>,
-        whole: bool,
+        asked: Asked,
     ) -> Self {
         let mut given: HashMap<_, _> = numbered(answers).into_iter().collect();
-        let mut used = vec![false; differences.len()];
+        let mut used: Vec<_> = differences.iter().map(|it| vec![false; it.cases.len()]).collect();
         let mut cases = Vec::new();
         for (name, measured) in numbered(measured) {
             let answer = given.remove(&name).unwrap_or_else(|| Answer {
@@ -116,17 +130,19 @@ impl Comparison {
                 detail: String::new(),
                 ..measured.clone()
             });
-            let rule = || {
-                let name = format!("{}/{}", measured.scenario, measured.case);
-                differences.iter().position(|difference| difference.covers(&name, &answer))
-            };
-            let verdict = if measured.matches(&answer) {
+            let name = format!("{}/{}", measured.scenario, measured.case);
+            let rule = || differences.iter().position(|rule| rule.covers(&name, &answer));
+            let verdict = if asked.ours && answer.is_broken() {
+                Verdict::Wrong
+            } else if measured.matches(&answer) {
                 Verdict::Agree
             } else {
                 rule().map_or(Verdict::Wrong, Verdict::Purpose)
             };
             if let Verdict::Purpose(index) = verdict {
-                used[index] = true;
+                for (used, pattern) in used[index].iter_mut().zip(&differences[index].cases) {
+                    *used |= glob(pattern, &name);
+                }
             }
             cases.push(Case { measured, answer, verdict });
         }
@@ -135,8 +151,9 @@ impl Comparison {
             .map(|answer| format!("not measured: {}/{}", answer.scenario, answer.case))
             .collect();
         complaints.sort();
-        for (difference, _) in differences.iter().zip(used).filter(|(_, used)| whole && !used) {
-            complaints.push(format!("a rule that nothing needs: {:?}", difference.cases));
+        let patterns = differences.iter().flat_map(|rule| &rule.cases).zip(used.iter().flatten());
+        for (pattern, _) in patterns.filter(|(_, used)| asked.whole && !**used) {
+            complaints.push(format!("a pattern of a rule that nothing needs: {pattern}"));
         }
         Comparison { cases, differences, complaints }
     }
@@ -209,6 +226,8 @@ mod tests {
     const RULE: &str = "[[difference]]\ncases = ['log/*']\nresult = '7'\nreason = 'r'\n\
                         decision = 'C-01'\n";
 
+    const ALL_OURS: Asked = Asked { ours: true, whole: true };
+
     #[test]
     fn stars_match_any_text() {
         assert!(glob("*", "") && glob("a*c", "abbc") && glob("*b*", "abc") && glob("a", "a"));
@@ -219,7 +238,7 @@ mod tests {
     fn an_answer_agrees_is_covered_or_is_wrong() {
         let measured = parse("log\ta\t0\tn=1\nlog\tb\t5\nlog\tc\t5\n").unwrap();
         let answers = parse("log\ta\t0\tn=1\nlog\tb\t7\nlog\tc\t8\n").unwrap();
-        let comparison = Comparison::new(measured, answers, rules(RULE), true);
+        let comparison = Comparison::new(measured, answers, rules(RULE), ALL_OURS);
         let verdicts: Vec<Verdict> = comparison.cases.iter().map(|case| case.verdict).collect();
         assert_eq!(verdicts, [Verdict::Agree, Verdict::Purpose(0), Verdict::Wrong]);
         assert_eq!(comparison.wrong(), 1);
@@ -229,15 +248,38 @@ mod tests {
     fn a_case_may_come_twice_and_each_is_compared() {
         let measured = parse("log\ta\t0\nlog\ta\t1\n").unwrap();
         let answers = parse("log\ta\t0\nlog\ta\t0\n").unwrap();
-        assert_eq!(Comparison::new(measured, answers, Vec::new(), true).wrong(), 1);
+        assert_eq!(Comparison::new(measured, answers, Vec::new(), ALL_OURS).wrong(), 1);
     }
 
     #[test]
     fn lacking_and_invented_answers_and_idle_rules_are_wrong() {
         let measured = parse("log\ta\t0\n").unwrap();
         let answers = parse("log\tb\t0\n").unwrap();
-        let comparison = Comparison::new(measured, answers, rules(RULE), true);
+        let comparison = Comparison::new(measured, answers, rules(RULE), ALL_OURS);
         assert_eq!(comparison.cases[0].answer.result, "(no answer)");
         assert_eq!(comparison.wrong(), 3);
+    }
+
+    #[test]
+    fn whoever_crashes_or_hangs_is_wrong_if_it_is_this_library() {
+        let text = "log\ta\tcrashed (SIGSEGV)\nlog\tb\t0\n";
+        let answers = "log\ta\tcrashed (SIGSEGV)\nlog\tb\thangs\n";
+        let excuse = RULE.replace("'7'", "'*'");
+        let compare = |ours| {
+            let (measured, answers) = (parse(text).unwrap(), parse(answers).unwrap());
+            let asked = Asked { ours, whole: false };
+            let comparison = Comparison::new(measured, answers, rules(&excuse), asked);
+            comparison.cases.iter().map(|case| case.verdict).collect::<Vec<_>>()
+        };
+        assert_eq!(compare(true), [Verdict::Wrong, Verdict::Wrong]);
+        assert_eq!(compare(false), [Verdict::Agree, Verdict::Purpose(0)]);
+    }
+
+    #[test]
+    fn each_pattern_of_a_rule_must_be_needed() {
+        let (measured, answers) = (parse("log\ta\t0\n").unwrap(), parse("log\ta\t7\n").unwrap());
+        let two = RULE.replace("['log/*']", "['log/*', 'log/b']");
+        let comparison = Comparison::new(measured, answers, rules(&two), ALL_OURS);
+        assert_eq!(comparison.complaints, ["a pattern of a rule that nothing needs: log/b"]);
     }
 }

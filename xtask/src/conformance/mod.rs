@@ -4,7 +4,7 @@
 
 mod compare;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use console::style;
 
-use self::compare::{Answer, Comparison, Difference, Verdict};
+use self::compare::{Answer, Asked, Comparison, Difference, Verdict};
 use crate::programs::{self, Language};
 use crate::steps::{self, Outcome, Tally};
 use crate::{ort, process, staticlib, workspace};
@@ -71,7 +71,7 @@ fn compare(vendor: bool, scenario: &str) -> Result<Comparison> {
         measured.into_iter().filter(wanted).collect(),
         answers,
         differences,
-        scenario.is_empty(),
+        Asked { ours: !vendor, whole: scenario.is_empty() },
     ))
 }
 
@@ -105,7 +105,7 @@ fn differences() -> Result<Vec<Difference>> {
         difference: Vec<Difference>,
     }
     let file: File = toml::from_str(&read("differences.toml")?)?;
-    let known = decision_texts()?;
+    let known = decisions()?;
     for difference in &file.difference {
         let name = &difference.decision;
         ensure!(known.contains(name), "differences.toml: there is no decision {name}");
@@ -113,19 +113,26 @@ fn differences() -> Result<Vec<Difference>> {
     Ok(file.difference)
 }
 
-/// Where a decision may be: rulings, requirements, names of decision records.
-fn decision_texts() -> Result<String> {
+/// Names of decisions: rulings, requirements, decision records.
+fn decisions() -> Result<HashSet<String>> {
     let docs = workspace::root().join("docs");
-    let mut texts = String::new();
-    for file in ["decisions.md", "requirements.toml"] {
-        texts += &fs::read_to_string(docs.join(file))?;
-    }
+    let rulings = fs::read_to_string(docs.join("decisions.md"))?;
+    let requirements = fs::read_to_string(docs.join("requirements.toml"))?;
+    let mut names = named(&rulings, &requirements);
     for record in fs::read_dir(docs.join("adr"))? {
         let name = record?.file_name();
         let number = name.to_string_lossy().chars().take(3).collect::<String>();
-        texts += &format!("ADR-{number}\n");
+        names.insert(format!("ADR-{number}"));
     }
-    Ok(texts)
+    Ok(names)
+}
+
+/// The rulings that have a heading, and the requirements that have an entry.
+fn named(rulings: &str, requirements: &str) -> HashSet<String> {
+    let headings = rulings.lines().filter_map(|line| line.strip_prefix("## ")?.split(' ').next());
+    let entries =
+        requirements.lines().filter_map(|line| line.strip_prefix("id = \"")?.strip_suffix('"'));
+    headings.chain(entries).map(str::to_owned).collect()
 }
 
 fn read(file: &str) -> Result<String> {
@@ -211,4 +218,15 @@ fn wrongs(comparison: &Comparison) -> String {
         text += &format!("       and {} more\n", lines.len() - WRONG_SHOWN_MAX);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_has_a_heading_or_an_entry_of_its_whole_name() {
+        let names = named("## C-11 Title\n- where: C-2\n", "id = \"LOG-012\"\nnote = \"C-3\"\n");
+        assert_eq!(names, HashSet::from(["C-11".to_owned(), "LOG-012".to_owned()]));
+    }
 }
