@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
 // flags: -pthread
+// also: shared
 // What notifications may do, and what calls promise about them.
 
 #include <atomic>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
 // flags: -pthread
+// also: shared
 // The library in the life of a process: its threads, signals, forks, the end, and unloading.
 
 #include <dlfcn.h>
