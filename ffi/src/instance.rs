@@ -15,10 +15,10 @@ use runtime::runtime::Runtime;
 use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
 
 use crate::abi::*;
-use crate::convert;
 use crate::ext_request::htp_rt_notify_fn_t;
 use crate::ext_watch::htp_rt_ssr_fn_t;
 use crate::objects::Objects;
+use crate::{convert, log};
 
 /// What executes graphs.
 pub(crate) type Device = Vhtp<'static>;
@@ -181,6 +181,7 @@ fn make(
     instance.driver.init();
     instance.objects.init();
     SUBSCRIBERS.init();
+    log::LEFT.init();
     if threaded {
         os::at_fork_in_child(forget_in_forked_process);
         if instance.driver.start().is_err() {

@@ -9,6 +9,7 @@ use runtime::slots::{CapacityExceeded, Slots};
 
 use crate::abi::*;
 use crate::binary_info::Descriptions;
+use crate::log::{Call, CALLS_MAX};
 use crate::profile_list::Listing;
 use crate::profile_log::File;
 
@@ -36,7 +37,7 @@ const BACKENDS_MAX: u16 = 16;
 /// Devices at once.
 const DEVICES_MAX: u16 = 16;
 /// Logs at once.
-pub(crate) const LOGS_MAX: u16 = 16;
+const LOGS_MAX: u16 = 16;
 /// Signals at once: one for each of two full queues.
 const SIGNALS_MAX: u16 = 600;
 /// Mapped buffers at once.
@@ -136,6 +137,8 @@ pub(crate) struct Objects {
     /// A system context is the descriptions that it has given out.
     pub(crate) system_contexts: Slots<'static, kind::SystemContext, Descriptions>,
     pub(crate) targets: Slots<'static, kind::Target, File>,
+    /// Who is in a log's callback.
+    pub(crate) calls: [Option<Call>; CALLS_MAX],
     owners: RegionSlice<'static, Option<Owner>>,
     /// What `QnnProfile_getEvents` handed out of each profile object.
     profiles: RegionSlice<'static, Listing>,
@@ -167,6 +170,7 @@ impl Objects {
             mappings: Slots::new(region, MAPPINGS_MAX)?,
             system_contexts: Slots::new(region, SYSTEM_CONTEXTS_MAX)?,
             targets: Slots::new(region, TARGETS_MAX)?,
+            calls: [None; CALLS_MAX],
             owners: region.alloc(CONTEXTS_MAX, None)?,
             profiles: region.alloc_with(PROFILES_MAX, |_| Listing::EMPTY)?,
         })
