@@ -52,7 +52,9 @@ pub(crate) fn error(call: &'static CStr, code: Code) {
     emit(QNN_LOG_LEVEL_ERROR, call, words.as_ref().map_or(meaning, |words| words.as_c_str()));
 }
 
-/// Tells the logs something. The caller holds no lock: callbacks may call the library.
+/// Tells the logs something. The caller holds no lock: callbacks may call the library. What a thread
+/// does within a callback is told to nobody, or one that calls the library would be called without
+/// end.
 pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &CStr) {
     if level > LEVEL_MAX.load(Ordering::Acquire) {
         return;
@@ -92,12 +94,16 @@ fn next_wanting(
         *left = None;
         LEFT.notify_all();
     }
+    let thread = os::current_thread();
+    if objects.calls.iter().flatten().any(|call| call.thread == thread) {
+        return None;
+    }
     let wants = |log: LogId, level_max| log.index() >= from && level <= level_max;
     let wanting = objects.logs.iter().find(|(id, log)| wants(*id, log.level_max));
     let (log, callback) = wanting.map(|(id, log)| (id, log.callback))?;
     *place = objects.calls.iter().position(Option::is_none);
     let call = objects.calls.get_mut((*place)?)?;
-    *call = Some(Call { thread: os::current_thread(), log });
+    *call = Some(Call { thread, log });
     Some((log.index().saturating_add(1), callback))
 }
 

@@ -39,6 +39,14 @@ void free_own_log(const char*, QnnLog_Level_t, std::uint64_t, va_list) {
   freed = table()->logFree(log_handle);
 }
 
+void succeed_and_fail(const char*, QnnLog_Level_t, std::uint64_t, va_list) {
+  ++calls;
+  if (calls < 100) {
+    CHECK_EQ(table()->logSetLogLevel(log_handle, QNN_LOG_LEVEL_DEBUG), QNN_SUCCESS);
+    CHECK_EQ(table()->contextFree(nullptr, nullptr), QNN_CONTEXT_ERROR_INVALID_HANDLE);
+  }
+}
+
 }  // namespace
 
 TEST(a_log_is_freed_when_the_callback_that_another_thread_is_in_has_returned) {
@@ -69,4 +77,15 @@ TEST(a_callback_frees_its_own_log) {
   CHECK_EQ(freed, QNN_SUCCESS);
   CHECK_EQ(api->contextFree(nullptr, nullptr), QNN_CONTEXT_ERROR_INVALID_HANDLE);
   CHECK_EQ(static_cast<std::uint64_t>(calls), 1U);
+}
+
+TEST(what_a_callback_calls_is_not_logged) {
+  const Table* const api = table();
+  REQUIRE(api != nullptr);
+  REQUIRE(api->logCreate(&succeed_and_fail, QNN_LOG_LEVEL_ERROR, &log_handle) == QNN_SUCCESS);
+  CHECK_EQ(api->contextFree(nullptr, nullptr), QNN_CONTEXT_ERROR_INVALID_HANDLE);
+  CHECK_EQ(static_cast<std::uint64_t>(calls), 1U);
+  // Nor is that remembered: the next call is logged again.
+  CHECK_EQ(api->contextFree(nullptr, nullptr), QNN_CONTEXT_ERROR_INVALID_HANDLE);
+  CHECK_EQ(static_cast<std::uint64_t>(calls), 2U);
 }
