@@ -430,6 +430,11 @@ TEST(registered_buffers_are_used_in_place) {
 
   CHECK_EQ(qnn().memDeRegister(nullptr, 1), QNN_MEM_ERROR_INVALID_ARGUMENT);
   CHECK_EQ(qnn().memDeRegister(mem, 0), QNN_MEM_ERROR_INVALID_ARGUMENT);
+  // All or none: one that is named wrongly, or twice, leaves the others as they are.
+  const Qnn_MemHandle_t wrong[2] = {mem[0], forged(mem[1])}, twice[2] = {mem[1], mem[1]};
+  CHECK_EQ(qnn().memDeRegister(wrong, 2), QNN_MEM_ERROR_INVALID_HANDLE);
+  CHECK_EQ(qnn().memDeRegister(twice, 2), QNN_MEM_ERROR_INVALID_HANDLE);
+  CHECK_EQ(qnn().graphExecute(net.graph, &x, 1, &y, 1, nullptr, nullptr), QNN_SUCCESS);
   CHECK_EQ(qnn().memDeRegister(mem, 2), QNN_SUCCESS);
   CHECK_EQ(qnn().memDeRegister(mem, 1), QNN_MEM_ERROR_INVALID_HANDLE);
   CHECK_EQ(qnn().graphExecute(net.graph, &x, 1, &y, 1, nullptr, nullptr),

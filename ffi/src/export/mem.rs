@@ -72,9 +72,7 @@ unsafe fn register(
         });
         if let Err(code) = kept {
             // All or none: no handle was written yet.
-            for &id in &made {
-                let _ = deregister_one(instance, id);
-            }
+            let _ = deregister_all(instance, made.iter().map(|&id| Some(id)));
             return Err(code);
         }
     }
@@ -202,7 +200,7 @@ unsafe fn register_one(
         }
     };
     wait_until_mapped(instance, buffer).inspect_err(|_| {
-        let _ = deregister_one(instance, id);
+        let _ = deregister_all(instance, core::iter::once(Some(id)));
     })?;
     Ok(id)
 }
@@ -248,29 +246,49 @@ unsafe fn deregister(handles: *const Qnn_MemHandle_t, count: u32) -> Result<(), 
         return Err(because!(BAD, "numHandles is 0"));
     }
     let instance = living(|| because!(INVALID_HANDLE, "nothing is registered"))?;
-    for (at, &handle) in handles.iter().enumerate() {
-        let id = from_client(handle).ok_or(INVALID_HANDLE);
-        id.and_then(|id| deregister_one(instance, id)).map_err(|code| {
-            no_handle::<kind::Mapping>(code, "]", handle)();
-            within!(code, "memHandles[", at)
-        })?;
-    }
-    Ok(())
+    let ids = handles.iter().map(|&handle| from_client(handle));
+    deregister_all(instance, ids).map_err(|at| {
+        let handle = handles.get(at).copied().unwrap_or(core::ptr::null_mut());
+        no_handle::<kind::Mapping>(INVALID_HANDLE, "]", handle)();
+        within!(INVALID_HANDLE, "memHandles[", at)
+    })
 }
 
-/// Works on buffers from before a restart, and on those of a freed context (SSR-024, C-03).
-fn deregister_one(instance: &Instance, id: MappingId) -> Result<(), Code> {
+/// All or none; the place of the first that is none. Works on buffers from before a restart, and on those of a freed context (SSR-024,
+/// C-03).
+fn deregister_all(
+    instance: &Instance,
+    ids: impl Iterator<Item = Option<MappingId>> + Clone,
+) -> Result<(), usize> {
     instance.driver.call(|machine, _| {
         let mut objects = instance.objects.lock();
-        let mapping = objects.mappings.get_mut(id).ok().filter(|mapping| !mapping.released);
-        let mapping = mapping.ok_or(INVALID_HANDLE)?;
-        mapping.released = true;
-        // Its context may have taken it along already.
-        let _ = machine.buffer_deregister(mapping.buffer);
-        Ok::<(), Code>(())
+        for (index, id) in ids.clone().enumerate() {
+            // One that is named twice is gone at the second time.
+            if release(&mut objects, id).is_none() {
+                for id in ids.clone().take(index).flatten() {
+                    if let Ok(mapping) = objects.mappings.get_mut(id) {
+                        mapping.released = false;
+                    }
+                }
+                return Err(index);
+            }
+        }
+        for id in ids.clone().flatten() {
+            if let Ok(mapping) = objects.mappings.get(id) {
+                // Its context may have taken it along already.
+                let _ = machine.buffer_deregister(mapping.buffer);
+            }
+        }
+        Ok(())
     })?;
     sweep(instance);
     Ok(())
+}
+
+fn release(objects: &mut Objects, id: Option<MappingId>) -> Option<()> {
+    let mapping = objects.mappings.get_mut(id?).ok().filter(|mapping| !mapping.released)?;
+    mapping.released = true;
+    Some(())
 }
 
 /// Unmaps what was deregistered and is used no more. Linear in the number of buffers.
