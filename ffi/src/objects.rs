@@ -41,7 +41,7 @@ const LOGS_MAX: u16 = 16;
 /// Signals at once: one for each of two full queues.
 const SIGNALS_MAX: u16 = 600;
 /// Mapped buffers at once.
-const MAPPINGS_MAX: u16 = 1024;
+pub(crate) const MAPPINGS_MAX: u16 = 1024;
 /// Contexts whose owner is known at once. Larger capacities at init do not give more.
 const CONTEXTS_MAX: usize = 256;
 /// Profile objects at once. Larger capacities at init do not give more.

@@ -5,7 +5,7 @@
 
 use heapless::Vec;
 use runtime::error::{CreateError, HandleError, Status};
-use runtime::graph::element_count;
+use runtime::graph::{element_count, RANK_MAX};
 use runtime::handle::{BufferId, ContextId};
 use runtime::limits::BLOCKING_TIMEOUT_US;
 use runtime::memory::ClientMemory;
@@ -17,7 +17,7 @@ use crate::convert::{from_client, to_client, Code, Family};
 use crate::export::operand::data_type;
 use crate::export::{answer, known_context, living, settled, Machine};
 use crate::instance::Instance;
-use crate::objects::{kind, Mapping, MappingId, Objects, Pages, HOST};
+use crate::objects::{kind, Mapping, MappingId, Objects, Pages, HOST, MAPPINGS_MAX};
 use crate::refusal::{because, instead, no_array, no_handle, null, within, Dims};
 
 const INVALID_HANDLE: Code = QNN_MEM_ERROR_INVALID_HANDLE;
@@ -48,11 +48,8 @@ unsafe fn register(
 ) -> Result<(), Code> {
     let (instance, context) = known_context("context", context, Family::CONTEXT)?;
     // SAFETY: the caller's promise.
-    let descriptors = unsafe { client::array(descriptors, count) }.ok_or_else(no_array(
-        BAD,
-        ("memDescriptors", "numDescriptors"),
-        count,
-    ))?;
+    let descriptors = unsafe { client::array(descriptors, count, BUFFERS_PER_CALL_MAX) }
+        .ok_or_else(no_array(BAD, ("memDescriptors", "numDescriptors"), count))?;
     if descriptors.is_empty() {
         return Err(because!(BAD, "numDescriptors is 0"));
     }
@@ -97,12 +94,13 @@ impl Wanted {
     /// What the descriptor points to is readable.
     unsafe fn read(descriptor: &Qnn_MemDescriptor_t) -> Result<Self, Code> {
         let shape = &descriptor.memShape;
+        if shape.numDim as usize > RANK_MAX {
+            let (code, count) = (QNN_MEM_ERROR_INVALID_SHAPE, shape.numDim);
+            return Err(because!(code, ".memShape.numDim is ", count, ", the most is ", RANK_MAX));
+        }
         // SAFETY: the caller's promise.
-        let dims = unsafe { client::array(shape.dimSize, shape.numDim) }.ok_or_else(no_array(
-            BAD,
-            (".memShape.dimSize", "numDim"),
-            shape.numDim,
-        ))?;
+        let dims = unsafe { client::array(shape.dimSize, shape.numDim, RANK_MAX) }
+            .ok_or_else(no_array(BAD, (".memShape.dimSize", "numDim"), shape.numDim))?;
         let element = data_type(descriptor.dataType).map_err(|code| instead(code, BAD))?;
         let bytes = element_count(dims.iter().copied())
             .and_then(|count| count.checked_mul(element.size_bytes()))
@@ -237,11 +235,8 @@ pub(crate) unsafe extern "C" fn QnnMem_deRegister(
 /// As the QNN API says.
 unsafe fn deregister(handles: *const Qnn_MemHandle_t, count: u32) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let handles = unsafe { client::array(handles, count) }.ok_or_else(no_array(
-        BAD,
-        ("memHandles", "numHandles"),
-        count,
-    ))?;
+    let handles = unsafe { client::array(handles, count, MAPPINGS_MAX.into()) }
+        .ok_or_else(no_array(BAD, ("memHandles", "numHandles"), count))?;
     if handles.is_empty() {
         return Err(because!(BAD, "numHandles is 0"));
     }
