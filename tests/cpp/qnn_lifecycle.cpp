@@ -401,7 +401,7 @@ TEST(registered_buffers_are_used_in_place) {
   CHECK_EQ(output.add_to(context, &mem[1]), QNN_SUCCESS);
   CHECK_EQ(input.add_to(context, &mem[2]), QNN_MEM_ERROR_ALREADY_REGISTERED);
   CHECK_EQ(Descriptor(-1, shape).add_to(context, &mem[2]), QNN_MEM_ERROR_INVALID_ARGUMENT);
-  CHECK_EQ(Descriptor(in.fd, {}).add_to(context, &mem[2]), QNN_MEM_ERROR_ALREADY_REGISTERED);
+  CHECK_EQ(Descriptor(in.fd, {}).add_to(context, &mem[2]), QNN_MEM_ERROR_INVALID_SHAPE);
   CHECK_EQ(Descriptor(in.fd, {0}).add_to(context, &mem[2]), QNN_MEM_ERROR_INVALID_SHAPE);
   Shared small(8);
   CHECK_EQ(Descriptor(small.fd, shape).add_to(context, &mem[2]), QNN_MEM_ERROR_MAPPING);

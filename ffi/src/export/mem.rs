@@ -94,9 +94,15 @@ impl Wanted {
     /// What the descriptor points to is readable.
     unsafe fn read(descriptor: &Qnn_MemDescriptor_t) -> Result<Self, Code> {
         let shape = &descriptor.memShape;
-        if shape.numDim as usize > RANK_MAX {
+        if !(1..=RANK_MAX).contains(&(shape.numDim as usize)) {
             let (code, count) = (QNN_MEM_ERROR_INVALID_SHAPE, shape.numDim);
-            return Err(because!(code, ".memShape.numDim is ", count, ", the most is ", RANK_MAX));
+            return Err(because!(
+                code,
+                ".memShape.numDim is ",
+                count,
+                ", it can be 1 to ",
+                RANK_MAX
+            ));
         }
         // SAFETY: the caller's promise.
         let dims = unsafe { client::array(shape.dimSize, shape.numDim, RANK_MAX) }
