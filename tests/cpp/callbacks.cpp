@@ -30,6 +30,15 @@ Qnn_ErrorHandle_t queue(const Client& client, const Session& session, Execution&
                                        2, nullptr, nullptr, notify, param);
 }
 
+/** A function that keeps half a megabyte on its stack. */
+void fill_stack(void* param, Qnn_NotifyStatus_t) {
+  volatile std::uint8_t buffer[1 << 19];
+  for (std::size_t at = 0; at < sizeof buffer; at += 256) {
+    buffer[sizeof buffer - 1 - at] = 1;
+  }
+  static_cast<Mailbox*>(param)->put(buffer[sizeof buffer - 1]);
+}
+
 }  // namespace
 
 // A client frees what its notifications use when contextFree has returned.
@@ -164,4 +173,16 @@ TEST(a_notification_may_free_its_own_context_and_execute_in_another) {
   CHECK(both.mailbox.wait(3));
   CHECK_EQ(both.mailbox.count_of(QNN_SUCCESS), 3);
   CHECK(both.execution.right(both.client));
+}
+
+TEST(a_notification_has_room_on_its_stack) {
+  Client client;
+  REQUIRE(client.open());
+  Session session;
+  REQUIRE(session.open(client) == QNN_SUCCESS);
+  Execution execution;
+  execution.bind(client, session, 0);
+  Mailbox mailbox;
+  REQUIRE(queue(client, session, execution, &fill_stack, &mailbox) == QNN_SUCCESS);
+  CHECK(mailbox.wait(1));
 }
