@@ -278,8 +278,8 @@ typedef struct {
   uint32_t flags;
   /**
    * Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-   * process. NULL: 1 GiB of address space from the operating system, committed as it is
-   * used.
+   * process. NULL: 16 GiB of address space from the operating system (16 MiB where addresses
+   * have 32 bits), or less if it refuses so much, committed as it is used.
    */
   void *memory;
   /**

@@ -63,8 +63,8 @@ pub struct htp_rt_config_t {
     /// `HTP_RT_INIT_*`.
     pub flags: u32,
     /// Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-    /// process. NULL: 1 GiB of address space from the operating system, committed as it is
-    /// used.
+    /// process. NULL: 16 GiB of address space from the operating system (16 MiB where addresses
+    /// have 32 bits), or less if it refuses so much, committed as it is used.
     pub memory: *mut c_void,
     /// Bytes at `memory`.
     pub memory_bytes: usize,

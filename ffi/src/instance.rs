@@ -25,7 +25,9 @@ pub(crate) type Device = Vhtp<'static>;
 
 /// Address space reserved by default for the runtime, and for the memory of the virtual device.
 /// Pages count only when they are written.
-const MEMORY_DEFAULT_BYTES: usize = if usize::BITS == 64 { 1 << 30 } else { 1 << 24 };
+const MEMORY_DEFAULT_BYTES: usize = if usize::BITS == 64 { 1 << 34 } else { 1 << 24 };
+/// What is asked for at least where the system refuses more.
+const MEMORY_MIN_BYTES: usize = if usize::BITS == 64 { 1 << 28 } else { 1 << 22 };
 
 /// Subscribers of restarts at once.
 pub(crate) const SUBSCRIBERS_MAX: usize = 8;
@@ -154,11 +156,8 @@ fn make(
     let config = wanted.unwrap_or_default();
     let capabilities = config.platform.capabilities(config.arch);
     let capacities = setup.capacities;
-    let memory = setup.memory.or_else(|| os::map_memory(MEMORY_DEFAULT_BYTES));
-    let device_memory = setup.device_memory.or_else(|| os::map_memory(MEMORY_DEFAULT_BYTES));
-    let (Some(memory), Some(device_memory)) = (memory, device_memory) else {
-        return Err(QNN_COMMON_ERROR_MEM_ALLOC);
-    };
+    let (memory, device_memory) =
+        memories(setup.memory, setup.device_memory).ok_or(QNN_COMMON_ERROR_MEM_ALLOC)?;
     let device_capacities = VhtpCapacities {
         contexts: capacities.contexts,
         graphs: capacities.graphs,
@@ -192,6 +191,36 @@ fn make(
     }
     STATE.store(PRESENT, Ordering::Release);
     Ok(instance)
+}
+
+type Memory = &'static mut [MaybeUninit<u8>];
+
+/// The memories of the runtime and of its device. What the client does not give comes from the
+/// system, both in one piece, so that a limit on the process leaves as much to one as to the other,
+/// and something to the client.
+fn memories(own: Option<Memory>, device: Option<Memory>) -> Option<(Memory, Memory)> {
+    match (own, device) {
+        (Some(own), Some(device)) => Some((own, device)),
+        (Some(own), None) => Some((own, reserve(1)?)),
+        (None, Some(device)) => Some((reserve(1)?, device)),
+        (None, None) => {
+            let both = reserve(2)?;
+            let half = both.len() / 2;
+            Some(both.split_at_mut(half))
+        }
+    }
+}
+
+/// Memory for so many of the two.
+fn reserve(count: usize) -> Option<Memory> {
+    let mut bytes = MEMORY_DEFAULT_BYTES;
+    loop {
+        let memory = os::map_memory(bytes.saturating_mul(count));
+        if memory.is_some() || bytes <= MEMORY_MIN_BYTES {
+            return memory;
+        }
+        bytes /= 2;
+    }
 }
 
 /// Whom to tell of a completion.

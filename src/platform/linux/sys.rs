@@ -283,18 +283,35 @@ pub(super) fn current_thread() -> ThreadId {
 }
 
 /// Zeroed memory from the system, page aligned, for the life of the process. Pages are committed
-/// when first written. `None` if the system has none.
+/// when first written, also in a process that has asked for all its memory to be resident
+/// (`mlockall`). `None` if the system has none.
 pub fn map_memory(bytes: usize) -> Option<&'static mut [MaybeUninit<u8>]> {
-    let (protection, flags) = (
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-    );
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // What grows from a page that need not be resident need not be either, nor does it count
+    // against the limit of such memory.
+    let seed = 1;
     // SAFETY: an anonymous mapping at an address of the system's choice touches nothing that
     // exists.
-    let address = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
+    let address = unsafe { libc::mmap(ptr::null_mut(), seed, libc::PROT_NONE, flags, -1, 0) };
     if address == libc::MAP_FAILED || address.is_null() {
         return None;
     }
+    // SAFETY: the mapping is ours alone, and nothing is in it.
+    let grown = unsafe {
+        libc::munlock(address, seed);
+        libc::mremap(address, seed, bytes, libc::MREMAP_MAYMOVE)
+    };
+    if grown == libc::MAP_FAILED {
+        // SAFETY: as above.
+        unsafe { libc::munmap(address, seed) };
+        return None;
+    }
+    // SAFETY: as above.
+    if unsafe { libc::mprotect(grown, bytes, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
+        // SAFETY: as above.
+        unsafe { libc::munmap(grown, bytes) };
+        return None;
+    }
     // SAFETY: the mapping is `bytes` long, ours alone and never unmapped.
-    Some(unsafe { core::slice::from_raw_parts_mut(address.cast(), bytes) })
+    Some(unsafe { core::slice::from_raw_parts_mut(grown.cast(), bytes) })
 }
