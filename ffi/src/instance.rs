@@ -50,12 +50,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) const DEFAULT: Setup = Setup {
-        capacities: Capacities::DEFAULT,
-        memory: None,
-        device_memory: None,
-        threaded: true,
-    };
+    pub(crate) const DEFAULT: Setup =
+        Setup { capacities: Capacities::HOSTED, memory: None, device_memory: None, threaded: true };
 }
 
 struct Place(UnsafeCell<MaybeUninit<Instance>>);
@@ -165,7 +161,7 @@ fn make(
         ..VhtpCapacities::default()
     };
     let mut region = Region::new(memory);
-    let made = Objects::new(&mut region).and_then(|objects| {
+    let made = Objects::new(&mut region, &capacities).and_then(|objects| {
         let machine = Runtime::new(region, &capacities, capabilities)?;
         let device = Vhtp::new(Region::new(device_memory), config, device_capacities)?;
         Ok((objects, Driver::new(machine, device, Sink)))

@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <string>
+
+#include "System/QnnSystemContext.h"
 #include "support/check.hpp"
 #include "support/client.hpp"
 
@@ -57,6 +60,34 @@ TEST(memory_that_nobody_used_stays_out_of_locked_memory) {
   CHECK(executes());
   CHECK(status_kib("VmLck:") < 64 * 1024);
   CHECK(status_kib("VmRSS:") - before < 64 * 1024);
+}
+
+TEST(a_process_with_many_models_has_room) {
+  const unsigned long before = status_kib("VmRSS:");
+  const QnnInterface_t** providers = nullptr;
+  std::uint32_t count = 0;
+  REQUIRE(QnnInterface_getProviders(&providers, &count) == QNN_SUCCESS);
+  const Table& api = providers[0]->QNN_INTERFACE_VER_NAME;
+  for (int model = 0; model < 64; ++model) {
+    Qnn_LogHandle_t log = nullptr;
+    Qnn_BackendHandle_t backend = nullptr;
+    Qnn_DeviceHandle_t device = nullptr;
+    Qnn_ContextHandle_t context = nullptr;
+    Qnn_ProfileHandle_t profile = nullptr;
+    QnnSystemContext_Handle_t described = nullptr;
+    REQUIRE(api.logCreate(nullptr, QNN_LOG_LEVEL_ERROR, &log) == QNN_SUCCESS);
+    REQUIRE(api.backendCreate(log, nullptr, &backend) == QNN_SUCCESS);
+    REQUIRE(api.deviceCreate(log, nullptr, &device) == QNN_SUCCESS);
+    REQUIRE(api.contextCreate(backend, device, nullptr, &context) == QNN_SUCCESS);
+    REQUIRE(api.profileCreate(backend, QNN_PROFILE_LEVEL_BASIC, &profile) == QNN_SUCCESS);
+    REQUIRE(QnnSystemContext_create(&described) == QNN_SUCCESS);
+    for (int index = 0; index < 16; ++index) {
+      Qnn_GraphHandle_t graph = nullptr;
+      const std::string name = "graph" + std::to_string(index);
+      REQUIRE(api.graphCreate(context, name.c_str(), nullptr, &graph) == QNN_SUCCESS);
+    }
+  }
+  CHECK(status_kib("VmRSS:") - before < 32 * 1024);
 }
 
 // The sanitizer itself takes more address space than the limit.
