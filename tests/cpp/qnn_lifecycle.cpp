@@ -12,6 +12,7 @@
 
 #include "HTP/QnnHtpDevice.h"
 #include "HTP/QnnHtpMem.h"
+#include "QnnSdkBuildId.h"
 #include "support/check.hpp"
 #include "support/composed.hpp"
 
@@ -119,7 +120,7 @@ TEST(backends) {
   CHECK_EQ(version.coreApiVersion.major, QNN_API_VERSION_MAJOR);
   CHECK_EQ(qnn().backendGetApiVersion(nullptr), QNN_BACKEND_ERROR_INVALID_ARGUMENT);
   CHECK_EQ(qnn().backendGetBuildId(&build), QNN_SUCCESS);
-  CHECK(build != nullptr && std::strlen(build) > 0);
+  CHECK(build != nullptr && std::strcmp(build, QNN_SDK_BUILD_ID) == 0);
   CHECK_EQ(qnn().backendGetProperty(first, nullptr), QNN_BACKEND_ERROR_NOT_SUPPORTED);
   CHECK_EQ(qnn().backendRegisterOpPackage(first, nullptr, "p", nullptr),
            QNN_BACKEND_ERROR_INVALID_ARGUMENT);
