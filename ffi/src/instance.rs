@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use runtime::capability::Capabilities;
 use runtime::event::{Completion, Notice, Transition};
@@ -76,6 +76,7 @@ pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
         Some(instance) => Ok(instance),
         None if STATE.load(Ordering::Acquire) == NEVER => Err(QNN_COMMON_ERROR_SYSTEM),
         None => {
+            expect_forks();
             let mut wanted = INIT.lock();
             match existing() {
                 Some(instance) => Ok(instance),
@@ -98,6 +99,9 @@ pub(crate) fn existing() -> Option<&'static Instance> {
 pub(crate) fn init(setup: Setup) -> Qnn_ErrorHandle_t {
     if STATE.load(Ordering::Acquire) == NEVER {
         return QNN_COMMON_ERROR_SYSTEM;
+    }
+    if setup.threaded {
+        expect_forks();
     }
     let mut wanted = INIT.lock();
     if existing().is_some() {
@@ -125,17 +129,31 @@ pub(crate) fn configure_device(config: VhtpConfig) -> Qnn_ErrorHandle_t {
 /// Chooses the SoC of the virtual device, once and while there is no instance. To name the SoC that
 /// is chosen is right at any time.
 pub(crate) fn choose_soc(soc: u32) -> Result<(), Qnn_ErrorHandle_t> {
+    if STATE.load(Ordering::Acquire) == NEVER {
+        return Err(QNN_COMMON_ERROR_SYSTEM);
+    }
     let mut wanted = INIT.lock();
     let chosen = existing().map(|instance| instance.device).or(*wanted);
     if chosen.is_some_and(|device| device.soc == soc) {
         return Ok(());
     }
     let device = VhtpConfig::for_soc(soc).ok_or(QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG)?;
-    if chosen.is_some() || STATE.load(Ordering::Acquire) == NEVER {
+    if chosen.is_some() {
         return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
     }
     *wanted = Some(device);
     Ok(())
+}
+
+/// Before a thread that makes an instance with threads takes [`INIT`]: a process that is forked
+/// meanwhile has the lock, and nobody who gives it back, so it must not touch it.
+fn expect_forks() {
+    static EXPECTED: AtomicBool = AtomicBool::new(false);
+    if !EXPECTED.load(Ordering::Acquire) {
+        // Twice does no harm.
+        os::at_fork_in_child(forget_in_forked_process);
+        EXPECTED.store(true, Ordering::Release);
+    }
 }
 
 extern "C" fn forget_in_forked_process() {
@@ -178,7 +196,6 @@ fn make(
     SUBSCRIBERS.init();
     log::LEFT.init();
     if threaded {
-        os::at_fork_in_child(forget_in_forked_process);
         if instance.driver.start().is_err() {
             // One of the threads may run, so the place is taken for ever.
             STATE.store(NEVER, Ordering::Release);
