@@ -233,8 +233,10 @@ typedef int32_t htp_rt_io_ownership_t;
 #endif // __cplusplus
 
 /**
- * How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers,
- * 4800 requests, 32 profiles, 16384 trace records).
+ * How many objects the tables hold. All zero: the defaults. These are 64 contexts, 1024 graphs,
+ * 4096 buffers, 19200 requests, 256 profiles and 16384 trace records with memory from the operating
+ * system; 16 contexts, 64 graphs, 256 buffers, 4800 requests, 32 profiles and 16384 trace records
+ * with a block of memory from the caller.
  */
 typedef struct {
   /**
@@ -278,8 +280,8 @@ typedef struct {
   uint32_t flags;
   /**
    * Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-   * process. NULL: 1 GiB of address space from the operating system, committed as it is
-   * used.
+   * process. NULL: 16 GiB of address space from the operating system (16 MiB where addresses
+   * have 32 bits), or less if it refuses so much, committed as it is used.
    */
   void *memory;
   /**
@@ -698,7 +700,7 @@ uint32_t htp_rt_version(void);
 
 /**
  * Bytes that the runtime's tables take of `htp_rt_config_t::memory`. Contexts and graphs come on
- * top when they are created. NULL: for the default capacities.
+ * top when they are created. NULL: for the default capacities with memory from the caller.
  *
  * # Safety
  * `capacities` is NULL or points to a struct.

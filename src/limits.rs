@@ -110,6 +110,19 @@ impl Capacities {
         watched_outputs: 1_024,
         trace_records: 16_384,
     };
+
+    /// Room for a process with many models on a system with virtual memory: 64 contexts with full
+    /// queues. About 3 MiB.
+    pub const HOSTED: Capacities = Capacities {
+        contexts: 64,
+        graphs: 64 * 16,
+        buffers: 4096,
+        requests: 64 * QUEUE_DEPTH_MAX,
+        profiles: 256,
+        power_configs: 256,
+        watched_outputs: 4096,
+        trace_records: 16_384,
+    };
 }
 
 impl Default for Capacities {

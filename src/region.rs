@@ -18,9 +18,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use rlsf::Tlsf;
 
-/// First-level classes of the allocator: blocks up to 2^(5 + 28) bytes on 64-bit, 2^(4 + 26) on
-/// 32-bit targets.
-const FIRST_LEVEL: usize = if usize::BITS == 64 { 28 } else { 26 };
+/// First-level classes of the allocator: blocks up to 2^(5 + 30) bytes on 64-bit, 2^(4 + 26) on
+/// 32-bit targets. A larger arena is divided.
+const FIRST_LEVEL: usize = if usize::BITS == 64 { 30 } else { 26 };
 
 /// The region has no block of the wanted size. Creation paths report it as a memory-allocation
 /// error; nothing was changed and the caller may retry after freeing something.

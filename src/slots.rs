@@ -1,5 +1,9 @@
 //! A table of slots with generations: insert, find and remove in constant time, memory fixed at
 //! creation.
+//!
+//! A generation has 16 bits and returns after 65,535 tenants of its slot; a handle that was kept all
+//! the time names the new tenant then. Free slots are therefore taken in turn, the one that has been
+//! free longest first: with `n` slots free at any time, that takes `65,535 * n` insertions at least.
 
 use crate::handle::{Epoch, Handle};
 use crate::region::{OutOfMemory, Region, RegionSlice};
@@ -27,6 +31,8 @@ const NO_SLOT: u16 = u16::MAX;
 pub struct Slots<'m, K, T> {
     slots: RegionSlice<'m, Slot<T>>,
     first_free: u16,
+    /// The slot that was freed last; means nothing while none is free.
+    last_free: u16,
     count: u16,
     count_max: u16,
     kind: core::marker::PhantomData<fn() -> K>,
@@ -42,7 +48,9 @@ impl<'m, K, T> Slots<'m, K, T> {
             Slot { generation: 1, epoch: Epoch::FIRST, next_free, value: None }
         })?;
         let first_free = if capacity == 0 { NO_SLOT } else { 0 };
-        Ok(Self { slots, first_free, count: 0, count_max: 0, kind: core::marker::PhantomData })
+        let last_free = capacity.saturating_sub(1);
+        let kind = core::marker::PhantomData;
+        Ok(Self { slots, first_free, last_free, count: 0, count_max: 0, kind })
     }
 
     /// Bytes of region memory that a table of `capacity` takes.
@@ -67,8 +75,12 @@ impl<'m, K, T> Slots<'m, K, T> {
         let slot = Self::tenant(self.slots.get_mut(usize::from(handle.index())), handle)?;
         let value = slot.value.take().ok_or(InvalidHandle)?;
         slot.generation = slot.generation.wrapping_add(1).max(1);
-        slot.next_free = self.first_free;
-        self.first_free = handle.index();
+        slot.next_free = NO_SLOT;
+        match self.slots.get_mut(usize::from(self.last_free)) {
+            Some(last) if self.first_free != NO_SLOT => last.next_free = handle.index(),
+            _ => self.first_free = handle.index(),
+        }
+        self.last_free = handle.index();
         self.count = self.count.saturating_sub(1);
         Ok(value)
     }
@@ -153,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_released_handle_is_invalid_for_ever() {
-        let mut table = table(2);
+        let mut table = table(1);
         let old = table.insert(Epoch::FIRST, 10).unwrap();
         assert_eq!(table.remove(old), Ok(10));
         assert_eq!(table.remove(old), Err(InvalidHandle));
@@ -161,6 +173,35 @@ mod tests {
         assert_eq!(new.index(), old.index());
         assert!(table.get(old).is_err());
         assert_eq!(table.get(new), Ok(&11));
+    }
+
+    #[test]
+    fn free_slots_are_taken_in_turn() {
+        let mut table = table(4);
+        let kept = table.insert(Epoch::FIRST, 0).unwrap();
+        let old = table.insert(Epoch::FIRST, 1).unwrap();
+        table.remove(old).unwrap();
+        // Three slots are free: no handle returns before each of them had every generation.
+        for _ in 1..3 * usize::from(u16::MAX) {
+            let next = table.insert(Epoch::FIRST, 1).unwrap();
+            assert_ne!(next, old);
+            table.remove(next).unwrap();
+        }
+        assert_eq!(table.get(kept), Ok(&0));
+    }
+
+    #[test]
+    fn a_full_table_frees_one_slot_at_a_time() {
+        let mut table = table(3);
+        let mut handles: std::vec::Vec<_> =
+            (0..3).map(|value| table.insert(Epoch::FIRST, value).unwrap()).collect();
+        for turn in 0..10 {
+            let freed = handles.remove(turn % 3);
+            table.remove(freed).unwrap();
+            handles.push(table.insert(Epoch::FIRST, 9).unwrap());
+            assert_eq!(table.insert(Epoch::FIRST, 9), Err(CapacityExceeded));
+            assert_eq!(handles.last().unwrap().index(), freed.index());
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use cty::c_char;
 pub(crate) const TEXT_BYTES_MAX: usize = 8191;
 /// Longest configuration list, without its end.
 const CONFIGS_MAX: usize = 64;
-/// Longest array that is read.
-const ARRAY_MAX: u32 = 1 << 20;
+/// Longest array that is read where a call knows no maximum of its own.
+pub(crate) const ARRAY_MAX: usize = 1 << 20;
 
 /// A string is null, not ended within [`TEXT_BYTES_MAX`], or not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +39,16 @@ pub(crate) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, BadText> {
     core::str::from_utf8(bytes).map_err(|_| BadText)
 }
 
-/// Views an array; `None` if it is null but not empty, not aligned, or absurdly long.
+/// Views an array; `None` if it is null but not empty, not aligned, or has more than `max`
+/// elements, which nobody looks at.
 ///
 /// # Safety
 /// `array` is null or points to `count` elements that stay as they are for `'a`.
-pub(crate) unsafe fn array<'a, T>(array: *const T, count: u32) -> Option<&'a [T]> {
+pub(crate) unsafe fn array<'a, T>(array: *const T, count: u32, max: usize) -> Option<&'a [T]> {
     if count == 0 {
         return Some(&[]);
     }
-    if array.is_null() || !array.is_aligned() || count > ARRAY_MAX {
+    if array.is_null() || !array.is_aligned() || count as usize > max {
         return None;
     }
     // SAFETY: not null, aligned, and the caller's promise.

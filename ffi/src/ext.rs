@@ -34,8 +34,10 @@ pub extern "C" fn htp_rt_version() -> u32 {
     HTP_RT_VERSION_MAJOR << 16 | HTP_RT_VERSION_MINOR << 8 | HTP_RT_VERSION_PATCH
 }
 
-/// How many objects the tables hold. All zero: the defaults (16 contexts, 64 graphs, 256 buffers,
-/// 4800 requests, 32 profiles, 16384 trace records).
+/// How many objects the tables hold. All zero: the defaults. These are 64 contexts, 1024 graphs,
+/// 4096 buffers, 19200 requests, 256 profiles and 16384 trace records with memory from the operating
+/// system; 16 contexts, 64 graphs, 256 buffers, 4800 requests, 32 profiles and 16384 trace records
+/// with a block of memory from the caller.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct htp_rt_capacities_t {
@@ -63,8 +65,8 @@ pub struct htp_rt_config_t {
     /// `HTP_RT_INIT_*`.
     pub flags: u32,
     /// Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-    /// process. NULL: 1 GiB of address space from the operating system, committed as it is
-    /// used.
+    /// process. NULL: 16 GiB of address space from the operating system (16 MiB where addresses
+    /// have 32 bits), or less if it refuses so much, committed as it is used.
     pub memory: *mut c_void,
     /// Bytes at `memory`.
     pub memory_bytes: usize,
@@ -78,15 +80,17 @@ pub struct htp_rt_config_t {
 }
 
 /// Bytes that the runtime's tables take of `htp_rt_config_t::memory`. Contexts and graphs come on
-/// top when they are created. NULL: for the default capacities.
+/// top when they are created. NULL: for the default capacities with memory from the caller.
 ///
 /// # Safety
 /// `capacities` is NULL or points to a struct.
 #[no_mangle]
 pub unsafe extern "C" fn htp_rt_memory_required(capacities: *const htp_rt_capacities_t) -> usize {
     // SAFETY: the caller's promise.
-    let capacities = unsafe { capacities.as_ref() }.map_or(Capacities::DEFAULT, capacities_of);
-    Runtime::memory_required(&capacities).saturating_add(crate::objects::Objects::BYTES)
+    let capacities = unsafe { capacities.as_ref() }
+        .map_or(Capacities::DEFAULT, |given| capacities_of(given, Capacities::DEFAULT));
+    Runtime::memory_required(&capacities)
+        .saturating_add(crate::objects::Objects::bytes(&capacities))
 }
 
 /// Initialises the library. Optional: the first QNN call does it with all defaults. Starts the
@@ -113,8 +117,10 @@ pub unsafe extern "C" fn htp_rt_init(config: *const htp_rt_config_t) -> Qnn_Erro
     {
         return refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT);
     }
+    let own_memory = !config.memory.is_null() || !config.device_memory.is_null();
+    let default = if own_memory { Capacities::DEFAULT } else { Capacities::HOSTED };
     instance::init(Setup {
-        capacities: capacities_of(&config.capacities),
+        capacities: capacities_of(&config.capacities, default),
         // SAFETY: the caller hands both blocks over for the life of the process.
         memory: unsafe { block(config.memory, config.memory_bytes) },
         // SAFETY: as above.
@@ -130,10 +136,10 @@ unsafe fn block(memory: *mut c_void, bytes: usize) -> Option<&'static mut [Maybe
     (!memory.is_null()).then(|| unsafe { core::slice::from_raw_parts_mut(memory.cast(), bytes) })
 }
 
-fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
+fn capacities_of(given: &htp_rt_capacities_t, default: Capacities) -> Capacities {
     let tables = [given.contexts, given.graphs, given.buffers, given.requests, given.profiles];
     if tables == [0; 5] && given.trace_records == 0 {
-        return Capacities::DEFAULT;
+        return default;
     }
     Capacities {
         contexts: given.contexts,
@@ -141,8 +147,8 @@ fn capacities_of(given: &htp_rt_capacities_t) -> Capacities {
         buffers: given.buffers,
         requests: given.requests,
         profiles: given.profiles,
-        power_configs: Capacities::DEFAULT.power_configs,
-        watched_outputs: Capacities::DEFAULT.watched_outputs,
+        power_configs: default.power_configs,
+        watched_outputs: default.watched_outputs,
         trace_records: given.trace_records,
     }
 }

@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use runtime::capability::Capabilities;
 use runtime::event::{Completion, Notice, Transition};
@@ -15,17 +15,19 @@ use runtime::runtime::Runtime;
 use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
 
 use crate::abi::*;
-use crate::convert;
 use crate::ext_request::htp_rt_notify_fn_t;
 use crate::ext_watch::htp_rt_ssr_fn_t;
 use crate::objects::Objects;
+use crate::{convert, log};
 
 /// What executes graphs.
 pub(crate) type Device = Vhtp<'static>;
 
 /// Address space reserved by default for the runtime, and for the memory of the virtual device.
 /// Pages count only when they are written.
-const MEMORY_DEFAULT_BYTES: usize = if usize::BITS == 64 { 1 << 30 } else { 1 << 24 };
+const MEMORY_DEFAULT_BYTES: usize = if usize::BITS == 64 { 1 << 34 } else { 1 << 24 };
+/// What is asked for at least where the system refuses more.
+const MEMORY_MIN_BYTES: usize = if usize::BITS == 64 { 1 << 28 } else { 1 << 22 };
 
 /// Subscribers of restarts at once.
 pub(crate) const SUBSCRIBERS_MAX: usize = 8;
@@ -48,12 +50,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) const DEFAULT: Setup = Setup {
-        capacities: Capacities::DEFAULT,
-        memory: None,
-        device_memory: None,
-        threaded: true,
-    };
+    pub(crate) const DEFAULT: Setup =
+        Setup { capacities: Capacities::HOSTED, memory: None, device_memory: None, threaded: true };
 }
 
 struct Place(UnsafeCell<MaybeUninit<Instance>>);
@@ -78,6 +76,7 @@ pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
         Some(instance) => Ok(instance),
         None if STATE.load(Ordering::Acquire) == NEVER => Err(QNN_COMMON_ERROR_SYSTEM),
         None => {
+            expect_forks();
             let mut wanted = INIT.lock();
             match existing() {
                 Some(instance) => Ok(instance),
@@ -100,6 +99,9 @@ pub(crate) fn existing() -> Option<&'static Instance> {
 pub(crate) fn init(setup: Setup) -> Qnn_ErrorHandle_t {
     if STATE.load(Ordering::Acquire) == NEVER {
         return QNN_COMMON_ERROR_SYSTEM;
+    }
+    if setup.threaded {
+        expect_forks();
     }
     let mut wanted = INIT.lock();
     if existing().is_some() {
@@ -127,17 +129,31 @@ pub(crate) fn configure_device(config: VhtpConfig) -> Qnn_ErrorHandle_t {
 /// Chooses the SoC of the virtual device, once and while there is no instance. To name the SoC that
 /// is chosen is right at any time.
 pub(crate) fn choose_soc(soc: u32) -> Result<(), Qnn_ErrorHandle_t> {
+    if STATE.load(Ordering::Acquire) == NEVER {
+        return Err(QNN_COMMON_ERROR_SYSTEM);
+    }
     let mut wanted = INIT.lock();
     let chosen = existing().map(|instance| instance.device).or(*wanted);
     if chosen.is_some_and(|device| device.soc == soc) {
         return Ok(());
     }
     let device = VhtpConfig::for_soc(soc).ok_or(QNN_GLOBAL_CONFIG_ERROR_INVALID_CONFIG)?;
-    if chosen.is_some() || STATE.load(Ordering::Acquire) == NEVER {
+    if chosen.is_some() {
         return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
     }
     *wanted = Some(device);
     Ok(())
+}
+
+/// Before a thread that makes an instance with threads takes [`INIT`]: a process that is forked
+/// meanwhile has the lock, and nobody who gives it back, so it must not touch it.
+fn expect_forks() {
+    static EXPECTED: AtomicBool = AtomicBool::new(false);
+    if !EXPECTED.load(Ordering::Acquire) {
+        // Twice does no harm.
+        os::at_fork_in_child(forget_in_forked_process);
+        EXPECTED.store(true, Ordering::Release);
+    }
 }
 
 extern "C" fn forget_in_forked_process() {
@@ -154,11 +170,8 @@ fn make(
     let config = wanted.unwrap_or_default();
     let capabilities = config.platform.capabilities(config.arch);
     let capacities = setup.capacities;
-    let memory = setup.memory.or_else(|| os::map_memory(MEMORY_DEFAULT_BYTES));
-    let device_memory = setup.device_memory.or_else(|| os::map_memory(MEMORY_DEFAULT_BYTES));
-    let (Some(memory), Some(device_memory)) = (memory, device_memory) else {
-        return Err(QNN_COMMON_ERROR_MEM_ALLOC);
-    };
+    let (memory, device_memory) =
+        memories(setup.memory, setup.device_memory).ok_or(QNN_COMMON_ERROR_MEM_ALLOC)?;
     let device_capacities = VhtpCapacities {
         contexts: capacities.contexts,
         graphs: capacities.graphs,
@@ -166,7 +179,7 @@ fn make(
         ..VhtpCapacities::default()
     };
     let mut region = Region::new(memory);
-    let made = Objects::new(&mut region).and_then(|objects| {
+    let made = Objects::new(&mut region, &capacities).and_then(|objects| {
         let machine = Runtime::new(region, &capacities, capabilities)?;
         let device = Vhtp::new(Region::new(device_memory), config, device_capacities)?;
         Ok((objects, Driver::new(machine, device, Sink)))
@@ -181,8 +194,8 @@ fn make(
     instance.driver.init();
     instance.objects.init();
     SUBSCRIBERS.init();
+    log::LEFT.init();
     if threaded {
-        os::at_fork_in_child(forget_in_forked_process);
         if instance.driver.start().is_err() {
             // One of the threads may run, so the place is taken for ever.
             STATE.store(NEVER, Ordering::Release);
@@ -191,6 +204,36 @@ fn make(
     }
     STATE.store(PRESENT, Ordering::Release);
     Ok(instance)
+}
+
+type Memory = &'static mut [MaybeUninit<u8>];
+
+/// The memories of the runtime and of its device. What the client does not give comes from the
+/// system, both in one piece, so that a limit on the process leaves as much to one as to the other,
+/// and something to the client.
+fn memories(own: Option<Memory>, device: Option<Memory>) -> Option<(Memory, Memory)> {
+    match (own, device) {
+        (Some(own), Some(device)) => Some((own, device)),
+        (Some(own), None) => Some((own, reserve(1)?)),
+        (None, Some(device)) => Some((reserve(1)?, device)),
+        (None, None) => {
+            let both = reserve(2)?;
+            let half = both.len() / 2;
+            Some(both.split_at_mut(half))
+        }
+    }
+}
+
+/// Memory for so many of the two.
+fn reserve(count: usize) -> Option<Memory> {
+    let mut bytes = MEMORY_DEFAULT_BYTES;
+    loop {
+        let memory = os::map_memory(bytes.saturating_mul(count));
+        if memory.is_some() || bytes <= MEMORY_MIN_BYTES {
+            return memory;
+        }
+        bytes /= 2;
+    }
 }
 
 /// Whom to tell of a completion.

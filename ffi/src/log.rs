@@ -10,14 +10,31 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use cty::c_char;
+use runtime::limits::BLOCKING_TIMEOUT_US;
+use runtime::platform::os;
 
 use crate::abi::*;
 use crate::convert::Code;
-use crate::objects::{Objects, LOGS_MAX};
+use crate::instance::Instance;
+use crate::objects::{LogId, Objects};
 use crate::{client, instance, messages, refusal};
 
 /// The highest level that any log wants; 0 while there is none. Spares the look at the logs.
 static LEVEL_MAX: AtomicU32 = AtomicU32::new(0);
+
+/// Threads that may be in callbacks at once. What one more has to say is lost.
+pub(crate) const CALLS_MAX: usize = 64;
+
+/// A thread that tells the logs something.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    thread: os::ThreadId,
+    /// Whose callback it is in.
+    log: LogId,
+}
+
+/// Wakes those who wait until nobody is in the callbacks of a log.
+pub(crate) static LEFT: os::Condvar = os::Condvar::new();
 
 /// Longest line of the standard error stream.
 const LINE_BYTES: usize = 512;
@@ -35,33 +52,78 @@ pub(crate) fn error(call: &'static CStr, code: Code) {
     emit(QNN_LOG_LEVEL_ERROR, call, words.as_ref().map_or(meaning, |words| words.as_c_str()));
 }
 
-/// Tells the logs something. The caller holds no lock: callbacks may call the library.
+/// Tells the logs something. The caller holds no lock: callbacks may call the library. What a thread
+/// does within a callback is told to nobody, or one that calls the library would be called without
+/// end.
 pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &CStr) {
     if level > LEVEL_MAX.load(Ordering::Acquire) {
         return;
     }
     let Some(instance) = instance::existing() else { return };
-    let mut callbacks: [QnnLog_Callback_t; LOGS_MAX as usize] = [None; LOGS_MAX as usize];
-    let mut streamed = false;
-    {
-        let objects = instance.objects.lock();
-        let wanting = objects.logs.iter().filter(|(_, log)| level <= log.level_max);
-        for (to, (_, log)) in callbacks.iter_mut().zip(wanting) {
-            *to = log.callback;
-            streamed |= log.callback.is_none();
-        }
-    }
-    if streamed {
-        write_line(level, call, text);
-    }
     let now_us = instance.driver.now().as_us();
-    for callback in callbacks.into_iter().flatten() {
-        call_with(callback, level, now_us, [client::address(call), text.as_ptr().cast()]);
+    let mut streamed = false;
+    let mut place = None;
+    let mut from = 0;
+    while let Some((next, callback)) = next_wanting(instance, &mut place, from, level) {
+        from = next;
+        match callback {
+            Some(callback) => {
+                call_with(callback, level, now_us, [client::address(call), text.as_ptr().cast()]);
+            }
+            // Several logs without a callback are one stream.
+            None if !streamed => {
+                write_line(level, call, text);
+                streamed = true;
+            }
+            None => {}
+        }
     }
 }
 
+/// Leaves the log that the caller is in and enters the next one, from slot `from` on, that wants to
+/// hear of `level`. Gives the slot behind it and its callback. `place` is the caller's place in the
+/// list of calls.
+fn next_wanting(
+    instance: &Instance,
+    place: &mut Option<usize>,
+    from: u16,
+    level: QnnLog_Level_t,
+) -> Option<(u16, QnnLog_Callback_t)> {
+    let mut objects = instance.objects.lock();
+    if let Some(left) = place.and_then(|place| objects.calls.get_mut(place)) {
+        *left = None;
+        LEFT.notify_all();
+    }
+    let thread = os::current_thread();
+    if objects.calls.iter().flatten().any(|call| call.thread == thread) {
+        return None;
+    }
+    let wants = |log: LogId, level_max| log.index() >= from && level <= level_max;
+    let wanting = objects.logs.iter().find(|(id, log)| wants(*id, log.level_max));
+    let (log, callback) = wanting.map(|(id, log)| (id, log.callback))?;
+    *place = objects.calls.iter().position(Option::is_none);
+    let call = objects.calls.get_mut((*place)?)?;
+    *call = Some(Call { thread, log });
+    Some((log.index().saturating_add(1), callback))
+}
+
+/// Waits until no other thread is in the callback of a log that is gone; whether that came true in
+/// time.
+pub(crate) fn wait_until_left(instance: &Instance, log: LogId) -> bool {
+    let deadline = os::now().after_us(BLOCKING_TIMEOUT_US);
+    let me = os::current_thread();
+    let mut objects = instance.objects.lock();
+    while objects.calls.iter().flatten().any(|call| call.log == log && call.thread != me) {
+        if os::now() >= deadline {
+            return false;
+        }
+        objects = LEFT.wait_until(objects, deadline);
+    }
+    true
+}
+
 /// One line on the standard error stream, in one piece, so that those of several threads do not
-/// mix. Several logs without a callback are one stream.
+/// mix.
 fn write_line(level: QnnLog_Level_t, call: &CStr, text: &CStr) {
     let level: &[u8] = match level {
         QNN_LOG_LEVEL_ERROR => b"error",

@@ -4,11 +4,13 @@
 //! The lock around them is taken inside the runtime's, or alone; never the other way round.
 
 use runtime::handle::{BufferId, ContextId, Epoch, Handle, ProfileId, RequestId};
+use runtime::limits::Capacities;
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 use runtime::slots::{CapacityExceeded, Slots};
 
 use crate::abi::*;
 use crate::binary_info::Descriptions;
+use crate::log::{Call, CALLS_MAX};
 use crate::profile_list::Listing;
 use crate::profile_log::File;
 
@@ -32,21 +34,24 @@ pub(crate) type SystemContextId = Handle<kind::SystemContext>;
 pub(crate) type TargetId = Handle<kind::Target>;
 
 /// Backends at once.
-const BACKENDS_MAX: u16 = 16;
+const BACKENDS_MAX: u16 = 64;
 /// Devices at once.
-const DEVICES_MAX: u16 = 16;
+const DEVICES_MAX: u16 = 64;
 /// Logs at once.
-pub(crate) const LOGS_MAX: u16 = 16;
+const LOGS_MAX: u16 = 64;
 /// Signals at once: one for each of two full queues.
 const SIGNALS_MAX: u16 = 600;
-/// Mapped buffers at once.
-const MAPPINGS_MAX: u16 = 1024;
+/// Mapped buffers at once, where there may be few registered ones: those that were deregistered
+/// while requests use them count, too.
+const MAPPINGS_MIN: u16 = 1024;
+/// Mapped buffers at once. Larger capacities at init do not give more.
+pub(crate) const MAPPINGS_MAX: u16 = 4096;
 /// Contexts whose owner is known at once. Larger capacities at init do not give more.
 const CONTEXTS_MAX: usize = 256;
 /// Profile objects at once. Larger capacities at init do not give more.
 const PROFILES_MAX: usize = 256;
 /// System contexts at once.
-const SYSTEM_CONTEXTS_MAX: u16 = 16;
+const SYSTEM_CONTEXTS_MAX: u16 = 64;
 /// Files for profiling data at once.
 const TARGETS_MAX: u16 = 16;
 
@@ -136,6 +141,8 @@ pub(crate) struct Objects {
     /// A system context is the descriptions that it has given out.
     pub(crate) system_contexts: Slots<'static, kind::SystemContext, Descriptions>,
     pub(crate) targets: Slots<'static, kind::Target, File>,
+    /// Who is in a log's callback.
+    pub(crate) calls: [Option<Call>; CALLS_MAX],
     owners: RegionSlice<'static, Option<Owner>>,
     /// What `QnnProfile_getEvents` handed out of each profile object.
     profiles: RegionSlice<'static, Listing>,
@@ -143,13 +150,17 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// Bytes of region memory that [`Objects::new`] takes.
-    pub(crate) const BYTES: usize = {
+    pub(crate) fn bytes(capacities: &Capacities) -> usize {
+        Self::FIXED_BYTES + Slots::<'static, kind::Mapping, Mapping>::bytes(mappings(capacities))
+    }
+
+    /// All but the mapped buffers.
+    const FIXED_BYTES: usize = {
         const BLOCK_OVERHEAD: usize = 64;
         Slots::<'static, kind::Backend, Backend>::bytes(BACKENDS_MAX)
             + Slots::<'static, kind::Device, Device>::bytes(DEVICES_MAX)
             + Slots::<'static, kind::Log, Log>::bytes(LOGS_MAX)
             + Slots::<'static, kind::Signal, Signal>::bytes(SIGNALS_MAX)
-            + Slots::<'static, kind::Mapping, Mapping>::bytes(MAPPINGS_MAX)
             + Slots::<'static, kind::SystemContext, Descriptions>::bytes(SYSTEM_CONTEXTS_MAX)
             + Slots::<'static, kind::Target, File>::bytes(TARGETS_MAX)
             + size_of::<Option<Owner>>() * CONTEXTS_MAX
@@ -158,15 +169,19 @@ impl Objects {
     };
 
     /// Sets up all tables in `region`.
-    pub(crate) fn new(region: &mut Region<'static>) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(
+        region: &mut Region<'static>,
+        capacities: &Capacities,
+    ) -> Result<Self, OutOfMemory> {
         Ok(Self {
             backends: Slots::new(region, BACKENDS_MAX)?,
             devices: Slots::new(region, DEVICES_MAX)?,
             logs: Slots::new(region, LOGS_MAX)?,
             signals: Slots::new(region, SIGNALS_MAX)?,
-            mappings: Slots::new(region, MAPPINGS_MAX)?,
+            mappings: Slots::new(region, mappings(capacities))?,
             system_contexts: Slots::new(region, SYSTEM_CONTEXTS_MAX)?,
             targets: Slots::new(region, TARGETS_MAX)?,
+            calls: [None; CALLS_MAX],
             owners: region.alloc(CONTEXTS_MAX, None)?,
             profiles: region.alloc_with(PROFILES_MAX, |_| Listing::EMPTY)?,
         })
@@ -203,6 +218,10 @@ impl Objects {
     pub(crate) fn listing(&mut self, profile: ProfileId) -> Option<&mut Listing> {
         self.profiles.get_mut(usize::from(profile.index()))
     }
+}
+
+fn mappings(capacities: &Capacities) -> u16 {
+    capacities.buffers.clamp(MAPPINGS_MIN, MAPPINGS_MAX)
 }
 
 /// Epoch of objects that no restart touches.

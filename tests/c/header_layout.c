@@ -30,6 +30,7 @@
 #include "QnnOpPackage.h"
 #include "QnnProfile.h"
 #include "QnnProperty.h"
+#include "QnnSdkBuildId.h"
 #include "QnnSignal.h"
 #include "QnnTensor.h"
 #include "QnnTypes.h"

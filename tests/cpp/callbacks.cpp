@@ -1,43 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
 // flags: -pthread
+// also: shared
 // What notifications may do, and what calls promise about them.
 
 #include <atomic>
-#include <chrono>
-#include <mutex>
 #include <thread>
 
 #include "support/check.hpp"
 #include "support/client.hpp"
+#include "support/door.hpp"
 
 namespace {
-
-/** A door that a callback waits at. */
-class Door {
- public:
-  void enter() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    entered_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
-  }
-  bool wait_for_entry() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(30), [this] { return entered_; });
-  }
-  void open() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool entered_ = false;
-  bool open_ = false;
-};
 
 struct Guarded {
   Door door;
@@ -54,6 +28,15 @@ Qnn_ErrorHandle_t queue(const Client& client, const Session& session, Execution&
                         Qnn_NotifyFn_t notify, void* param) {
   return client.api->graphExecuteAsync(session.graph, &execution.input, 1, execution.outputs.data(),
                                        2, nullptr, nullptr, notify, param);
+}
+
+/** A function that keeps half a megabyte on its stack. */
+void fill_stack(void* param, Qnn_NotifyStatus_t) {
+  volatile std::uint8_t buffer[1 << 19];
+  for (std::size_t at = 0; at < sizeof buffer; at += 256) {
+    buffer[sizeof buffer - 1 - at] = 1;
+  }
+  static_cast<Mailbox*>(param)->put(buffer[sizeof buffer - 1]);
 }
 
 }  // namespace
@@ -190,4 +173,16 @@ TEST(a_notification_may_free_its_own_context_and_execute_in_another) {
   CHECK(both.mailbox.wait(3));
   CHECK_EQ(both.mailbox.count_of(QNN_SUCCESS), 3);
   CHECK(both.execution.right(both.client));
+}
+
+TEST(a_notification_has_room_on_its_stack) {
+  Client client;
+  REQUIRE(client.open());
+  Session session;
+  REQUIRE(session.open(client) == QNN_SUCCESS);
+  Execution execution;
+  execution.bind(client, session, 0);
+  Mailbox mailbox;
+  REQUIRE(queue(client, session, execution, &fill_stack, &mailbox) == QNN_SUCCESS);
+  CHECK(mailbox.wait(1));
 }

@@ -125,12 +125,13 @@ TEST(a_tensor_names_its_wrong_scales_and_data) {
   SAYS(net.create(), QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM,
        "tensor 'input'.v1.quantizeParams.scaleOffsetEncoding.scale is not a number");
   net.tensor = good;
-  std::array<Qnn_ScaleOffset_t, 2> scales{{{1.0f, 0}, {0.25f, 0}}};
+  std::array<Qnn_ScaleOffset_t, 3> scales{{{1.0f, 0}, {0.25f, 0}, {0.5f, 0}}};
   net.tensor.v1.quantizeParams.quantizationEncoding = QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET;
   net.tensor.v1.quantizeParams.axisScaleOffsetEncoding = {1, 2, scales.data()};
   SAYS(net.create(), QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM,
        "tensor 'input'.v1.quantizeParams.axisScaleOffsetEncoding.numScaleOffsets is 2, "
        ".dimensions[1] is 3");
+  net.tensor.v1.quantizeParams.axisScaleOffsetEncoding.numScaleOffsets = 3;
   scales[1].scale = 0.0f;
   SAYS(net.create(), QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM,
        "tensor 'input'.v1.quantizeParams.axisScaleOffsetEncoding.scaleOffset[1].scale is 0,");

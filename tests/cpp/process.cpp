@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
 // flags: -pthread
+// also: shared
 // The library in the life of a process: its threads, signals, forks, the end, and unloading.
 
 #include <dlfcn.h>
@@ -10,12 +11,15 @@
 #include <atomic>
 #include <thread>
 
+#include "QnnGlobalConfig.h"
 #include "support/check.hpp"
 #include "support/client.hpp"
 
 namespace {
 
 std::atomic<int> threads_refused{0};
+/** Called once, by the next thread that starts one. */
+std::atomic<void (*)()> before_a_thread{nullptr};
 
 bool answers(const Client& client, const Session& session) {
   Execution execution;
@@ -47,6 +51,9 @@ extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attribute
                               void* (*routine)(void*), void* argument) noexcept {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
   static const Create create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+  if (void (*const call)() = before_a_thread.exchange(nullptr)) {
+    call();
+  }
   if (threads_refused > 0 && --threads_refused == 0) {
     return EAGAIN;
   }
@@ -112,6 +119,37 @@ TEST(a_forked_process_is_told_that_the_runtime_is_not_there) {
   busy.join();
   CHECK(answers(client, session));
   CHECK_EQ(client.api->contextFree(session.context, nullptr), QNN_SUCCESS);
+}
+
+// The locks of the thread that initialises are held for ever in the fork.
+TEST(a_process_forked_while_the_library_is_initialised_is_told_so) {
+  static std::atomic<bool> told{false};
+  before_a_thread = [] {
+    std::thread([] {
+      const pid_t child = fork();
+      if (child == 0) {
+        // The library starts threads with signals blocked, and this one was started meanwhile.
+        sigset_t none;
+        sigemptyset(&none);
+        pthread_sigmask(SIG_SETMASK, &none, nullptr);
+        alarm(5);
+        QnnGlobalConfig_t soc{};
+        soc.option = QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL;
+        soc.socModel = QNN_SOC_MODEL_SM8650;
+        const QnnGlobalConfig_t* list[] = {&soc, nullptr};
+        const htp_rt_vdev_config_t device = {};
+        const bool refused = QnnGlobalConfig_Set(list) == QNN_COMMON_ERROR_SYSTEM &&
+                             htp_rt_vdev_configure(&device) != QNN_SUCCESS &&
+                             htp_rt_init(nullptr) == QNN_COMMON_ERROR_SYSTEM;
+        _exit(refused ? EXIT_SUCCESS : EXIT_FAILURE);
+      }
+      int status = 0;
+      told = child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+             WEXITSTATUS(status) == EXIT_SUCCESS;
+    }).join();
+  };
+  CHECK_EQ(htp_rt_init(nullptr), QNN_SUCCESS);
+  CHECK(told);
 }
 
 // Handlers were written for the client's threads.

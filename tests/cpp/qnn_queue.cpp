@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+// also: shared
 // The queue of a context: its depth, what happens when it is full, and what ends requests early.
 
 #include <sys/mman.h>

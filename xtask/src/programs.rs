@@ -1,5 +1,6 @@
 //! C and C++ test programs: compiled under every language standard, linked with the static
-//! library, run with a time limit.
+//! library, run with a time limit. One with the line `// also: shared` in its opening comment is
+//! linked with the shared library, too, under the newest standard.
 //!
 //! A program ends with the line `N passed, N failed` and a non-zero code if something failed. One
 //! whose name begins with `header_` is only compiled. A line such as `// std: c11 c++17` in the
@@ -8,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -164,6 +165,8 @@ struct Job {
     library: PathBuf,
     /// The release shared library, for programs that load it: `HTP_RUNTIME_SHARED_LIBRARY`.
     shared: PathBuf,
+    /// It is linked with the shared library instead of `library`.
+    links_shared: bool,
     mode: Mode,
 }
 
@@ -192,8 +195,14 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
             let text = fs::read_to_string(&source)
                 .with_context(|| format!("cannot read {}", source.display()))?;
             let flags = marked(&text, "// flags:").map(str::to_owned).collect::<Vec<_>>();
-            for standard in chosen_standards(language, mode, &text) {
-                chosen.push((source.clone(), standard, flags.clone(), compiler.clone()));
+            let standards = chosen_standards(language, mode, &text);
+            let also_shared =
+                mode == Mode::Plain && marked(&text, "// also:").any(|word| word == "shared");
+            let shared = standards.last().filter(|_| also_shared).map(|&standard| (standard, true));
+            let kinds = standards.iter().map(|&standard| (standard, false)).chain(shared);
+            for (standard, links_shared) in kinds {
+                let (source, compiler) = (source.clone(), compiler.clone());
+                chosen.push((source, standard, links_shared, flags.clone(), compiler));
             }
         }
     }
@@ -204,9 +213,9 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
         Mode::Plain => release,
         Mode::Sanitized => staticlib::address_sanitized()?,
     };
-    let job = |(source, standard, flags, compiler)| {
+    let job = |(source, standard, links_shared, flags, compiler)| {
         let (library, shared) = (library.clone(), shared.clone());
-        Job { source, standard, flags, compiler, library, shared, mode }
+        Job { source, standard, flags, compiler, library, shared, links_shared, mode }
     };
     Ok(chosen.into_iter().map(job).collect())
 }
@@ -232,7 +241,8 @@ fn marked<'a>(text: &'a str, marker: &'a str) -> impl Iterator<Item = &'a str> {
 impl Job {
     fn name(&self) -> String {
         let file = self.source.file_name().unwrap_or_default().to_string_lossy();
-        format!("{file} as {}", self.standard)
+        let with = if self.links_shared { " with the shared library" } else { "" };
+        format!("{file} as {}{with}", self.standard)
     }
 
     fn build_and_run(&self) -> Result<Tally, Failed> {
@@ -248,7 +258,7 @@ impl Job {
         if compile_only {
             compile.arg("-c").arg(&self.source);
         } else {
-            compile.arg(&self.source).arg(&self.library).args(staticlib::LINK_FLAGS);
+            compile.arg(&self.source).args(self.link_arguments()).args(staticlib::LINK_FLAGS);
         }
         compile.arg("-o").arg(&program);
         process::succeed(&mut compile, process::BUILD_LIMIT)
@@ -264,8 +274,21 @@ impl Job {
         judge(finished.success, &finished.output)
     }
 
+    fn link_arguments(&self) -> Vec<OsString> {
+        if !self.links_shared {
+            return vec![self.library.clone().into()];
+        }
+        let mut run_path = OsString::from("-Wl,-rpath,");
+        run_path.push(self.shared.parent().unwrap_or(Path::new(".")));
+        vec![self.shared.clone().into(), run_path]
+    }
+
     fn program(&self, stem: &str) -> Result<PathBuf> {
-        let mode = if self.mode == Mode::Sanitized { "sanitized" } else { "plain" };
+        let mode = match (self.mode, self.links_shared) {
+            (Mode::Sanitized, _) => "sanitized",
+            (Mode::Plain, false) => "plain",
+            (Mode::Plain, true) => "shared",
+        };
         let folder = workspace::target_dir().join("xtask").join(mode).join(self.standard);
         fs::create_dir_all(&folder)?;
         Ok(folder.join(stem))

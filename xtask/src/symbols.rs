@@ -1,5 +1,6 @@
 //! `cargo xtask symbols`: what the release static library needs from its surroundings, and the
-//! proof that it has neither a heap nor a panic in it.
+//! proof that it has neither a heap nor a panic in it; that the shared library says which C library
+//! it was linked with.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,13 +34,14 @@ pub(crate) fn run() -> Result<()> {
     }
     report.verdict()?;
     println!("no heap, no panic: {} exported functions", report.exported);
+    println!("the shared library names the C library, with the version of each function");
     Ok(())
 }
 
 /// The same as a step of `cargo xtask test`.
 pub(crate) fn check() -> Result<Tally> {
     inspect()?.verdict()?;
-    Ok(Tally { passed: 2, failed: 0 })
+    Ok(Tally { passed: 3, failed: 0 })
 }
 
 struct Report {
@@ -47,15 +49,23 @@ struct Report {
     needed: BTreeSet<String>,
     forbidden: BTreeSet<String>,
     exported: usize,
+    /// What the shared library names without saying which version it means; everything that it
+    /// needs, if it names no C library at all.
+    unbound: BTreeSet<String>,
 }
 
 impl Report {
     fn verdict(&self) -> Result<()> {
-        if self.forbidden.is_empty() {
-            return Ok(());
+        let list = |names: &BTreeSet<String>| {
+            names.iter().map(String::as_str).collect::<Vec<_>>().join("\n  ")
+        };
+        if !self.forbidden.is_empty() {
+            bail!("the static library must not contain or need:\n  {}", list(&self.forbidden));
         }
-        let names: Vec<&str> = self.forbidden.iter().map(String::as_str).collect();
-        bail!("the static library must not contain or need:\n  {}", names.join("\n  "));
+        if !self.unbound.is_empty() {
+            bail!("the shared library is not bound to a C library:\n  {}", list(&self.unbound));
+        }
+        Ok(())
     }
 }
 
@@ -80,7 +90,27 @@ fn inspect() -> Result<Report> {
         .filter(|name| is_panic(name) || is_heap(name))
         .cloned()
         .collect();
-    Ok(Report { needed, forbidden, exported: exported.len() })
+    let unbound = unbound(&archive.with_extension("so"))?;
+    Ok(Report { needed, forbidden, exported: exported.len(), unbound })
+}
+
+fn unbound(library: &Path) -> Result<BTreeSet<String>> {
+    process::require("readelf", HOW_TO_GET)?;
+    let mut dynamic = Command::new("readelf");
+    dynamic.args(["--dynamic", "--wide"]).arg(library);
+    let dynamic = process::succeed(&mut dynamic, process::BUILD_LIMIT)?;
+    let mut names = Command::new("nm");
+    names.args(["--dynamic", "--undefined-only", "--format=posix"]).arg(library);
+    let names = process::succeed(&mut names, process::BUILD_LIMIT)?;
+    Ok(unbound_names(&dynamic, &names))
+}
+
+/// From the dynamic section and the lines `name@VERSION U`. What is only weak may be missing.
+fn unbound_names(dynamic: &str, names: &str) -> BTreeSet<String> {
+    let names_libc =
+        dynamic.lines().any(|line| line.contains("(NEEDED)") && line.contains("[libc.so"));
+    let strong = names.lines().filter_map(|line| line.trim_end().strip_suffix(" U"));
+    strong.filter(|name| !names_libc || !name.contains('@')).map(str::to_owned).collect()
 }
 
 fn nm(file: &Path) -> Result<String> {
@@ -179,6 +209,14 @@ mod tests {
     #[test]
     fn what_another_member_defines_is_not_needed() {
         assert_eq!(undefined_names(&parse(CLEAN)), BTreeSet::from(["memcpy".to_owned()]));
+    }
+
+    #[test]
+    fn a_name_without_a_version_or_a_library_is_unbound() {
+        let names = "close@GLIBC_2.2.5 U\nopen U\n__gmon_start__ w\n";
+        let needed = " 0x1 (NEEDED)  Shared library: [libc.so.6]\n";
+        assert_eq!(unbound_names(needed, names), BTreeSet::from(["open".to_owned()]));
+        assert_eq!(unbound_names("", names).len(), 2);
     }
 
     #[test]

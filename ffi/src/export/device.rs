@@ -276,7 +276,7 @@ impl Wanted {
         // SAFETY: the version selects this member.
         let platform = unsafe { platform.u.v1 };
         // SAFETY: the caller's promise.
-        let devices = unsafe { client::array(platform.hwDevices, platform.numHwDevices) };
+        let devices = unsafe { client::array(platform.hwDevices, platform.numHwDevices, 1) };
         let Some([hardware]) = devices else {
             let count = platform.numHwDevices;
             let why = ", there is 1; or hwDevices is null or not aligned";

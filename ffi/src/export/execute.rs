@@ -57,9 +57,11 @@ impl<'a> Bindings<'a> {
         let no_inputs = no_array(BAD, ("inputs", "numInputs"), num_inputs);
         let no_outputs = no_array(BAD, ("outputs", "numOutputs"), num_outputs);
         // SAFETY: the caller's promise.
-        let inputs = unsafe { client::array(inputs, num_inputs) }.ok_or_else(no_inputs)?;
+        let inputs = unsafe { client::array(inputs, num_inputs, client::ARRAY_MAX) }
+            .ok_or_else(no_inputs)?;
         // SAFETY: the caller's promise.
-        let outputs = unsafe { client::array(outputs, num_outputs) }.ok_or_else(no_outputs)?;
+        let outputs = unsafe { client::array(outputs, num_outputs, client::ARRAY_MAX) }
+            .ok_or_else(no_outputs)?;
         Ok(Self { instance, graph: None, inputs, outputs })
     }
 

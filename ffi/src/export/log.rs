@@ -63,13 +63,24 @@ pub(crate) extern "C" fn QnnLog_free(logger: Qnn_LogHandle_t) -> Qnn_ErrorHandle
     answer(c"QnnLog_free", free(logger))
 }
 
+/// Nobody is in its callback any more when this returns, but for the caller, who may be. If that
+/// does not come about in time the log is gone all the same: nobody enters its callback again.
 pub(crate) fn free(logger: Qnn_LogHandle_t) -> Result<(), Code> {
     let none = no_handle::<kind::Log>(BAD, "logger", logger);
     let id = log_id(logger)?;
-    let mut objects = living(&none)?.objects.lock();
-    objects.logs.remove(id).map_err(|_| none())?;
-    log::logs_changed(&objects);
-    Ok(())
+    let instance = living(&none)?;
+    {
+        let mut objects = instance.objects.lock();
+        objects.logs.remove(id).map_err(|_| none())?;
+        log::logs_changed(&objects);
+    }
+    match log::wait_until_left(instance, id) {
+        true => Ok(()),
+        false => {
+            let why = "logger is gone, but another thread is in its callback still";
+            Err(because!(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE, why))
+        }
+    }
 }
 
 fn check_level(level: QnnLog_Level_t) -> Result<(), Code> {

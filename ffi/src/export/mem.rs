@@ -5,7 +5,7 @@
 
 use heapless::Vec;
 use runtime::error::{CreateError, HandleError, Status};
-use runtime::graph::element_count;
+use runtime::graph::{element_count, RANK_MAX};
 use runtime::handle::{BufferId, ContextId};
 use runtime::limits::NO_TIMEOUT_US;
 use runtime::memory::ClientMemory;
@@ -17,7 +17,7 @@ use crate::convert::{from_client, to_client, Code, Family};
 use crate::export::operand::data_type;
 use crate::export::{answer, known_context, living, settled, Machine};
 use crate::instance::Instance;
-use crate::objects::{kind, Mapping, MappingId, Objects, Pages, HOST};
+use crate::objects::{kind, Mapping, MappingId, Objects, Pages, HOST, MAPPINGS_MAX};
 use crate::refusal::{because, instead, no_array, no_handle, null, within, Dims};
 
 const INVALID_HANDLE: Code = QNN_MEM_ERROR_INVALID_HANDLE;
@@ -48,11 +48,8 @@ unsafe fn register(
 ) -> Result<(), Code> {
     let (instance, context) = known_context("context", context, Family::CONTEXT)?;
     // SAFETY: the caller's promise.
-    let descriptors = unsafe { client::array(descriptors, count) }.ok_or_else(no_array(
-        BAD,
-        ("memDescriptors", "numDescriptors"),
-        count,
-    ))?;
+    let descriptors = unsafe { client::array(descriptors, count, BUFFERS_PER_CALL_MAX) }
+        .ok_or_else(no_array(BAD, ("memDescriptors", "numDescriptors"), count))?;
     if descriptors.is_empty() {
         return Err(because!(BAD, "numDescriptors is 0"));
     }
@@ -72,9 +69,7 @@ unsafe fn register(
         });
         if let Err(code) = kept {
             // All or none: no handle was written yet.
-            for &id in &made {
-                let _ = deregister_one(instance, id);
-            }
+            let _ = deregister_all(instance, made.iter().map(|&id| Some(id)));
             return Err(code);
         }
     }
@@ -99,12 +94,19 @@ impl Wanted {
     /// What the descriptor points to is readable.
     unsafe fn read(descriptor: &Qnn_MemDescriptor_t) -> Result<Self, Code> {
         let shape = &descriptor.memShape;
+        if !(1..=RANK_MAX).contains(&(shape.numDim as usize)) {
+            let (code, count) = (QNN_MEM_ERROR_INVALID_SHAPE, shape.numDim);
+            return Err(because!(
+                code,
+                ".memShape.numDim is ",
+                count,
+                ", it can be 1 to ",
+                RANK_MAX
+            ));
+        }
         // SAFETY: the caller's promise.
-        let dims = unsafe { client::array(shape.dimSize, shape.numDim) }.ok_or_else(no_array(
-            BAD,
-            (".memShape.dimSize", "numDim"),
-            shape.numDim,
-        ))?;
+        let dims = unsafe { client::array(shape.dimSize, shape.numDim, RANK_MAX) }
+            .ok_or_else(no_array(BAD, (".memShape.dimSize", "numDim"), shape.numDim))?;
         let element = data_type(descriptor.dataType).map_err(|code| instead(code, BAD))?;
         let bytes = element_count(dims.iter().copied())
             .and_then(|count| count.checked_mul(element.size_bytes()))
@@ -202,7 +204,7 @@ unsafe fn register_one(
         }
     };
     wait_until_mapped(instance, buffer).inspect_err(|_| {
-        let _ = deregister_one(instance, id);
+        let _ = deregister_all(instance, core::iter::once(Some(id)));
     })?;
     Ok(id)
 }
@@ -239,38 +241,55 @@ pub(crate) unsafe extern "C" fn QnnMem_deRegister(
 /// As the QNN API says.
 unsafe fn deregister(handles: *const Qnn_MemHandle_t, count: u32) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let handles = unsafe { client::array(handles, count) }.ok_or_else(no_array(
-        BAD,
-        ("memHandles", "numHandles"),
-        count,
-    ))?;
+    let handles = unsafe { client::array(handles, count, MAPPINGS_MAX.into()) }
+        .ok_or_else(no_array(BAD, ("memHandles", "numHandles"), count))?;
     if handles.is_empty() {
         return Err(because!(BAD, "numHandles is 0"));
     }
     let instance = living(|| because!(INVALID_HANDLE, "nothing is registered"))?;
-    for (at, &handle) in handles.iter().enumerate() {
-        let id = from_client(handle).ok_or(INVALID_HANDLE);
-        id.and_then(|id| deregister_one(instance, id)).map_err(|code| {
-            no_handle::<kind::Mapping>(code, "]", handle)();
-            within!(code, "memHandles[", at)
-        })?;
-    }
-    Ok(())
+    let ids = handles.iter().map(|&handle| from_client(handle));
+    deregister_all(instance, ids).map_err(|at| {
+        let handle = handles.get(at).copied().unwrap_or(core::ptr::null_mut());
+        no_handle::<kind::Mapping>(INVALID_HANDLE, "]", handle)();
+        within!(INVALID_HANDLE, "memHandles[", at)
+    })
 }
 
-/// Works on buffers from before a restart, and on those of a freed context (SSR-024, C-03).
-fn deregister_one(instance: &Instance, id: MappingId) -> Result<(), Code> {
+/// All or none; the place of the first that is none. Works on buffers from before a restart, and on those of a freed context (SSR-024,
+/// C-03).
+fn deregister_all(
+    instance: &Instance,
+    ids: impl Iterator<Item = Option<MappingId>> + Clone,
+) -> Result<(), usize> {
     instance.driver.call(|machine, _| {
         let mut objects = instance.objects.lock();
-        let mapping = objects.mappings.get_mut(id).ok().filter(|mapping| !mapping.released);
-        let mapping = mapping.ok_or(INVALID_HANDLE)?;
-        mapping.released = true;
-        // Its context may have taken it along already.
-        let _ = machine.buffer_deregister(mapping.buffer);
-        Ok::<(), Code>(())
+        for (index, id) in ids.clone().enumerate() {
+            // One that is named twice is gone at the second time.
+            if release(&mut objects, id).is_none() {
+                for id in ids.clone().take(index).flatten() {
+                    if let Ok(mapping) = objects.mappings.get_mut(id) {
+                        mapping.released = false;
+                    }
+                }
+                return Err(index);
+            }
+        }
+        for id in ids.clone().flatten() {
+            if let Ok(mapping) = objects.mappings.get(id) {
+                // Its context may have taken it along already.
+                let _ = machine.buffer_deregister(mapping.buffer);
+            }
+        }
+        Ok(())
     })?;
     sweep(instance);
     Ok(())
+}
+
+fn release(objects: &mut Objects, id: Option<MappingId>) -> Option<()> {
+    let mapping = objects.mappings.get_mut(id?).ok().filter(|mapping| !mapping.released)?;
+    mapping.released = true;
+    Some(())
 }
 
 /// Unmaps what was deregistered and is used no more. Linear in the number of buffers.

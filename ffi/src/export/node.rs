@@ -53,9 +53,13 @@ impl<'a> Node<'a> {
         unsafe {
             let text = |text, field| client::text(text).map_err(no_text(BAD, field));
             let tensors = |array, number, (at, count)| {
-                client::array(at, count).ok_or_else(no_array(BAD, (array, number), count))
+                client::array(at, count, OPERANDS_MAX).ok_or_else(no_array(
+                    BAD,
+                    (array, number),
+                    count,
+                ))
             };
-            let params = client::array(op.params, op.numOfParams);
+            let params = client::array(op.params, op.numOfParams, PARAMS_MAX);
             let no_params = ("opConfig.v1.params", "numOfParams");
             Ok(Self {
                 name: text(op.name, "opConfig.v1.name")?,
@@ -297,6 +301,9 @@ fn refused_with(code: Code) -> Code {
 /// As the QNN API says.
 unsafe fn validate(backend: Qnn_BackendHandle_t, op: &Qnn_OpConfig_t) -> Result<(), Code> {
     let (instance, _) = backend::known(backend)?;
+    if has_too_many(op) {
+        return Err(because!(REFUSED, "opConfig has too many operands or parameters"));
+    }
     // SAFETY: the caller's promise.
     let node = unsafe { Node::read(op) }.map_err(|code| instead(code, UNKNOWN))?;
     let verdict = check_known(&node).and_then(|()| {
@@ -311,6 +318,16 @@ unsafe fn validate(backend: Qnn_BackendHandle_t, op: &Qnn_OpConfig_t) -> Result<
         })
     });
     verdict.map_err(|code| node.refused(code))
+}
+
+fn has_too_many(op: &Qnn_OpConfig_t) -> bool {
+    if op.version != QNN_OPCONFIG_VERSION_1 {
+        return false;
+    }
+    // SAFETY: the version selects this member, plain numbers and pointers.
+    let op = unsafe { &op.u.v1 };
+    op.numOfParams as usize > PARAMS_MAX
+        || op.numOfInputs.max(op.numOfOutputs) as usize > OPERANDS_MAX
 }
 
 fn check_known(node: &Node<'_>) -> Result<(), Code> {

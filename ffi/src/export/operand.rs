@@ -121,12 +121,8 @@ impl Fields {
     /// # Safety
     /// The tensor's dimensions are null or as many as its rank.
     pub(crate) unsafe fn dims<'a>(&self) -> Option<&'a [u32]> {
-        let sane = self.rank as usize <= RANK_MAX;
-        if !sane {
-            return None;
-        }
         // SAFETY: the caller's promise.
-        unsafe { client::array(self.dims, self.rank) }
+        unsafe { client::array(self.dims, self.rank, RANK_MAX) }
     }
 }
 
@@ -187,7 +183,7 @@ impl<'a> Operand<'a> {
             rank => because!(BAD, ".dimensions is null or not aligned, .rank is ", rank),
         })?;
         // SAFETY: the caller's promise.
-        let dynamic = unsafe { client::array(fields.dynamic, dynamic_count(fields)) };
+        let dynamic = unsafe { client::array(fields.dynamic, dynamic_count(fields), RANK_MAX) };
         let dynamic = dynamic.ok_or_else(null(BAD, ".isDynamicDimensions"))?;
         if let Some(axis) = dynamic.iter().position(|&flag| flag != 0) {
             let why = "] is set: dynamic dimensions are not offered";
@@ -195,7 +191,7 @@ impl<'a> Operand<'a> {
             return Err(because!(code, ".isDynamicDimensions[", axis, why));
         }
         // SAFETY: the caller's promise.
-        let scales = unsafe { scales(&fields.quantization, data_type) }?;
+        let scales = unsafe { scales(&fields.quantization, data_type, dims) }?;
         // SAFETY: the caller's promise.
         let data = unsafe { static_data(fields, kind, data_type, dims) }?;
         Ok(Self { path: fields.path, name, kind, data_type, dims, scales, data })
@@ -226,7 +222,7 @@ impl<'a> Operand<'a> {
                 let field = ".quantizeParams.scaleOffsetEncoding";
                 wrong_scale(one.scale).then(|| because!(code, field, SCALE, one.scale, ABOVE_ZERO))
             }
-            Scales::Axis(axis, all) => self.unfit_axis(code, axis, all),
+            Scales::Axis(_, all) => unfit_axis(code, all),
         };
         unfit.unwrap_or_else(|| match self.kind {
             TensorKind::Native => {
@@ -236,23 +232,6 @@ impl<'a> Operand<'a> {
                 because!(code, ".type is 2 (APP_READWRITE), only a context has such a tensor")
             }
             _ => because!(code, ".dimensions are ", Dims(dims.iter().copied()), ", too many"),
-        })
-    }
-
-    fn unfit_axis(&self, code: Code, axis: u32, all: &[Qnn_ScaleOffset_t]) -> Option<Code> {
-        const FIELD: &str = ".quantizeParams.axisScaleOffsetEncoding";
-        if let Some((at, one)) = all.iter().enumerate().find(|(_, one)| wrong_scale(one.scale)) {
-            let (list, scale) = (".scaleOffset[", one.scale);
-            return Some(because!(code, FIELD, list, at, "]", SCALE, scale, ABOVE_ZERO));
-        }
-        let channels = usize::try_from(axis).ok().and_then(|axis| self.dims.get(axis).copied());
-        let Some(channels) = channels else {
-            let rank = self.dims.len();
-            return Some(because!(code, FIELD, ".axis is ", axis, ", .rank is ", rank));
-        };
-        let (count, dim) = (all.len(), ", .dimensions[");
-        (count > 1 && count != channels as usize).then(|| {
-            because!(code, FIELD, ".numScaleOffsets is ", count, dim, axis, "] is ", channels)
         })
     }
 
@@ -351,6 +330,29 @@ pub(crate) fn data_type(number: Qnn_DataType_t) -> Result<DataType, Code> {
     })
 }
 
+const AXIS: &str = ".quantizeParams.axisScaleOffsetEncoding";
+
+fn unfit_axis(code: Code, all: &[Qnn_ScaleOffset_t]) -> Option<Code> {
+    let (at, one) = all.iter().enumerate().find(|(_, one)| wrong_scale(one.scale))?;
+    let (list, scale) = (".scaleOffset[", one.scale);
+    Some(because!(code, AXIS, list, at, "]", SCALE, scale, ABOVE_ZERO))
+}
+
+/// One for all channels, or one for each: any other number of scales is refused unread.
+fn check_count(axis: &Qnn_AxisScaleOffset_t, dims: &[u32]) -> Result<(), Code> {
+    const BAD: Code = QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM;
+    let (along, count) = (axis.axis, axis.numScaleOffsets);
+    match usize::try_from(along).ok().and_then(|along| dims.get(along).copied()) {
+        _ if count <= 1 => Ok(()),
+        Some(channels) if channels == count => Ok(()),
+        Some(channels) => {
+            let dim = ", .dimensions[";
+            Err(because!(BAD, AXIS, ".numScaleOffsets is ", count, dim, along, "] is ", channels))
+        }
+        None => Err(because!(BAD, AXIS, ".axis is ", along, ", .rank is ", dims.len())),
+    }
+}
+
 /// Scale and offset mean something for fixed-point numbers only; anywhere else they are not looked
 /// at.
 ///
@@ -359,6 +361,7 @@ pub(crate) fn data_type(number: Qnn_DataType_t) -> Result<DataType, Code> {
 unsafe fn scales<'a>(
     params: &Qnn_QuantizeParams_t,
     data_type: DataType,
+    dims: &[u32],
 ) -> Result<Scales<'a>, Code> {
     let fixed_point = matches!(
         data_type,
@@ -381,8 +384,10 @@ unsafe fn scales<'a>(
         QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET => {
             // SAFETY: as above.
             let axis = unsafe { params.u.axisScaleOffsetEncoding };
+            check_count(&axis, dims)?;
+            let max = axis.numScaleOffsets as usize;
             // SAFETY: the caller's promise.
-            let all = unsafe { client::array(axis.scaleOffset, axis.numScaleOffsets) };
+            let all = unsafe { client::array(axis.scaleOffset, axis.numScaleOffsets, max) };
             match (u32::try_from(axis.axis), all) {
                 (Ok(axis), Some(all)) if !all.is_empty() => Ok(Scales::Axis(axis, all)),
                 (Ok(_), _) => {

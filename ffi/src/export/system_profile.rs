@@ -60,11 +60,8 @@ unsafe fn create(
     let folder = unsafe { optional_text(place.fileDirectory) }
         .map_err(no_text(BAD, "serializationTargetInfo.file.fileDirectory"))?;
     // SAFETY: the caller's promise.
-    let configs = unsafe { client::array(configs, count) }.ok_or_else(no_array(
-        BAD,
-        ("configs", "numConfigs"),
-        count,
-    ))?;
+    let configs = unsafe { client::array(configs, count, client::ARRAY_MAX) }
+        .ok_or_else(no_array(BAD, ("configs", "numConfigs"), count))?;
     let mut header = None;
     for (at, config) in configs.iter().enumerate() {
         // SAFETY: the caller's promise.
@@ -161,7 +158,7 @@ unsafe fn serialize(
     let _writing = WRITING.lock();
     let file = instance.objects.lock().targets.get(id).copied().map_err(|_| none())?;
     // SAFETY: the caller's promise.
-    let data = unsafe { client::array(data, count) }.ok_or_else(no_array(
+    let data = unsafe { client::array(data, count, client::ARRAY_MAX) }.ok_or_else(no_array(
         BAD,
         ("eventData", "numEvents"),
         count,
@@ -218,11 +215,8 @@ unsafe fn visit_events(
     mut lines: Option<&mut Lines>,
 ) -> Result<(), Code> {
     // SAFETY: the caller's promise.
-    let events = unsafe { client::array(events, count) }.ok_or_else(no_array(
-        BAD,
-        ("->v1.profilingEvents", "numProfilingEvents"),
-        count,
-    ))?;
+    let events = unsafe { client::array(events, count, client::ARRAY_MAX) }
+        .ok_or_else(no_array(BAD, ("->v1.profilingEvents", "numProfilingEvents"), count))?;
     if depth > DEPTH_MAX && !events.is_empty() {
         let why = "->v1.profilingEvents lie in each other deeper than ";
         return Err(because!(BAD, why, DEPTH_MAX));

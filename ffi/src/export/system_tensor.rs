@@ -1,6 +1,6 @@
 //! `System/QnnSystemTensor.h`.
 
-use runtime::graph::DataType;
+use runtime::graph::{DataType, RANK_MAX};
 
 use crate::abi::*;
 use crate::client;
@@ -51,11 +51,8 @@ unsafe fn bytes(tensor: &Qnn_Tensor_t) -> Result<u64, Code> {
         return Err(because!(code, "tensor.dataFormat is ", format, why));
     }
     // SAFETY: the caller's promise.
-    let dims = unsafe { client::array(dimensions.cast_const(), rank) }.ok_or_else(no_array(
-        BAD_TENSOR,
-        ("tensor.dimensions", "rank"),
-        rank,
-    ))?;
+    let dims = unsafe { client::array(dimensions.cast_const(), rank, RANK_MAX) }
+        .ok_or_else(no_array(BAD_TENSOR, ("tensor.dimensions", "rank"), rank))?;
     let element = element_bytes(data_type).ok_or_else(|| {
         let why = ", whose elements do not fill bytes, or which is not known";
         because!(BAD_TENSOR, "tensor.dataType is ", TypeName(data_type), why)

@@ -186,8 +186,9 @@ pub trait ThreadMain<T> {
     fn main(argument: &'static T);
 }
 
-/// Stack of a worker thread in bytes.
-const STACK_BYTES: usize = 256 * 1024;
+/// Stack of a thread in bytes. Clients' functions are called on one of them, and the thread-local
+/// variables of the program lie there, too.
+const STACK_BYTES: usize = 1024 * 1024;
 
 pub(super) fn spawn<T: Sync, M: ThreadMain<T>>(
     argument: &'static T,
@@ -201,29 +202,47 @@ pub(super) fn spawn<T: Sync, M: ThreadMain<T>>(
         M::main(unsafe { &*argument.cast::<T>() });
         ptr::null_mut()
     }
+    let argument = ptr::from_ref(argument).cast_mut().cast::<c_void>();
+    let main = trampoline::<T, M>;
+    let started = match start(Some(STACK_BYTES), main, argument) {
+        // Thread-local variables fill it: the stack that the program's own threads get must do.
+        Err(libc::EINVAL) => start(None, main, argument),
+        other => other,
+    };
+    let thread = started.map_err(|_| SpawnError)?;
+    // SAFETY: the thread never ends, and the name does.
+    unsafe { libc::pthread_setname_np(thread, name.as_ptr()) };
+    Ok(ThreadId(thread))
+}
+
+/// Starts a thread with so many bytes of stack, or as many as the system's default.
+fn start(
+    stack_bytes: Option<usize>,
+    main: extern "C" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+) -> Result<libc::pthread_t, libc::c_int> {
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: the attributes are initialised before their use and destroyed after it; the argument
     // lives for ever.
     unsafe {
-        if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
-            return Err(SpawnError);
+        let result = libc::pthread_attr_init(attributes.as_mut_ptr());
+        if result != 0 {
+            return Err(result);
         }
-        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_BYTES);
+        if let Some(bytes) = stack_bytes {
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), bytes);
+        }
         let detached = libc::PTHREAD_CREATE_DETACHED;
         libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), detached);
-        let argument = ptr::from_ref(argument).cast_mut().cast::<c_void>();
-        let main = trampoline::<T, M>;
         let former = block_signals();
         let result = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), main, argument);
         libc::pthread_sigmask(libc::SIG_SETMASK, &former, ptr::null_mut());
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
-        if result != 0 {
-            return Err(SpawnError);
+        match result {
+            0 => Ok(thread.assume_init()),
+            error => Err(error),
         }
-        let thread = thread.assume_init();
-        libc::pthread_setname_np(thread, name.as_ptr());
-        Ok(ThreadId(thread))
     }
 }
 
@@ -264,18 +283,35 @@ pub(super) fn current_thread() -> ThreadId {
 }
 
 /// Zeroed memory from the system, page aligned, for the life of the process. Pages are committed
-/// when first written. `None` if the system has none.
+/// when first written, also in a process that has asked for all its memory to be resident
+/// (`mlockall`). `None` if the system has none.
 pub fn map_memory(bytes: usize) -> Option<&'static mut [MaybeUninit<u8>]> {
-    let (protection, flags) = (
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-    );
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // What grows from a page that need not be resident need not be either, nor does it count
+    // against the limit of such memory.
+    let seed = 1;
     // SAFETY: an anonymous mapping at an address of the system's choice touches nothing that
     // exists.
-    let address = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
+    let address = unsafe { libc::mmap(ptr::null_mut(), seed, libc::PROT_NONE, flags, -1, 0) };
     if address == libc::MAP_FAILED || address.is_null() {
         return None;
     }
+    // SAFETY: the mapping is ours alone, and nothing is in it.
+    let grown = unsafe {
+        libc::munlock(address, seed);
+        libc::mremap(address, seed, bytes, libc::MREMAP_MAYMOVE)
+    };
+    if grown == libc::MAP_FAILED {
+        // SAFETY: as above.
+        unsafe { libc::munmap(address, seed) };
+        return None;
+    }
+    // SAFETY: as above.
+    if unsafe { libc::mprotect(grown, bytes, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
+        // SAFETY: as above.
+        unsafe { libc::munmap(grown, bytes) };
+        return None;
+    }
     // SAFETY: the mapping is `bytes` long, ours alone and never unmapped.
-    Some(unsafe { core::slice::from_raw_parts_mut(address.cast(), bytes) })
+    Some(unsafe { core::slice::from_raw_parts_mut(grown.cast(), bytes) })
 }
