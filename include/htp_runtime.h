@@ -856,7 +856,7 @@ Qnn_ErrorHandle_t htp_rt_vdev_configure(const htp_rt_vdev_config_t *config);
 
 /**
  * From now on no op starts on the virtual device, so that queues fill. Waits for the present op to
- * end.
+ * end. A device that is held makes no progress: blocking calls end after 10 seconds of it.
  */
 Qnn_ErrorHandle_t htp_rt_vdev_hold(void);
 
