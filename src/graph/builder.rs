@@ -2,7 +2,7 @@
 //! graph table.
 
 use zerocopy::little_endian::{F32, I32, U32, U64};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::IntoBytes;
 
 use super::growing::{
     align_up, copy, count32, hash, run, Growing, EMPTY_OP, EMPTY_PARAM, EMPTY_QUANT, EMPTY_SPAN,
@@ -486,11 +486,11 @@ impl<'m> GraphBuilder<'m> {
     fn copy_into(&self, block: &mut [u8], header: &Header) {
         let parts: [(u64, &[u8]); 8] = [
             (0, header.as_bytes()),
-            (header.tensors.first.get().into(), as_bytes(self.tensors.get())),
-            (header.ops.first.get().into(), as_bytes(self.ops.get())),
-            (header.params.first.get().into(), as_bytes(self.params.get())),
-            (header.quants.first.get().into(), as_bytes(self.quants.get())),
-            (header.words.first.get().into(), as_bytes(self.words.get())),
+            (header.tensors.first.get().into(), self.tensors.get().as_bytes()),
+            (header.ops.first.get().into(), self.ops.get().as_bytes()),
+            (header.params.first.get().into(), self.params.get().as_bytes()),
+            (header.quants.first.get().into(), self.quants.get().as_bytes()),
+            (header.words.first.get().into(), self.words.get().as_bytes()),
             (header.strings.first.get().into(), self.strings.get()),
             (header.constants_offset.get(), self.constants.get()),
         ];
@@ -596,8 +596,4 @@ impl<'m> GraphBuilder<'m> {
     fn text(&self, span: Span) -> &str {
         core::str::from_utf8(run(&self.strings, span)).unwrap_or("")
     }
-}
-
-fn as_bytes<T: IntoBytes + Immutable>(records: &[T]) -> &[u8] {
-    records.as_bytes()
 }
