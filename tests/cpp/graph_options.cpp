@@ -135,7 +135,7 @@ QnnHtpSystemContext_GraphBlobInfoV1_t described(Qnn_ContextHandle_t context) {
 }
 
 /** Executes a graph and gives the HVX threads that the device says it used. */
-uint64_t threads_used(const Session& session, const ConvRelu& net) {
+uint64_t threads_used(const Session& session, ConvRelu& net) {
   Qnn_ProfileHandle_t profile = nullptr;
   CHECK_EQ(qnn().profileCreate(session.backend, QNN_PROFILE_LEVEL_BASIC, &profile), QNN_SUCCESS);
   Picture picture{}, result{};
