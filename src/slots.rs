@@ -1,9 +1,10 @@
 //! A table of slots with generations: insert, find and remove in constant time, memory fixed at
 //! creation.
 //!
-//! A generation has 16 bits and returns after 65,535 tenants of its slot; a handle that was kept all
-//! the time names the new tenant then. Free slots are therefore taken in turn, the one that has been
-//! free longest first: with `n` slots free at any time, that takes `65,535 * n` insertions at least.
+//! A generation has 16 bits and returns after 65,535 tenants of its slot; a handle that was kept
+//! all the time names the new tenant then. Free slots are therefore taken in turn, the one that has
+//! been free longest first: with `n` slots free at any time, that takes `65,535 * n` insertions at
+//! least.
 
 use crate::handle::{Epoch, Handle};
 use crate::region::{OutOfMemory, Region, RegionSlice};

@@ -35,9 +35,9 @@ pub extern "C" fn htp_rt_version() -> u32 {
 }
 
 /// How many objects the tables hold. All zero: the defaults. These are 64 contexts, 1024 graphs,
-/// 4096 buffers, 19200 requests, 256 profiles and 16384 trace records with memory from the operating
-/// system; 16 contexts, 64 graphs, 256 buffers, 4800 requests, 32 profiles and 16384 trace records
-/// with a block of memory from the caller.
+/// 4096 buffers, 19200 requests, 256 profiles and 16384 trace records with memory from the
+/// operating system; 16 contexts, 64 graphs, 256 buffers, 4800 requests, 32 profiles and 16384
+/// trace records with a block of memory from the caller.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct htp_rt_capacities_t {

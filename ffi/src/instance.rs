@@ -195,12 +195,10 @@ fn make(
     instance.objects.init();
     SUBSCRIBERS.init();
     log::LEFT.init();
-    if threaded {
-        if instance.driver.start().is_err() {
-            // One of the threads may run, so the place is taken for ever.
-            STATE.store(NEVER, Ordering::Release);
-            return Err(QNN_COMMON_ERROR_SYSTEM);
-        }
+    if threaded && instance.driver.start().is_err() {
+        // One of the threads may run, so the place is taken for ever.
+        STATE.store(NEVER, Ordering::Release);
+        return Err(QNN_COMMON_ERROR_SYSTEM);
     }
     STATE.store(PRESENT, Ordering::Release);
     Ok(instance)

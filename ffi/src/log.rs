@@ -52,9 +52,9 @@ pub(crate) fn error(call: &'static CStr, code: Code) {
     emit(QNN_LOG_LEVEL_ERROR, call, words.as_ref().map_or(meaning, |words| words.as_c_str()));
 }
 
-/// Tells the logs something. The caller holds no lock: callbacks may call the library. What a thread
-/// does within a callback is told to nobody, or one that calls the library would be called without
-/// end.
+/// Tells the logs something. The caller holds no lock: callbacks may call the library. What a
+/// thread does within a callback is told to nobody, or one that calls the library would be called
+/// without end.
 pub(crate) fn emit(level: QnnLog_Level_t, call: &'static CStr, text: &CStr) {
     if level > LEVEL_MAX.load(Ordering::Acquire) {
         return;

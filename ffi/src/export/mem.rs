@@ -255,8 +255,8 @@ unsafe fn deregister(handles: *const Qnn_MemHandle_t, count: u32) -> Result<(), 
     })
 }
 
-/// All or none; the place of the first that is none. Works on buffers from before a restart, and on those of a freed context (SSR-024,
-/// C-03).
+/// All or none; the place of the first that is none. Works on buffers from before a restart, and on
+/// those of a freed context (SSR-024, C-03).
 fn deregister_all(
     instance: &Instance,
     ids: impl Iterator<Item = Option<MappingId>> + Clone,
