@@ -23,7 +23,7 @@ mod convert;
 mod export;
 pub mod ext;
 pub mod ext_ownership;
-mod ext_recovery;
+pub mod ext_recovery;
 pub mod ext_request;
 pub mod ext_vdev;
 pub mod ext_watch;
