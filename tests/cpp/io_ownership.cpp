@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+// std: c++17
 // Two executions that would write the same memory: refused, counted, or nobody's business.
 
 #include <array>
@@ -77,6 +78,19 @@ TEST(qnn_clients_are_not_watched) {
   CHECK_EQ(held.submit(one), QNN_SUCCESS);
   CHECK_EQ(held.submit(one), QNN_SUCCESS);
   CHECK_EQ(held.stats().overlaps, 0);
+  held.end_all();
+}
+
+TEST(the_owner_of_a_context_chooses_for_it) {
+  Held held(HTP_RT_IO_UNWATCHED);
+  Picture one{};
+  htp::Context owner(held.context);
+  CHECK(!owner.set_io_ownership(htp::IoOwnership::refused));
+  CHECK_EQ(held.submit(one), QNN_SUCCESS);
+  CHECK_EQ(held.submit(one), QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE);
+  CHECK(!owner.set_io_ownership(htp::IoOwnership::counted));
+  CHECK_EQ(held.submit(one), QNN_SUCCESS);
+  CHECK_EQ((*owner.stats()).overlaps, 1);
   held.end_all();
 }
 
