@@ -100,7 +100,7 @@ static MESSAGES: [(Code, &CStr); 119] = messages! {
         "the binary was made for another architecture; make one for this device",
     QNN_CONTEXT_ERROR_SET_PROFILE: "the profile object cannot be used here",
     QNN_CONTEXT_ERROR_INVALID_CONFIG:
-        "an option has a wrong value, or is not for this call; the line before says which",
+        "an option has a wrong value, or is not for this call",
     QNN_CONTEXT_ERROR_BINARY_SUBOPTIMAL:
         "the binary would run, but not at its best; prepare it for this device",
     QNN_CONTEXT_ERROR_ABORTED: "the creation was ended by its signal; nothing was created",

@@ -10,7 +10,7 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use cty::c_void;
+use cty::{c_char, c_void};
 use runtime::graph::DataType;
 use runtime::platform::os::{self, ThreadId};
 
@@ -413,14 +413,13 @@ pub(crate) fn end_well() {
     }
 }
 
-/// What this thread was last refused with `code` for; stays as it is until the thread's next
-/// refusal (and until 64 other threads had theirs).
-pub(crate) fn last(code: Code) -> Option<&'static CStr> {
+/// Where it stands, as C reads it, what this thread was last refused with `code` for. It stays as
+/// it is until the thread's next refusal, or until 64 other threads had theirs; a zero ends it
+/// always.
+pub(crate) fn last(code: Code) -> Option<*const c_char> {
     let mut refusals = refusals()?;
     let refusal = refusals.of_this_thread().filter(|it| it.code == code && !it.open)?;
-    let words: *const Words = &raw const refusal.words;
-    // SAFETY: it lies in a static, and only this thread writes it: nobody does while it reads.
-    Some(unsafe { &*words }.as_c_str())
+    Some(refusal.words.as_c_str().as_ptr().cast())
 }
 
 /// A pointer that should not be null.

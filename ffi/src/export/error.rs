@@ -22,9 +22,9 @@ pub(crate) unsafe extern "C" fn QnnError_getMessage(
         return QNN_ERROR_INVALID_ARGUMENT;
     };
     let code = errorHandle & CODE_MASK;
-    match refusal::last(code).or_else(|| messages::text(code)) {
+    match refusal::last(code).or_else(|| messages::text(code).map(client::address)) {
         Some(text) => {
-            *message = client::address(text);
+            *message = text;
             QNN_SUCCESS
         }
         None => {
