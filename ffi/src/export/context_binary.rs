@@ -93,7 +93,9 @@ fn with_layout(
         then(&layout)
     });
     instance.driver.call(|machine, _| {
-        graphs.into_iter().for_each(|(table, _)| machine.return_table(table));
+        while let Some((table, _)) = graphs.pop() {
+            machine.return_table(table);
+        }
     });
     done
 }
