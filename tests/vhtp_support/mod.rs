@@ -343,16 +343,6 @@ impl Data {
         Self { of: of.clone(), bytes: bytes.to_vec(), reals }
     }
 
-    /// The same as a weight or a bias: of float32 numbers halfway between two of float16, sums take
-    /// the even one.
-    pub fn in_sums(mut self) -> Self {
-        if self.of.data_type == DataType::Float32 {
-            let floats = to_floats(&self.bytes).into_iter();
-            self.reals = floats.map(|x| reference::even_half(x).into()).collect();
-        }
-        self
-    }
-
     /// Random numbers of a type: all stored values, or floats up to 8 in magnitude.
     pub fn random(random: &mut Random, data_type: DataType, dims: &[u32]) -> Self {
         let len = count(dims);
