@@ -121,12 +121,14 @@ impl<'m, K, T> Slots<'m, K, T> {
         Some(Handle::from_parts(index, slot.generation, slot.epoch))
     }
 
-    /// All objects with their handles, in slot order. Takes time linear in the capacity.
+    /// All objects with their handles, in slot order. Takes time linear in the capacity at most, and
+    /// none if there are no objects.
     pub fn iter(&self) -> impl Iterator<Item = (Handle<K>, &T)> {
-        (0u16..).zip(self.slots.iter()).filter_map(|(index, slot)| {
+        let objects = (0u16..).zip(self.slots.iter()).filter_map(|(index, slot)| {
             let value = slot.value.as_ref()?;
             Some((Handle::from_parts(index, slot.generation, slot.epoch), value))
-        })
+        });
+        objects.take(usize::from(self.count))
     }
 
     /// Objects in the table now.

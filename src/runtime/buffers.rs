@@ -144,6 +144,9 @@ impl Runtime<'_> {
 
     /// Forgets the buffers of a context that goes. Linear in the number of buffers.
     pub(super) fn drop_buffers(&mut self, context: ContextId) {
+        if self.buffers.count() == 0 {
+            return;
+        }
         for index in 0..u16::try_from(self.buffers.capacity()).unwrap_or(u16::MAX) {
             if self.buffers.at(index).is_some_and(|buffer| buffer.context == context) {
                 if let Some(id) = self.buffers.handle_at(index) {

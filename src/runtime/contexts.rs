@@ -480,6 +480,9 @@ impl<'m> Runtime<'m> {
             return;
         }
         for slot in 0..u16::try_from(self.graphs.capacity()).unwrap_or(u16::MAX) {
+            if self.contexts.at(index).is_none_or(|context| context.graphs == 0) {
+                break;
+            }
             let Some(graph) = self.graphs.handle_at(slot) else { continue };
             if self.graphs.at(slot).is_some_and(|graph| graph.context == id) {
                 self.drop_graph(graph);
