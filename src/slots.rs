@@ -121,7 +121,7 @@ impl<'m, K, T> Slots<'m, K, T> {
         Some(Handle::from_parts(index, slot.generation, slot.epoch))
     }
 
-    /// All objects with their handles, in slot order. Takes time linear in the capacity at most, and
+    /// All objects with their handles, in slot order. Takes time linear in the capacity at most,
     /// none if there are no objects.
     pub fn iter(&self) -> impl Iterator<Item = (Handle<K>, &T)> {
         let objects = (0u16..).zip(self.slots.iter()).filter_map(|(index, slot)| {
