@@ -8,7 +8,7 @@
 use core::{iter, mem};
 
 use runtime::binary::{layout, ContextBinary};
-use runtime::graph::{GraphOptions, GraphTable, Tensor, TensorKind, TensorList};
+use runtime::graph::{GraphTable, Tensor, TensorKind, TensorList};
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 
 use crate::abi::*;
@@ -442,10 +442,6 @@ impl GraphBlob {
         let constants = graph.tensors().map(|tensor| tensor.data().len() as u64);
         let constants = constants.fold(0, u64::saturating_add);
         let options = graph.options();
-        let threads = match options.hvx_threads {
-            0 => GraphOptions::HVX_THREADS_OFFLINE,
-            chosen => chosen,
-        };
         Self {
             first: QnnHtpSystemContext_GraphBlobInfo_t {
                 version: QNN_SYSTEM_CONTEXT_HTP_GRAPH_INFO_BLOB_VERSION_V1,
@@ -455,7 +451,7 @@ impl GraphBlob {
                         vtcmSize: options.vtcm(),
                         optimizationLevel: options.optimization_level,
                         htpDlbc: 0,
-                        numHvxThreads: threads.into(),
+                        numHvxThreads: options.hvx_threads_offline().into(),
                     },
                 },
             },

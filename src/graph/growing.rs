@@ -67,8 +67,8 @@ impl<'m, T: Copy> Growing<'m, T> {
     }
 }
 
-/// Copies `from` to the beginning of `to`, or the other way round what of it there is room for. Not
-/// inlined, so that it is known that the two do not overlap, and many are copied at once.
+/// Copies as many of `from` as there is room for in `to`. Not inlined, so that it is known that the
+/// two do not overlap, and many are copied at once.
 #[inline(never)]
 pub(super) fn copy<T: Copy>(to: &mut [T], from: &[T]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);

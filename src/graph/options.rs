@@ -46,6 +46,15 @@ impl GraphOptions {
         }
     }
 
+    /// HVX threads of a graph in a binary (C-18).
+    pub fn hvx_threads_offline(&self) -> u32 {
+        if self.hvx_threads == 0 {
+            Self::HVX_THREADS_OFFLINE
+        } else {
+            self.hvx_threads
+        }
+    }
+
     /// The VTCM that counts, in bytes.
     pub fn vtcm(&self) -> u32 {
         if self.vtcm_bytes == 0 {

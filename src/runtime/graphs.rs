@@ -27,16 +27,6 @@ pub struct TensorInfo {
 /// queue.
 type Rows<'m> = (RegionSlice<'m, IoTensor>, RegionSlice<'m, ClientMemory>);
 
-/// HVX threads of a graph that was prepared offline (C-18, GRAPH-025).
-fn offline_hvx_threads(table: &[u8]) -> u32 {
-    let options = GraphTable::open(table).map(|table| table.options()).unwrap_or_default();
-    if options.hvx_threads == 0 {
-        GraphOptions::HVX_THREADS_OFFLINE
-    } else {
-        options.hvx_threads
-    }
-}
-
 impl<'m> Runtime<'m> {
     /// Begins the online composition of a graph. The name must be new in the context. Without
     /// `priority` the graph has its context's. Linear in the number of graphs.
@@ -235,10 +225,11 @@ impl<'m> Runtime<'m> {
         match self.prepare_load(context, &table) {
             Ok((io, rows)) => {
                 let id = self.insert_graph(context, GraphState::Preparing, priority)?;
-                let hvx_threads = offline_hvx_threads(&table);
+                let options =
+                    GraphTable::open(&table).map(|table| table.options()).unwrap_or_default();
                 if let Ok(graph) = self.graphs.get_mut(id) {
                     (graph.io, graph.rows, graph.table) = (io, rows, Some(table));
-                    graph.hvx_threads = hvx_threads;
+                    graph.hvx_threads = options.hvx_threads_offline();
                 }
                 self.send_prepare(id, context);
                 Ok(id)

@@ -77,6 +77,27 @@ impl<'m> Lent<'m> {
         true
     }
 
+    /// Whether a request whose memories are bound in `slot` may write them. `true` if one of them
+    /// is to be written by another request, too.
+    pub fn check(
+        &self,
+        ownership: IoOwnership,
+        graph: &Graph<'_>,
+        slot: u16,
+    ) -> Result<bool, SubmitError> {
+        if ownership == IoOwnership::Unwatched {
+            return Ok(false);
+        }
+        let taken = graph.writes(slot).find(|(_, start, end)| self.overlaps(*start, *end));
+        match (ownership, taken) {
+            (IoOwnership::Refused, Some((tensor, _, _))) => Err(SubmitError::OutputInUse(tensor)),
+            (IoOwnership::Refused, None) if graph.writes(slot).count() > self.room() => {
+                Err(SubmitError::QueueFull)
+            }
+            (_, taken) => Ok(taken.is_some()),
+        }
+    }
+
     fn remove(&mut self, start: usize, writer: RequestRef) {
         let index = self.below(start);
         let Some(moved) = self.ranges.get_mut(index..self.len) else { return };
@@ -119,27 +140,6 @@ impl Runtime<'_> {
     /// What becomes of such requests.
     pub fn context_io_ownership(&self, id: ContextId) -> Result<IoOwnership, HandleError> {
         Ok(self.context(id)?.ownership)
-    }
-
-    /// Whether the request whose memories are bound in `slot` may write them. `true` if one of them
-    /// is to be written by another request, too.
-    pub(super) fn check_outputs(
-        &self,
-        ownership: IoOwnership,
-        graph: &Graph<'_>,
-        slot: u16,
-    ) -> Result<bool, SubmitError> {
-        if ownership == IoOwnership::Unwatched {
-            return Ok(false);
-        }
-        let taken = graph.writes(slot).find(|(_, start, end)| self.lent.overlaps(*start, *end));
-        match (ownership, taken) {
-            (IoOwnership::Refused, Some((tensor, _, _))) => Err(SubmitError::OutputInUse(tensor)),
-            (IoOwnership::Refused, None) if graph.writes(slot).count() > self.lent.room() => {
-                Err(SubmitError::QueueFull)
-            }
-            (_, taken) => Ok(taken.is_some()),
-        }
     }
 
     /// The request at `place` is going to write its outputs.

@@ -94,10 +94,8 @@ impl<'m> Runtime<'m> {
         // The row belongs to a free slot: writing it changes nothing yet.
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
         graph.bind(slot, io)?;
-        let graph = self.graphs.get(id).map_err(|_| HandleError::Invalid)?;
-        let overlaps = self.check_outputs(ownership, graph, slot)?;
+        let overlaps = self.lent.check(ownership, graph, slot)?;
 
-        let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
         graph.executed = true;
         let active =
             if asynchronous { &mut graph.active_async } else { &mut graph.active_blocking };

@@ -43,8 +43,7 @@ pub(crate) mod tensor;
 use core::ffi::CStr;
 
 use runtime::error::{CreateError, HandleError, SubmitError};
-use runtime::handle::kind;
-use runtime::handle::{ContextId, GraphId};
+use runtime::handle::{kind, ContextId, GraphId};
 use runtime::limits::NO_TIMEOUT_US;
 use runtime::platform::drive::{Answer, WaitTimeout};
 use runtime::runtime::Runtime;

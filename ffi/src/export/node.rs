@@ -184,17 +184,13 @@ unsafe fn add(machine: &mut Machine, graph: GraphId, node: &Node<'_>) -> Result<
         let tensor = |tensor: &Qnn_Tensor_t| index(machine, graph, tensor, false);
         // SAFETY: the caller's promise.
         let spec = unsafe { param_spec(param, tensor) };
-        params.push(spec.inspect_err(|_| _ = within!(BAD, "params[", at, "]"))?).map_err(|_| {
-            bad_op(because!(BAD, "numOfParams is ", node.params.len(), MOST, PARAMS_MAX))
-        })?;
+        let spec = spec.inspect_err(|_| _ = within!(BAD, "params[", at, "]"))?;
+        params.push(spec).map_err(|_| BAD_OP)?;
     }
     let (name, package, type_name) = (node.name, node.package, node.type_name);
     let (params, inputs, outputs) = (&params[..], &inputs[..], &outputs[..]);
     machine.graph_add_op(graph, &OpSpec { name, package, type_name, params, inputs, outputs })
 }
-
-/// Before the largest number of something.
-const MOST: &str = ", the most is ";
 
 fn indices(
     machine: &mut Machine,
@@ -207,13 +203,10 @@ fn indices(
         let index = index(machine, graph, tensor, writes);
         let place = Place(list, at, named(tensors, at));
         let index = index.inspect_err(|_| _ = within!(BAD, place))?;
-        found.push(index).map_err(|_| too_many(list, tensors.len()))?;
+        // There is room for as many as were read.
+        found.push(index).map_err(|_| BAD_OP)?;
     }
     Ok(found)
-}
-
-fn too_many(list: &'static str, count: usize) -> CreateError {
-    bad_op(because!(BAD, list, " has ", count, " entries", MOST, OPERANDS_MAX))
 }
 
 /// Place of a tensor that was created before in the graph or in its context, by its id.
@@ -362,8 +355,8 @@ unsafe fn validate_in(
             let index = unsafe { add_operand(builder, region, tensor, kind) };
             let place = Place(list, at, named(tensors, at));
             let index = index.map_err(|code| within!(refused_with(code), place))?;
-            let pushed = indices.push(index).map_err(|_| too_many(list, tensors.len()));
-            pushed.map_err(|_| instead(BAD, REFUSED))?;
+            // There is room for as many as were read.
+            indices.push(index).map_err(|_| REFUSED)?;
         }
     }
     for (at, param) in node.params.iter().enumerate() {
@@ -378,10 +371,7 @@ unsafe fn validate_in(
             let code = within!(Family::GRAPH.create_error(error), "params[", at, "]");
             refused_with(code)
         })?;
-        let count = node.params.len();
-        params
-            .push(spec)
-            .map_err(|_| because!(REFUSED, "numOfParams is ", count, MOST, PARAMS_MAX))?;
+        params.push(spec).map_err(|_| REFUSED)?;
     }
     let (name, package, type_name) = ("", node.package, node.type_name);
     let op =

@@ -340,7 +340,6 @@ fn unfit_axis(code: Code, all: &[Qnn_ScaleOffset_t]) -> Option<Code> {
 
 /// One for all channels, or one for each: any other number of scales is refused unread.
 fn check_count(axis: &Qnn_AxisScaleOffset_t, dims: &[u32]) -> Result<(), Code> {
-    const BAD: Code = QNN_TENSOR_ERROR_INVALID_TENSOR_PARAM;
     let (along, count) = (axis.axis, axis.numScaleOffsets);
     match usize::try_from(along).ok().and_then(|along| dims.get(along).copied()) {
         _ if count <= 1 => Ok(()),

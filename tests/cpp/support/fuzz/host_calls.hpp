@@ -96,7 +96,7 @@ inline void configure(Values& values) {
   }
 }
 
-/** What a restart does to a context. */
+/** What a restart does to a context, and outputs that overlap. */
 inline void set_recovery(Values& values) {
   Numbers& numbers = values.numbers;
   htp_rt_recovery_t recovery = {};
@@ -106,6 +106,7 @@ inline void set_recovery(Values& values) {
   recovery.attempts_max = numbers.number(8);
   recovery.time_budget_us = numbers.chance(50) ? 8000000 : numbers.number(50000);
   RUNTIME(context_set_recovery, values.pick(contexts), numbers.chance(99) ? &recovery : nullptr);
+  RUNTIME(context_set_io_ownership, values.pick(contexts), numbers.number(4));
 }
 
 inline void share_memory(Values& values) {
