@@ -28,8 +28,8 @@ pub enum htp_rt_io_ownership_t {
 /// Chooses what becomes of executions in this context, from the next one on, whose outputs overlap
 /// those of another one that has not ended. `ownership` is one of `htp_rt_io_ownership_t`. Contexts
 /// that watch see each other's outputs, and no others. 1,024 outputs are watched at once, 4,096 if
-/// all memory comes from the operating system; beyond them an execution waits for room as for a full
-/// queue if overlaps are refused, and is not watched if they are counted.
+/// all memory comes from the operating system; beyond them an execution waits for room as for a
+/// full queue if overlaps are refused, and is not watched if they are counted.
 ///
 /// Takes constant time. Holds across a restart, as long as the context does.
 ///
