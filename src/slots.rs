@@ -1,12 +1,12 @@
 //! A table of slots with generations: insert, find and remove in constant time, memory fixed at
 //! creation.
 //!
-//! A generation has 16 bits and returns after 65,535 tenants of its slot; a handle that was kept
-//! all the time names the new tenant then. Free slots are therefore taken in turn, the one that has
-//! been free longest first: with `n` slots free at any time, that takes `65,535 * n` insertions at
-//! least.
+//! A generation has 16 bits (9 on 32-bit targets) and returns after 65,535 (511) tenants of its
+//! slot; a handle that was kept all the time names the new tenant then. Free slots are therefore
+//! taken in turn, the one that has been free longest first: with `n` slots free at any time, that
+//! takes `65,535 * n` (`511 * n`) insertions at least.
 
-use crate::handle::{Epoch, Handle};
+use crate::handle::{Epoch, Handle, Packing};
 use crate::region::{OutOfMemory, Region, RegionSlice};
 
 /// Why a handle does not lead to an object.
@@ -40,9 +40,10 @@ pub struct Slots<'m, K, T> {
 }
 
 impl<'m, K, T> Slots<'m, K, T> {
-    /// A table for `capacity` objects (at most 65,534).
+    /// A table for `capacity` objects, at most as many as a C handle can tell apart
+    /// ([`Packing::slots_max`]).
     pub fn new(region: &mut Region<'m>, capacity: u16) -> Result<Self, OutOfMemory> {
-        let capacity = capacity.min(NO_SLOT.saturating_sub(1));
+        let capacity = capacity.min(Packing::NATIVE.slots_max());
         let slots = region.alloc_with(usize::from(capacity), |index| {
             let next = u16::try_from(index).unwrap_or(NO_SLOT).saturating_add(1);
             let next_free = if next < capacity { next } else { NO_SLOT };
@@ -75,7 +76,7 @@ impl<'m, K, T> Slots<'m, K, T> {
     pub fn remove(&mut self, handle: Handle<K>) -> Result<T, InvalidHandle> {
         let slot = Self::tenant(self.slots.get_mut(usize::from(handle.index())), handle)?;
         let value = slot.value.take().ok_or(InvalidHandle)?;
-        slot.generation = slot.generation.wrapping_add(1).max(1);
+        slot.generation = Packing::NATIVE.next_generation(slot.generation);
         slot.next_free = NO_SLOT;
         match self.slots.get_mut(usize::from(self.last_free)) {
             Some(last) if self.first_free != NO_SLOT => last.next_free = handle.index(),

@@ -1,11 +1,7 @@
 //! Handles and error codes: what the runtime's types are on the C side.
 //!
-//! A QNN handle is a number in a pointer's clothes and is never followed:
-//!
-//! ```text
-//! 63  60 59        32 31         16 15      0
-//! │ kind │   epoch    │ generation │  index  │
-//! ```
+//! A QNN handle is a number in a pointer's clothes and is never followed; [`Packing`] has its
+//! parts.
 
 use runtime::binary::BinaryError;
 use runtime::capability::Capabilities;
@@ -13,7 +9,7 @@ use runtime::device::PrepareError;
 use runtime::error::{CreateError, HandleError, SubmitError};
 use runtime::event::{Completion, Outcome, Transition};
 use runtime::graph::BuildError;
-use runtime::handle::{self, ContextId, Epoch, GraphId, Handle, ProfileId, RequestId};
+use runtime::handle::{self, ContextId, GraphId, Handle, Packing, ProfileId, RequestId};
 
 use crate::abi::*;
 use crate::ext_request::{htp_rt_completion_t, htp_rt_request_t};
@@ -24,9 +20,9 @@ use crate::objects;
 /// A QNN error code; 0 is success.
 pub(crate) type Code = Qnn_ErrorHandle_t;
 
-/// A handle kind with its number in the topmost bits. Zero is nobody's, so no handle is null.
+/// A handle kind with its number, 1 to 15. Zero is nobody's, so no handle is null.
 pub(crate) trait Kind: Sized {
-    const NUMBER: u64;
+    const NUMBER: u8;
     /// What it is, in a sentence.
     const NAME: &'static str;
 }
@@ -34,13 +30,13 @@ pub(crate) trait Kind: Sized {
 macro_rules! kinds {
     ($($kind:ty => $number:literal, $name:literal;)*) => {
         $(impl Kind for $kind {
-            const NUMBER: u64 = $number;
+            const NUMBER: u8 = $number;
             const NAME: &'static str = $name;
         })*
 
         /// What a C handle is the handle of, in a sentence.
         pub(crate) fn kind_name(handle: Qnn_Handle_t) -> Option<&'static str> {
-            match handle.addr() as u64 >> KIND_SHIFT {
+            match Packing::NATIVE.kind(handle.addr() as u64) {
                 $($number => Some($name),)*
                 _ => None,
             }
@@ -62,30 +58,15 @@ kinds! {
     objects::kind::Target => 11, "serialization target";
 }
 
-const KIND_SHIFT: u32 = 60;
-const EPOCH_SHIFT: u32 = 32;
-const GENERATION_SHIFT: u32 = 16;
-const EPOCH_MASK: u64 = (1 << (KIND_SHIFT - EPOCH_SHIFT)) - 1;
-
 /// The C handle of an object.
 pub(crate) fn to_client<K: Kind>(id: Handle<K>) -> Qnn_Handle_t {
-    let bits = K::NUMBER << KIND_SHIFT
-        | (u64::from(id.epoch().number()) & EPOCH_MASK) << EPOCH_SHIFT
-        | u64::from(id.generation()) << GENERATION_SHIFT
-        | u64::from(id.index());
-    core::ptr::without_provenance_mut(bits as usize)
+    core::ptr::without_provenance_mut(Packing::NATIVE.pack(K::NUMBER, id) as usize)
 }
 
 /// The object that a C handle names, if it names one of this kind at all. It may be gone or never
 /// have been.
 pub(crate) fn from_client<K: Kind>(handle: Qnn_Handle_t) -> Option<Handle<K>> {
-    let bits = handle.addr() as u64;
-    let epoch = (bits >> EPOCH_SHIFT & EPOCH_MASK) as u32;
-    (bits >> KIND_SHIFT == K::NUMBER).then_some(Handle::from_parts(
-        bits as u16,
-        (bits >> GENERATION_SHIFT) as u16,
-        Epoch::from_number(epoch),
-    ))
+    Packing::NATIVE.unpack(K::NUMBER, handle.addr() as u64)
 }
 
 /// The context that a handle names.

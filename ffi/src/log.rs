@@ -2,9 +2,10 @@
 //!
 //! A QNN log callback takes a `va_list`, which only C code can make. On the two 64-bit calling
 //! conventions that the QNN API is used with, the list is a small struct, and one whose register
-//! part is used up makes `va_arg` read all its arguments from plain memory. That is built here by
-//! hand; on any other target callbacks are never called. A log without a callback writes to the
-//! standard error stream, and waits as long as that does.
+//! part is used up makes `va_arg` read all its arguments from plain memory. On 32-bit Arm it is no
+//! more than the address of the arguments. That is built here by hand; on any other target
+//! callbacks are never called. A log without a callback writes to the standard error stream, and
+//! waits as long as that does.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -165,9 +166,24 @@ fn call_with(
     unsafe { callback(format, level, timestamp, (&raw mut list).cast()) }
 }
 
+/// AAPCS: the list, a struct of one pointer, is passed as that pointer is.
+#[cfg(target_arch = "arm")]
+fn call_with(
+    callback: Callback,
+    level: QnnLog_Level_t,
+    timestamp: u64,
+    mut arguments: [*const c_char; 2],
+) {
+    // SAFETY: as above.
+    unsafe {
+        callback(client::address(c"%s: %s"), level, timestamp, arguments.as_mut_ptr().cast());
+    }
+}
+
 #[cfg(not(any(
     all(target_arch = "x86_64", not(windows)),
-    all(target_arch = "aarch64", not(windows), not(target_vendor = "apple"))
+    all(target_arch = "aarch64", not(windows), not(target_vendor = "apple")),
+    target_arch = "arm"
 )))]
 fn call_with(_: Callback, _: QnnLog_Level_t, _: u64, _: [*const c_char; 2]) {}
 
