@@ -4,6 +4,9 @@
 #![cfg(all(feature = "os", target_os = "linux"))]
 
 use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{mpsc, Condvar, Mutex, OnceLock};
 use std::thread;
@@ -16,6 +19,8 @@ use htp_runtime::handle::{ContextId, GraphId};
 use htp_runtime::limits::{Capacities, BLOCKING_TIMEOUT_US, NOTICES_PER_POLL};
 use htp_runtime::memory::ClientMemory;
 use htp_runtime::platform::drive::{Answer, Driver, NoticeSink, WaitTimeout};
+use htp_runtime::platform::os::Wake;
+use htp_runtime::platform::{WakeBy, WakeError};
 use htp_runtime::queue::Mode;
 use htp_runtime::region::Region;
 use htp_runtime::runtime::{ContextConfig, IoBinding, Runtime, SubmitOptions};
@@ -390,4 +395,87 @@ fn blocking_executions_without_threads_complete_though_others_want_the_device() 
             assert_eq!(execute(driver, net, &mut io), Ok(Outcome::Completed));
         }
     });
+}
+
+/// Queues `count` requests and waits until all are done, though not heard.
+fn complete(driver: &TestDriver, net: Net, images: &[u8], count: usize) {
+    let completed = |runtime: &mut Runtime<'static>| {
+        runtime.context_stats(net.context).unwrap().counts.completed as usize
+    };
+    let before = driver.call(|runtime, _| completed(runtime));
+    let mut ios: Vec<_> = (0..count).map(|image| Io::new(&images[image * 64..][..64])).collect();
+    for (word, io) in ios.iter_mut().enumerate() {
+        let bindings = io.bindings(net);
+        let options = options(Mode::Asynchronous, word);
+        driver.call(|runtime, now| runtime.submit(now, net.graph, &bindings[..], options)).unwrap();
+    }
+    let done = driver.call_blocking(BLOCKING_TIMEOUT_US, |runtime, _| {
+        match completed(runtime) == before + count {
+            true => Answer::Ready(()),
+            false => Answer::Pending,
+        }
+    });
+    assert_eq!(done, Ok(()));
+}
+
+/// Waits to be woken.
+fn woken(reader: &mut UnixStream) -> u64 {
+    let mut bytes = [0; 8];
+    reader.read_exact(&mut bytes).unwrap();
+    u64::from_ne_bytes(bytes)
+}
+
+#[test]
+fn a_client_that_takes_its_notices_is_woken_once_until_it_has_taken_them() {
+    let (driver, heard) = driver(true);
+    let (mut reader, writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    driver.wake_taker_by(Wake::new(WakeBy::Descriptor(writer.as_raw_fd())).unwrap());
+    let (net, images) = (load(driver, 8), images());
+    for round in 1..=3 {
+        complete(driver, net, &images, 5);
+        assert_eq!(woken(&mut reader), 1);
+        reader.set_nonblocking(true).unwrap();
+        let again = reader.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::WouldBlock, "woken twice");
+        reader.set_nonblocking(false).unwrap();
+        assert_eq!(driver.take_notices(), 5);
+        assert_eq!(driver.take_notices(), 0);
+        let heard = heard.by_word.lock().unwrap();
+        assert!(heard.values().all(|outcomes| outcomes.len() == round), "told by somebody else");
+    }
+    // Whoever takes notices does not wait for them.
+    assert_eq!(driver.flush_notices(BLOCKING_TIMEOUT_US), Ok(()));
+}
+
+#[test]
+fn a_wake_up_that_fails_is_tried_again() {
+    let (driver, _) = driver(true);
+    let (mut reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    driver.wake_taker_by(Wake::new(WakeBy::Descriptor(writer.as_raw_fd())).unwrap());
+    let mut full = 0;
+    while writer.write(&[0; 8]).is_ok() {
+        full += 1;
+    }
+    complete(driver, load(driver, 8), &images(), 3);
+    for _ in 0..full {
+        assert_eq!(woken(&mut reader), 0);
+    }
+    assert_eq!(woken(&mut reader), 1);
+    assert_eq!(driver.take_notices(), 3);
+}
+
+#[test]
+fn what_may_block_or_is_not_there_wakes_nobody() {
+    let (may_block, _other) = UnixStream::pair().unwrap();
+    let pulse = WakeBy::Pulse { connection: 1, priority: -1, code: 1, value: 0 };
+    for (by, error) in [
+        (WakeBy::Descriptor(may_block.as_raw_fd()), WakeError::Invalid),
+        (WakeBy::Descriptor(-1), WakeError::Invalid),
+        (pulse, WakeError::NotSupported),
+        (WakeBy::Event([0; 4]), WakeError::NotSupported),
+    ] {
+        assert_eq!(Wake::new(by).err(), Some(error), "{by:?}");
+    }
 }

@@ -37,7 +37,8 @@ pub extern "C" fn htp_rt_version() -> u32 {
 /// How many objects the tables hold. All zero: the defaults. These are 64 contexts, 1024 graphs,
 /// 4096 buffers, 19200 requests, 256 profiles and 16384 trace records with memory from the
 /// operating system; 16 contexts, 64 graphs, 256 buffers, 4800 requests, 32 profiles and 16384
-/// trace records with a block of memory from the caller.
+/// trace records with a block of memory from the caller. Where addresses have 32 bits a handle has
+/// room for 1024 objects of a kind, and larger numbers are taken as that.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct htp_rt_capacities_t {
@@ -65,8 +66,9 @@ pub struct htp_rt_config_t {
     /// `HTP_RT_INIT_*`.
     pub flags: u32,
     /// Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-    /// process. NULL: 16 GiB of address space from the operating system (16 MiB where addresses
-    /// have 32 bits), or less if it refuses so much, committed as it is used.
+    /// process. NULL: from the operating system, where there is one: 16 GiB of address space (16 MiB
+    /// where addresses have 32 bits) that is committed as it is used, 64 MiB on QNX, which commits
+    /// it at once; or less if it refuses so much.
     pub memory: *mut c_void,
     /// Bytes at `memory`.
     pub memory_bytes: usize,
@@ -99,7 +101,8 @@ pub unsafe extern "C" fn htp_rt_memory_required(capacities: *const htp_rt_capaci
 /// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is initialised already;
 /// `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood or memory is given without
 /// size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
-/// `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
+/// `QNN_COMMON_ERROR_NOT_SUPPORTED` where there are no threads and `HTP_RT_INIT_NO_THREADS` is not
+/// given; `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
 ///
 /// # Safety
 /// `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the

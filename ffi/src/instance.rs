@@ -23,12 +23,6 @@ use crate::{convert, log};
 /// What executes graphs.
 pub(crate) type Device = Vhtp<'static>;
 
-/// Address space reserved by default for the runtime, and for the memory of the virtual device.
-/// Pages count only when they are written.
-const MEMORY_DEFAULT_BYTES: usize = if usize::BITS == 64 { 1 << 34 } else { 1 << 24 };
-/// What is asked for at least where the system refuses more.
-const MEMORY_MIN_BYTES: usize = if usize::BITS == 64 { 1 << 28 } else { 1 << 22 };
-
 /// Subscribers of restarts at once.
 pub(crate) const SUBSCRIBERS_MAX: usize = 8;
 
@@ -167,6 +161,9 @@ fn make(
     if STATE.load(Ordering::Acquire) == NEVER {
         return Err(QNN_COMMON_ERROR_SYSTEM);
     }
+    if setup.threaded && !os::HAS_THREADS {
+        return Err(QNN_COMMON_ERROR_NOT_SUPPORTED);
+    }
     let config = wanted.unwrap_or_default();
     let capabilities = config.platform.capabilities(config.arch);
     let capacities = setup.capacities;
@@ -224,10 +221,10 @@ fn memories(own: Option<Memory>, device: Option<Memory>) -> Option<(Memory, Memo
 
 /// Memory for so many of the two.
 fn reserve(count: usize) -> Option<Memory> {
-    let mut bytes = MEMORY_DEFAULT_BYTES;
+    let mut bytes = os::MEMORY_DEFAULT_BYTES;
     loop {
         let memory = os::map_memory(bytes.saturating_mul(count));
-        if memory.is_some() || bytes <= MEMORY_MIN_BYTES {
+        if memory.is_some() || bytes <= os::MEMORY_MIN_BYTES {
             return memory;
         }
         bytes /= 2;

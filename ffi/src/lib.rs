@@ -11,21 +11,19 @@
 //! check.
 #![no_std]
 
-#[cfg(not(target_pointer_width = "64"))]
-compile_error!(
-    "the C interface packs handles into 64-bit pointers; the core crate has no such bound"
-);
-
 pub mod abi;
 mod binary_info;
 mod client;
 mod convert;
+#[cfg(target_os = "none")]
+mod critical;
 mod export;
 pub mod ext;
 pub mod ext_ownership;
 pub mod ext_recovery;
 pub mod ext_request;
 pub mod ext_vdev;
+pub mod ext_wake;
 pub mod ext_watch;
 mod instance;
 mod log;
@@ -38,7 +36,6 @@ mod refusal;
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: always allowed. No panic can be reached in the release library, which `cargo xtask
-    // symbols` proves.
-    unsafe { libc::abort() }
+    // No panic can be reached in the release library, which `cargo xtask symbols` proves.
+    runtime::platform::os::abort()
 }

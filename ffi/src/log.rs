@@ -142,8 +142,7 @@ fn write_line(level: QnnLog_Level_t, call: &CStr, text: &CStr) {
         *to = *byte;
         len = len.saturating_add(1);
     }
-    // SAFETY: so many bytes are readable. A stream that takes no more loses the rest.
-    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), len) };
+    os::output::write_error(line.get(..len).unwrap_or(&line));
 }
 
 type Callback = unsafe extern "C" fn(*const c_char, QnnLog_Level_t, u64, va_list);

@@ -5,6 +5,8 @@
 
 use runtime::handle::{BufferId, ContextId, Epoch, Handle, ProfileId, RequestId};
 use runtime::limits::Capacities;
+use runtime::platform::os::output::File;
+use runtime::platform::Pages;
 use runtime::region::{OutOfMemory, Region, RegionSlice};
 use runtime::slots::{CapacityExceeded, Slots};
 
@@ -12,7 +14,6 @@ use crate::abi::*;
 use crate::binary_info::Descriptions;
 use crate::log::{Call, CALLS_MAX};
 use crate::profile_list::Listing;
-use crate::profile_log::File;
 
 /// Kind markers, never made.
 pub(crate) mod kind {
@@ -112,13 +113,6 @@ pub(crate) struct Mapping {
     pub(crate) exclusive: Option<(u64, u64)>,
     /// Deregistered; waits for the requests in flight before its pages go.
     pub(crate) released: bool,
-}
-
-/// Mapped pages.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pages {
-    pub(crate) address: usize,
-    pub(crate) bytes: usize,
 }
 
 /// Whose a context is.

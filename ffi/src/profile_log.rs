@@ -3,7 +3,8 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use libc::c_int;
+use runtime::platform::os::output::File;
+use runtime::platform::Refused;
 use runtime::profile::Decimal;
 
 /// Longest path, with its end.
@@ -11,61 +12,17 @@ const PATH_BYTES: usize = 4096;
 /// Bytes that go to the file at once.
 const BLOCK_BYTES: usize = 512;
 
-/// An open file. Closed by [`File::close`] only, so that it can be copied out of a table.
-#[derive(Clone, Copy)]
-pub(crate) struct File {
-    fd: c_int,
-}
-
-/// The operating system refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused;
-
-impl File {
-    /// Opens a file of a folder (or of the current one) for more lines at its end; made if it is
-    /// not there. Does not wait for a reader where the file is a pipe.
-    pub(crate) fn open(folder: Option<&str>, name: &str) -> Result<Self, Refused> {
-        let mut path = Vec::<u8, PATH_BYTES>::new();
-        if let Some(folder) = folder {
-            path.extend_from_slice(folder.as_bytes()).map_err(|_| Refused)?;
-            path.push(b'/').map_err(|_| Refused)?;
-        }
-        path.extend_from_slice(name.as_bytes()).map_err(|_| Refused)?;
-        path.push(0).map_err(|_| Refused)?;
-        let path = CStr::from_bytes_with_nul(&path).map_err(|_| Refused)?;
-        let how = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
-        let mode: libc::c_uint = 0o644;
-        // SAFETY: the path ends.
-        let fd = unsafe { libc::open(path.as_ptr(), how | libc::O_NONBLOCK, mode) };
-        if fd < 0 {
-            return Err(Refused);
-        }
-        Ok(Self { fd })
+/// Opens a file of a folder (or of the current one) for more lines at its end; made if it is not
+/// there.
+pub(crate) fn open(folder: Option<&str>, name: &str) -> Result<File, Refused> {
+    let mut path = Vec::<u8, PATH_BYTES>::new();
+    if let Some(folder) = folder {
+        path.extend_from_slice(folder.as_bytes()).map_err(|_| Refused)?;
+        path.push(b'/').map_err(|_| Refused)?;
     }
-
-    /// Closes it. Nobody may use a copy any more.
-    pub(crate) fn close(self) {
-        // SAFETY: it is open; the caller keeps no other copy.
-        unsafe { libc::close(self.fd) };
-    }
-
-    /// Begins to write lines.
-    pub(crate) fn lines(self) -> Lines {
-        Lines { file: self, block: Vec::new(), refused: false }
-    }
-
-    fn write(self, mut bytes: &[u8]) -> Result<(), Refused> {
-        while !bytes.is_empty() {
-            // SAFETY: so many bytes are readable.
-            let taken = unsafe { libc::write(self.fd, bytes.as_ptr().cast(), bytes.len()) };
-            let taken = usize::try_from(taken).map_err(|_| Refused)?;
-            if taken == 0 {
-                return Err(Refused);
-            }
-            bytes = bytes.get(taken..).unwrap_or(&[]);
-        }
-        Ok(())
-    }
+    path.extend_from_slice(name.as_bytes()).map_err(|_| Refused)?;
+    path.push(0).map_err(|_| Refused)?;
+    File::append(CStr::from_bytes_with_nul(&path).map_err(|_| Refused)?)
 }
 
 /// Lines under way. They are in the file once [`Lines::end`] says so.
@@ -76,6 +33,11 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// Begins to write lines to a file.
+    pub(crate) fn to(file: File) -> Self {
+        Self { file, block: Vec::new(), refused: false }
+    }
+
     /// Begins a line, an object of one level.
     pub(crate) fn line(&mut self) -> Line<'_> {
         self.put(b"{");

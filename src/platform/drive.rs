@@ -8,9 +8,10 @@
 //! idle system needs no thread switch. Without threads, [`Driver::poll`] does both jobs and time is
 //! what its caller says.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::os::{self, Condvar, Mutex, SpawnError, ThreadId, ThreadMain};
+use super::os::{self, AtomicU64, Condvar, Mutex, Role, ThreadId, Wake};
+use super::{SpawnError, ThreadMain};
 use crate::device::{Device, Event, Step};
 use crate::event::Notice;
 use crate::handle::ContextId;
@@ -49,6 +50,16 @@ enum End {
     Wanted,
 }
 
+/// The client takes its notices itself.
+struct Taker {
+    wake: Wake,
+    /// It was woken, and has not found everything taken since.
+    told: bool,
+}
+
+/// How long the completion thread waits before it tries again to wake a client, in microseconds.
+const WAKE_RETRY_US: u64 = 1_000;
+
 /// Values of [`Driver::telling`] that are no context's slot.
 const NOBODY: u32 = u32::MAX;
 const EVERYBODY: u32 = u32::MAX - 1;
@@ -56,7 +67,7 @@ const EVERYBODY: u32 = u32::MAX - 1;
 /// The runtime, its device and those who wait for them.
 pub struct Driver<D: 'static, S: 'static> {
     runtime: Mutex<Runtime<'static>>,
-    device: Mutex<D>,
+    device: Role<D>,
     sink: S,
     /// Wakes the worker.
     work: Condvar,
@@ -80,7 +91,10 @@ pub struct Driver<D: 'static, S: 'static> {
     threaded: AtomicBool,
     /// Time as the last `poll` gave it.
     polled_now_us: AtomicU64,
+    /// The thread that delivers notices.
     completion_thread: Mutex<Option<ThreadId>>,
+    /// Changed under the runtime's lock.
+    taker: Mutex<Option<Taker>>,
 }
 
 struct Worker;
@@ -92,7 +106,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     pub const fn new(runtime: Runtime<'static>, device: D, sink: S) -> Self {
         Self {
             runtime: Mutex::new(runtime),
-            device: Mutex::new(device),
+            device: Role::new(device),
             sink,
             work: Condvar::new(),
             progress: Condvar::new(),
@@ -105,6 +119,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             threaded: AtomicBool::new(false),
             polled_now_us: AtomicU64::new(0),
             completion_thread: Mutex::new(None),
+            taker: Mutex::new(None),
         }
     }
 
@@ -113,6 +128,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         self.runtime.init();
         self.device.init();
         self.completion_thread.init();
+        self.taker.init();
         for condition in [&self.work, &self.progress, &self.notices] {
             condition.init();
         }
@@ -196,7 +212,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             let mut runtime = self.runtime.lock();
             let now = self.now();
             if !done(&mut runtime, now) && !self.is_threaded() {
-                // Nobody else can move anything, and time stands still.
+                // Nobody else can move anything, or not before this returns; and time stands still.
                 answer = Some(Err(WaitTimeout));
             }
             self.hand_over(&runtime);
@@ -222,8 +238,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         answer
     }
 
-    /// Waits until every notice so far was delivered, at most `timeout_us`. On the completion
-    /// thread itself, where it could only wait for itself, it returns at once.
+    /// Waits until every notice so far was delivered, at most `timeout_us`. On the thread that
+    /// delivers them, where it could only wait for itself, it returns at once.
     pub fn flush_notices(&self, timeout_us: u64) -> Result<(), WaitTimeout> {
         if self.on_completion_thread() {
             return Ok(());
@@ -243,7 +259,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         self.telling.load(Ordering::Acquire) == u32::from(context.index())
     }
 
-    /// Whether the caller is the completion thread, that is, inside a notification.
+    /// Whether the caller is the thread that delivers notices: inside a notification, or a client
+    /// that takes them itself.
     pub fn on_completion_thread(&self) -> bool {
         *self.completion_thread.lock() == Some(os::current_thread())
     }
@@ -272,12 +289,17 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     }
 
     /// Drives for a caller. Without threads nobody wakes one that waits, so it drives after whoever
-    /// does, and goes on until `done` or the device waits.
+    /// does, and goes on until `done` or the device waits. Where nobody sleeps it does not wait for
+    /// whoever drives: that may be the very code it interrupted.
     fn drive_for_caller(&self, mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) {
         if self.is_threaded() {
             return self.drive_if_free(done);
         }
-        while self.drive_in_role(self.device.lock(), &mut done) == End::Wanted {}
+        let take_role = || match os::CAN_SLEEP {
+            true => Some(self.device.lock()),
+            false => self.device.try_lock(),
+        };
+        while take_role().is_some_and(|role| self.drive_in_role(role, &mut done) == End::Wanted) {}
     }
 
     fn drive_in_role(
@@ -342,9 +364,43 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         }
     }
 
+    /// From here on the client takes its notices itself, with [`Driver::take_notices`]. It is woken
+    /// once when there is something to take after there was nothing. Before the first request.
+    pub fn wake_taker_by(&self, wake: Wake) {
+        let runtime = self.runtime.lock();
+        *self.taker.lock() = Some(Taker { wake, told: false });
+        self.announce(&runtime);
+    }
+
+    /// Delivers all notices there are to the sink, on the calling thread, which counts as the one
+    /// that delivers them from here on: it never waits for a notice. One thread at a time. Gives
+    /// how many there were.
+    pub fn take_notices(&self) -> u32 {
+        *self.completion_thread.lock() = Some(os::current_thread());
+        let mut taken: u32 = 0;
+        while self.deliver_one() {
+            taken = taken.saturating_add(1);
+        }
+        taken
+    }
+
+    /// Whether the client takes its notices itself.
+    pub fn has_taker(&self) -> bool {
+        self.taker.lock().is_some()
+    }
+
+    /// Wakes the client that takes its notices itself, unless it was told already. False if there
+    /// is none, or it could not be woken. Under the runtime's lock, when there is a notice.
+    fn wake_taker(&self) -> bool {
+        self.taker.lock().as_mut().is_some_and(|taker| {
+            taker.told = taker.told || taker.wake.wake();
+            taker.told
+        })
+    }
+
     /// Tells those who wait that something changed.
     fn announce(&self, runtime: &Runtime<'static>) {
-        if runtime.has_notice() {
+        if runtime.has_notice() && !self.wake_taker() {
             self.notices.notify_all();
         }
         if self.waiting.load(Ordering::Acquire) > 0 {
@@ -390,11 +446,14 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
 
     fn run_completions(&'static self) {
         loop {
-            while self.deliver_one() {}
+            while !self.has_taker() && self.deliver_one() {}
             let runtime = self.runtime.lock();
-            if !runtime.has_notice() {
-                drop(self.notices.wait_until(runtime, Instant::FAR));
+            let retry = runtime.has_notice() && !self.wake_taker();
+            if retry && !self.has_taker() {
+                continue; // there is something to deliver
             }
+            let until = if retry { self.now().after_us(WAKE_RETRY_US) } else { Instant::FAR };
+            drop(self.notices.wait_until(runtime, until));
         }
     }
 
@@ -402,7 +461,12 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     fn deliver_one(&self) -> bool {
         let mut runtime = self.runtime.lock();
         let now = self.now();
-        let Some(notice) = runtime.poll_notice(now) else { return false };
+        let Some(notice) = runtime.poll_notice(now) else {
+            if let Some(taker) = self.taker.lock().as_mut() {
+                taker.told = false;
+            }
+            return false;
+        };
         let of = match &notice {
             Notice::Completion(completion) => completion.request.context.into(),
             Notice::Restart(_) => EVERYBODY,

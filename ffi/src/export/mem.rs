@@ -10,6 +10,7 @@ use runtime::handle::{BufferId, ContextId};
 use runtime::limits::NO_TIMEOUT_US;
 use runtime::memory::ClientMemory;
 use runtime::platform::drive::Answer;
+use runtime::platform::{os, MapError, Pages, SharedMemory};
 
 use crate::abi::*;
 use crate::client;
@@ -17,7 +18,7 @@ use crate::convert::{from_client, to_client, Code, Family};
 use crate::export::operand::data_type;
 use crate::export::{answer, known_context, living, settled, Machine};
 use crate::instance::Instance;
-use crate::objects::{kind, Mapping, MappingId, Objects, Pages, HOST, MAPPINGS_MAX};
+use crate::objects::{kind, Mapping, MappingId, Objects, HOST, MAPPINGS_MAX};
 use crate::refusal::{because, instead, no_array, no_handle, null, within, Dims};
 
 const INVALID_HANDLE: Code = QNN_MEM_ERROR_INVALID_HANDLE;
@@ -165,8 +166,7 @@ unsafe fn register_one(
 ) -> Result<MappingId, Code> {
     // SAFETY: the caller's promise.
     let wanted = unsafe { Wanted::read(descriptor) }?;
-    let (pages, address, identity) = sys::map(wanted.fd, wanted.offset, wanted.bytes)
-        .map_err(|(code, why)| because!(code, ": the descriptor ", wanted.fd, " ", why))?;
+    let SharedMemory { pages, address, identity } = map(&wanted)?;
     let bytes = wanted.bytes as usize;
     let exclusive = wanted.exclusive.then_some(identity);
     // SAFETY: the pages stay mapped until the buffer is deregistered and its context has no request
@@ -188,7 +188,7 @@ unsafe fn register_one(
     let (id, buffer) = match made {
         Ok(made) => made,
         Err(error) => {
-            sys::unmap(pages);
+            unmap(pages);
             return Err(match error {
                 CreateError::DuplicateName => {
                     let why = " is registered with this context already";
@@ -303,7 +303,7 @@ pub(crate) fn sweep(instance: &Instance) {
             }
         });
         // Outside the locks: nobody can reach them any more.
-        unused.iter().for_each(|&pages| sys::unmap(pages));
+        unused.iter().for_each(|&pages| unmap(pages));
         if !unused.is_full() {
             return;
         }
@@ -315,67 +315,24 @@ fn is_idle(machine: &Machine, mapping: &Mapping) -> bool {
     mapping.released && !machine.context_stats(mapping.context).is_ok_and(used)
 }
 
-/// The system calls.
-mod sys {
-    use core::mem::MaybeUninit;
-
-    use super::{Code, Pages, BAD};
-    use crate::abi::*;
-
-    /// The code, and what is wrong with the descriptor.
-    pub(super) type Failed = (Code, &'static str);
-
-    /// Maps `bytes` bytes from `offset` on. Gives the pages, the address of the first byte, and
-    /// whose memory it is.
-    pub(super) fn map(
-        fd: i32,
-        offset: u64,
-        bytes: u64,
-    ) -> Result<(Pages, usize, (u64, u64)), Failed> {
-        let (size, identity) = look(fd)?;
-        let end = offset.checked_add(bytes).filter(|&end| end <= size);
-        end.ok_or((QNN_MEM_ERROR_MAPPING, "has less memory than the buffer needs"))?;
-        let page = page_bytes();
-        let lead = offset & (page - 1);
-        const TOO_LARGE: Failed = (BAD, "has no memory there: the numbers are too large");
-        let length = usize::try_from(bytes.saturating_add(lead)).map_err(|_| TOO_LARGE)?;
-        let start = libc::off_t::try_from(offset - lead).map_err(|_| TOO_LARGE)?;
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the system's choice touches nothing that exists.
-        let address = unsafe {
-            libc::mmap(core::ptr::null_mut(), length, access, libc::MAP_SHARED, fd, start)
+fn map(wanted: &Wanted) -> Result<SharedMemory, Code> {
+    os::map_shared(wanted.fd, wanted.offset, wanted.bytes).map_err(|error| {
+        let (code, why) = match error {
+            MapError::NoDescriptor => (BAD, "is not open"),
+            MapError::Invalid => (BAD, "has no memory there: the numbers are too large"),
+            MapError::TooSmall => (QNN_MEM_ERROR_MAPPING, "has less memory than the buffer needs"),
+            MapError::Refused => {
+                (QNN_MEM_ERROR_MAPPING, "cannot be mapped for reading and writing")
+            }
+            MapError::NotSupported => {
+                (QNN_COMMON_ERROR_NOT_SUPPORTED, "means nothing without an operating system")
+            }
         };
-        if address == libc::MAP_FAILED {
-            return Err((QNN_MEM_ERROR_MAPPING, "cannot be mapped for reading and writing"));
-        }
-        let base = address.expose_provenance();
-        let pages = Pages { address: base, bytes: length };
-        Ok((pages, base.wrapping_add(lead as usize), identity))
-    }
+        because!(code, ": the descriptor ", wanted.fd, " ", why)
+    })
+}
 
-    /// Size and identity of the memory behind a descriptor.
-    fn look(fd: i32) -> Result<(u64, (u64, u64)), Failed> {
-        const NOT_OPEN: Failed = (BAD, "is not open");
-        let mut status = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: `status` is writable; any number may be asked about.
-        if fd < 0 || unsafe { libc::fstat(fd, status.as_mut_ptr()) } != 0 {
-            return Err(NOT_OPEN);
-        }
-        // SAFETY: the call succeeded, so it is filled.
-        let status = unsafe { status.assume_init() };
-        let size = u64::try_from(status.st_size).map_err(|_| NOT_OPEN)?;
-        Ok((size, (status.st_dev, status.st_ino)))
-    }
-
-    fn page_bytes() -> u64 {
-        // SAFETY: always allowed.
-        let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-        u64::try_from(bytes).ok().filter(|bytes| bytes.is_power_of_two()).unwrap_or(4096)
-    }
-
-    pub(super) fn unmap(pages: Pages) {
-        let address = core::ptr::with_exposed_provenance_mut(pages.address);
-        // SAFETY: exactly what `map` mapped, which nobody reaches any more.
-        unsafe { libc::munmap(address, pages.bytes) };
-    }
+fn unmap(pages: Pages) {
+    // SAFETY: exactly what `map` mapped; every caller has just taken it from who reached it.
+    unsafe { os::unmap_shared(pages) };
 }

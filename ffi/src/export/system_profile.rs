@@ -2,7 +2,7 @@
 //!
 //! What a client hands over is checked as a whole before the first line is written.
 
-use runtime::platform::os;
+use runtime::platform::os::{self, output::File};
 
 use crate::abi::*;
 use crate::client::{self, BadText};
@@ -10,7 +10,7 @@ use crate::convert::{from_client, to_client, Code};
 use crate::export::{answer, living};
 use crate::instance;
 use crate::objects::{kind, TargetId, HOST};
-use crate::profile_log::{File, Lines};
+use crate::profile_log::{self, Lines};
 use crate::refusal::{because, no_array, no_handle, no_text, null, within, Name};
 
 const INVALID_HANDLE: Code = QNN_SYSTEM_PROFILE_ERROR_INVALID_HANDLE;
@@ -69,7 +69,7 @@ unsafe fn create(
         header = Some(read.map_err(|code| within!(code, "configs[", at, "]"))?);
     }
     let instance = instance::get()?;
-    let file = File::open(folder, name).map_err(|_| {
+    let file = profile_log::open(folder, name).map_err(|_| {
         because!(BAD, "serializationTargetInfo.file ", Name(name), " cannot be opened for writing")
     })?;
     let begun = header.map_or(Ok(()), |header| header.write(file));
@@ -118,7 +118,7 @@ impl<'a> Header<'a> {
     }
 
     fn write(&self, file: File) -> Result<(), Code> {
-        let mut lines = file.lines();
+        let mut lines = Lines::to(file);
         let line = lines.line().text("app", self.app).text("app_version", self.app_version);
         line.text("backend_version", self.backend_version).end();
         lines.end().map_err(|_| QNN_COMMON_ERROR_SYSTEM)
@@ -167,7 +167,7 @@ unsafe fn serialize(
         // SAFETY: the caller's promise.
         unsafe { visit(one, None) }.map_err(|code| within!(code, "eventData[", at, "]"))?;
     }
-    let mut lines = file.lines();
+    let mut lines = Lines::to(file);
     for &one in data {
         // SAFETY: the caller's promise.
         unsafe { visit(one, Some(&mut lines)) }?;

@@ -1,29 +1,19 @@
-//! Linux and Android: priority-inheriting mutexes, condition variables on the monotonic clock,
-//! threads made at init.
+//! Linux. All it does is POSIX; a client that takes its notices itself is woken by an event
+//! descriptor.
 
-mod sys;
+pub mod clock;
+pub mod library;
+pub mod lock;
+pub mod memory;
+pub mod notify;
+pub mod output;
+pub(super) mod sys;
+pub mod wait;
+pub mod worker;
 
-pub use sys::{
-    at_fork_in_child, map_memory, Condvar, Guard, Mutex, SpawnError, ThreadId, ThreadMain,
-};
-
-use crate::time::Instant;
-
-/// Reads the monotonic clock.
-pub fn now() -> Instant {
-    Instant::from_us(sys::monotonic_us())
-}
-
-/// Starts a thread that runs `M::main(argument)` for the life of the process. `name` has at most 15
-/// bytes.
-pub fn spawn<T: Sync, M: ThreadMain<T>>(
-    argument: &'static T,
-    name: &core::ffi::CStr,
-) -> Result<ThreadId, SpawnError> {
-    sys::spawn::<T, M>(argument, name)
-}
-
-/// The calling thread.
-pub fn current_thread() -> ThreadId {
-    sys::current_thread()
-}
+pub use clock::now;
+pub use lock::{AtomicU64, Guard, Mutex, Role};
+pub use memory::{map_memory, map_shared, unmap_shared, MEMORY_DEFAULT_BYTES, MEMORY_MIN_BYTES};
+pub use notify::Wake;
+pub use wait::{Condvar, CAN_SLEEP};
+pub use worker::{abort, at_fork_in_child, current_thread, spawn, ThreadId, HAS_THREADS};

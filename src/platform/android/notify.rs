@@ -1,0 +1,3 @@
+//! Waking a client that takes its notices itself.
+
+pub use crate::platform::posix::notify::Wake;

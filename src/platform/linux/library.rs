@@ -1,0 +1,3 @@
+//! Shared libraries.
+
+pub use crate::platform::posix::library::{Library, LoadError};

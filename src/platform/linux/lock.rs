@@ -1,0 +1,3 @@
+//! Locks.
+
+pub use crate::platform::posix::lock::{AtomicU64, Guard, Mutex, Role};

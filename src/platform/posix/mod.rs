@@ -1,0 +1,15 @@
+//! What Linux, Android and QNX have in common: POSIX threads with priority-inheriting mutexes,
+//! condition variables on the monotonic clock, mapped memory, dynamic libraries.
+//!
+//! The declarations are those of the `libc` crate. What differs (flags, what a new mutex does by
+//! itself) each platform's own `sys` says.
+
+pub mod clock;
+pub mod library;
+pub mod lock;
+pub mod memory;
+pub mod notify;
+pub mod output;
+mod sys;
+pub mod wait;
+pub mod worker;

@@ -1,0 +1,3 @@
+//! Time.
+
+pub use crate::platform::posix::clock::now;

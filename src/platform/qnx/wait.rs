@@ -1,0 +1,3 @@
+//! Sleeping.
+
+pub use crate::platform::posix::wait::{Condvar, CAN_SLEEP};
