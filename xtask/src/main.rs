@@ -1,8 +1,10 @@
 //! Developer commands: `cargo xtask <command>`. CI calls what a developer types.
 
 mod abi;
+mod audit;
 mod bench;
 mod conformance;
+mod cross;
 mod demo;
 mod examples;
 mod header;
@@ -62,6 +64,8 @@ enum Command {
     Sim(sim::Options),
     /// Check what the release static library needs from its surroundings
     Symbols,
+    /// Build the static library for every target and audit each archive
+    Cross(cross::Options),
 }
 
 #[derive(clap::Args)]
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
         Command::Recovery(options) => recovery::run(options.check),
         Command::Sim(options) => sim::run(&options),
         Command::Symbols => symbols::run(),
+        Command::Cross(options) => cross::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

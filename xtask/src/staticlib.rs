@@ -6,8 +6,10 @@ use anyhow::{ensure, Result};
 
 use crate::{process, workspace};
 
-const PACKAGE: &str = "htp-runtime-ffi";
-const FILE: &str = "libhtp_runtime.a";
+/// The member that makes it.
+pub(crate) const PACKAGE: &str = "htp-runtime-ffi";
+/// Its name.
+pub(crate) const FILE: &str = "libhtp_runtime.a";
 /// Sanitizers need an explicit target, so that build scripts stay without them.
 const HOST: &str = concat!("x86_64", "-unknown-linux-gnu");
 
@@ -42,7 +44,8 @@ pub(crate) fn address_sanitized() -> Result<PathBuf> {
     existing(target_dir.join(HOST).join("release").join(FILE))
 }
 
-fn existing(path: PathBuf) -> Result<PathBuf> {
+/// The path of what a build must have made.
+pub(crate) fn existing(path: PathBuf) -> Result<PathBuf> {
     ensure!(path.is_file(), "the build made no {}", path.display());
     Ok(path)
 }

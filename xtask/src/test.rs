@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every check in order. A failure does not hide the checks after it.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{bail, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 
@@ -10,7 +10,8 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, bench, conformance, examples, header, install, model, ort, recovery, sim, symbols, tidy,
+    abi, bench, conformance, cross, examples, header, install, model, ort, recovery, sim, symbols,
+    tidy,
     trace,
 };
 
@@ -48,7 +49,7 @@ enum Step {
     Docs,
     /// the core with every feature set on this machine
     Features,
-    /// the core for a machine without an operating system
+    /// the core and the static library for machines that are not this one
     Cross,
     /// no heap, no panic in the release library
     Symbols,
@@ -78,7 +79,7 @@ impl Step {
             Step::Sim => "simulation",
             Step::Docs => "docs",
             Step::Features => "feature sets of the core",
-            Step::Cross => "core for a no_std target",
+            Step::Cross => "static library for other targets",
             Step::Symbols => "symbols of the static library",
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
@@ -103,7 +104,7 @@ impl Step {
             Step::Sim => sim::check(),
             Step::Docs => one(docs()),
             Step::Features => features().into(),
-            Step::Cross => cross().into(),
+            Step::Cross => cross::check(),
             Step::Symbols => symbols::check().into(),
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
@@ -121,11 +122,6 @@ const PROPERTY_SEED: &str = "20261120";
 
 /// Feature sets the core is built with, besides those of the tests.
 const FEATURE_SETS: [&str; 4] = ["", "vhtp", "os,vhtp", "std,os,vhtp"];
-/// Feature sets that must build where there is no operating system.
-const CROSS_FEATURE_SETS: [&str; 2] = ["", "vhtp"];
-const CROSS_TARGET: &str = "thumbv7em-none-eabihf";
-/// A linked toolchain whose library source is packaged, so that `core` can be built.
-const CROSS_TOOLCHAIN: &str = "debian";
 
 /// The code says what the last line says, so nothing needs to follow it.
 pub(crate) fn run(options: &Options) -> ExitCode {
@@ -247,53 +243,6 @@ fn features() -> Result<Tally> {
         tally.add(Tally::ONE);
     }
     Ok(tally)
-}
-
-fn cross() -> Result<Tally> {
-    let prefix: &[&str] = match CrossCompiler::find()? {
-        CrossCompiler::Target => &["build"],
-        CrossCompiler::Source => &["+debian", "build", "-Zbuild-std=core"],
-    };
-    let mut tally = Tally::default();
-    for set in CROSS_FEATURE_SETS {
-        let mut command: Command = process::cargo();
-        command
-            .args(prefix)
-            .args(["--release", "--package", "htp-runtime", "--lib", "--target", CROSS_TARGET])
-            .args(["--no-default-features", "--features", set])
-            .env("RUSTC_BOOTSTRAP", "1"); // building `core` is unstable; only this check needs it
-        process::succeed(&mut command, BUILD_LIMIT)?;
-        tally.add(Tally::ONE);
-    }
-    Ok(tally)
-}
-
-/// What can build for a bare machine here.
-enum CrossCompiler {
-    /// The compiler in use has the target installed.
-    Target,
-    /// A linked toolchain builds `core` from source.
-    Source,
-}
-
-impl CrossCompiler {
-    fn find() -> Result<Self> {
-        process::require("rustup", "it comes with the Rust installer")?;
-        let listed = |arguments: &[&str], wanted: &str| -> Result<bool> {
-            let output = process::succeed(Command::new("rustup").args(arguments), BUILD_LIMIT)?;
-            Ok(output.lines().any(|line| line.split_whitespace().next() == Some(wanted)))
-        };
-        if listed(&["target", "list", "--installed"], CROSS_TARGET)? {
-            return Ok(CrossCompiler::Target);
-        }
-        if listed(&["toolchain", "list"], CROSS_TOOLCHAIN)? {
-            return Ok(CrossCompiler::Source);
-        }
-        bail!(
-            "lacking: a compiler for {CROSS_TARGET} (`rustup target add {CROSS_TARGET}`, or on \
-             Debian 12 `.ci/run --install`; leave the step out with `--skip cross`)"
-        );
-    }
 }
 
 #[cfg(test)]
