@@ -16,7 +16,7 @@ use htp_runtime::capability::PlatformKind;
 use htp_runtime::error::{HandleError, Status, SubmitError};
 use htp_runtime::event::{Completion, Notice, Outcome};
 use htp_runtime::handle::{ContextId, GraphId};
-use htp_runtime::limits::{Capacities, BLOCKING_TIMEOUT_US, NOTICES_PER_POLL};
+use htp_runtime::limits::{Capacities, BLOCKING_TIMEOUT_US, NOTICES_PER_POLL, QUEUE_DEPTH_MAX};
 use htp_runtime::memory::ClientMemory;
 use htp_runtime::platform::drive::{Answer, Driver, NoticeSink, WaitTimeout};
 use htp_runtime::platform::os::Wake;
@@ -446,6 +446,23 @@ fn a_client_that_takes_its_notices_is_woken_once_until_it_has_taken_them() {
     }
     // Whoever takes notices does not wait for them.
     assert_eq!(driver.flush_notices(BLOCKING_TIMEOUT_US), Ok(()));
+}
+
+#[test]
+fn what_is_left_after_a_bounded_taking_wakes_the_client_again() {
+    let (driver, _) = driver(true);
+    let (mut reader, writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    driver.wake_taker_by(Wake::new(WakeBy::Descriptor(writer.as_raw_fd())).unwrap());
+    let depth = usize::from(QUEUE_DEPTH_MAX);
+    let images = vec![0; depth * IMAGE_BYTES];
+    for _ in 0..2 {
+        complete(driver, load(driver, u32::from(QUEUE_DEPTH_MAX)), &images, depth);
+    }
+    for taken in [NOTICES_PER_POLL, 2 * depth - NOTICES_PER_POLL] {
+        assert_eq!(woken(&mut reader), 1);
+        assert_eq!(driver.take_notices(), taken);
+    }
 }
 
 #[test]

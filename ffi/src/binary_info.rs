@@ -328,7 +328,7 @@ impl<T> Cursor<T> {
 
 impl Cursor<u8> {
     /// Address of the next name, which is `name`.
-    fn name(&mut self, name: &str) -> *const cty::c_char {
+    fn name(&mut self, name: &str) -> *const core::ffi::c_char {
         self.take(name.len().saturating_add(1)).cast()
     }
 }
@@ -390,7 +390,7 @@ impl Places {
 }
 
 fn graph_info(
-    (name, blob): (*const cty::c_char, *mut GraphBlob),
+    (name, blob): (*const core::ffi::c_char, *mut GraphBlob),
     inputs: &TensorList<'_>,
     outputs: &TensorList<'_>,
     tensors: &mut Cursor<Qnn_Tensor_t>,

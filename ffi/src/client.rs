@@ -1,9 +1,7 @@
 //! Reading what clients point to: strings, arrays and configuration lists, each checked as far as a
 //! pointer can be.
 
-use core::ffi::CStr;
-
-use cty::c_char;
+use core::ffi::{c_char, CStr};
 
 /// Longest string that is read, in bytes without its end. A longer one counts as not ended.
 pub(crate) const TEXT_BYTES_MAX: usize = 8191;

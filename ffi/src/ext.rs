@@ -8,7 +8,7 @@
 
 use core::mem::MaybeUninit;
 
-use cty::c_void;
+use core::ffi::c_void;
 use runtime::limits::Capacities;
 use runtime::runtime::Runtime;
 

@@ -2,7 +2,7 @@
 
 #![allow(non_camel_case_types, reason = "names of the C interface")]
 
-use cty::c_void;
+use core::ffi::c_void;
 use runtime::platform::os::Wake;
 use runtime::platform::{WakeBy, WakeError};
 
@@ -106,10 +106,10 @@ unsafe fn wake_by(given: &htp_rt_wake_t) -> Option<WakeBy> {
     }
 }
 
-/// Tells all notices there are, on the calling thread; one thread at a time. That thread counts as
-/// the one on which notices are told from here on, so its calls never wait for a notice: what would
-/// have to answers as it does within a notification. `count`, if not NULL, receives how many there
-/// were. Work is bounded by what completes meanwhile.
+/// Tells the notices there are, at most 512, on the calling thread; one thread at a time. If some
+/// are left, the client is woken again. That thread counts as the one on which notices are told
+/// from here on, so its calls never wait for a notice: what would have to answers as it does within
+/// a notification. `count`, if not NULL, receives how many there were.
 ///
 /// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` before `htp_rt_set_wake`.
 ///
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn htp_rt_take_notices(count: *mut u32) -> Qnn_ErrorHandle
     let taken = instance.driver.take_notices();
     // SAFETY: the caller's promise.
     if let Some(count) = unsafe { count.as_mut() } {
-        *count = taken;
+        *count = u32::try_from(taken).unwrap_or(u32::MAX);
     }
     QNN_SUCCESS
 }

@@ -7,10 +7,9 @@
 //! callbacks are never called. A log without a callback writes to the standard error stream, and
 //! waits as long as that does.
 
-use core::ffi::CStr;
+use core::ffi::{c_char, CStr};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use cty::c_char;
 use runtime::limits::BLOCKING_TIMEOUT_US;
 use runtime::platform::os;
 

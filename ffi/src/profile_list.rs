@@ -175,7 +175,7 @@ impl<'a> List<'a> {
 
     /// Appends the operations of an execution, as parts of its cycles.
     fn add_nodes(&mut self, nodes: &Nodes<'_>, linting: bool) {
-        let node = |name: *const cty::c_char, cycles| QnnProfile_EventData_t {
+        let node = |name: *const core::ffi::c_char, cycles| QnnProfile_EventData_t {
             identifier: name,
             ..data(QNN_PROFILE_EVENTTYPE_NODE, CYCLES, cycles, c"")
         };

@@ -7,10 +7,9 @@
 //! What it begins with is the argument or, in what several calls share, the field: the caller puts
 //! in front what it belongs to with [`within!`]. A site without words leaves the code's meaning.
 
-use core::ffi::CStr;
+use core::ffi::{c_char, c_void, CStr};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use cty::{c_char, c_void};
 use runtime::graph::DataType;
 use runtime::platform::os::{self, ThreadId};
 

@@ -8,6 +8,7 @@
 //! idle system needs no thread switch. Without threads, [`Driver::poll`] does both jobs and time is
 //! what its caller says.
 
+use core::ops::DerefMut;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::os::{self, AtomicU64, Condvar, Mutex, Role, ThreadId, Wake};
@@ -304,7 +305,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
 
     fn drive_in_role(
         &self,
-        mut device: os::Guard<'_, D>,
+        mut device: impl DerefMut<Target = D>,
         done: impl FnMut(&mut Runtime<'static>, Instant) -> bool,
     ) -> End {
         let end = self.drive(&mut device, done);
@@ -372,14 +373,23 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         self.announce(&runtime);
     }
 
-    /// Delivers all notices there are to the sink, on the calling thread, which counts as the one
-    /// that delivers them from here on: it never waits for a notice. One thread at a time. Gives
-    /// how many there were.
-    pub fn take_notices(&self) -> u32 {
+    /// Delivers the notices there are to the sink, at most [`NOTICES_PER_POLL`], on the calling
+    /// thread, which counts as the one that delivers them from here on: it never waits for a
+    /// notice. One thread at a time. Gives how many there were. If some are left, the client is
+    /// woken again.
+    pub fn take_notices(&self) -> usize {
         *self.completion_thread.lock() = Some(os::current_thread());
-        let mut taken: u32 = 0;
-        while self.deliver_one() {
+        let mut taken: usize = 0;
+        while taken < NOTICES_PER_POLL && self.deliver_one() {
             taken = taken.saturating_add(1);
+        }
+        if taken == NOTICES_PER_POLL {
+            // What is left is worth a wake-up of its own.
+            let runtime = self.runtime.lock();
+            if let Some(taker) = self.taker.lock().as_mut() {
+                taker.told = false;
+            }
+            self.announce(&runtime);
         }
         taken
     }

@@ -93,8 +93,10 @@ fn members(archive: &Path) -> Result<(Machine, Vec<Symbol>)> {
     for member in file.members() {
         let member = member?;
         let name = String::from_utf8_lossy(member.name()).into_owned();
-        let object = object::File::parse(member.data(&*bytes)?)
-            .with_context(|| format!("{shown}: {name} is no object"))?;
+        // Members lie at even places, an object's tables at multiples of eight.
+        let data = member.data(&*bytes)?.to_vec();
+        let object =
+            object::File::parse(&*data).with_context(|| format!("{shown}: {name} is no object"))?;
         let its = Machine { architecture: object.architecture(), is_64: object.is_64() };
         ensure!(
             *machine.get_or_insert(its) == its,

@@ -11,8 +11,7 @@ use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
     abi, bench, conformance, cross, examples, header, install, model, ort, recovery, sim, symbols,
-    tidy,
-    trace,
+    tidy, trace,
 };
 
 #[derive(clap::Args)]

@@ -22,9 +22,7 @@
 #![allow(missing_docs, reason = "fields and constants are documented where the QNN API is")]
 #![allow(unused_imports, reason = "each generated module imports all names; a few need none")]
 
-use core::ffi::CStr;
-
-use cty::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_void, CStr};
 
 pub mod backend;
 pub mod common;

@@ -1,8 +1,7 @@
 //! `QnnBackend.h`; `QnnBackend_validateOpConfig` stands in [`super::node`].
 
-use core::ffi::CStr;
+use core::ffi::{c_char, c_void, CStr};
 
-use cty::{c_char, c_void};
 use heapless::Vec;
 use runtime::handle::ContextId;
 

@@ -1,6 +1,6 @@
 //! Context binaries: written from a context's finalized graphs, checked, and loaded.
 
-use cty::c_void;
+use core::ffi::c_void;
 use heapless::Vec;
 use runtime::binary::layout::VERSION;
 use runtime::binary::{

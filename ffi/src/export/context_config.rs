@@ -211,7 +211,7 @@ impl<'a> Names<'a> {
     ///
     /// # Safety
     /// `list` is null or points to strings, ended by null, that stay as they are for `'a`.
-    unsafe fn read(list: *const *const cty::c_char) -> Result<Option<Self>, Code> {
+    unsafe fn read(list: *const *const core::ffi::c_char) -> Result<Option<Self>, Code> {
         let mut names = heapless::Vec::new();
         if list.is_null() {
             return Ok(None);

@@ -4,7 +4,7 @@
 //! external buffers whose sizes could be asked for. What can be checked is checked first, so that a
 //! wrong call hears what is wrong with it.
 
-use cty::c_void;
+use core::ffi::c_void;
 
 use crate::abi::*;
 use crate::convert::{Code, Family};

@@ -1,6 +1,6 @@
 //! `QnnError.h`.
 
-use cty::c_char;
+use core::ffi::c_char;
 
 use crate::abi::*;
 use crate::{client, messages, refusal};

@@ -16,7 +16,7 @@ pub(crate) struct Fields {
     /// Where they are in a tensor.
     pub(crate) path: &'static str,
     pub(crate) id: u32,
-    name: *const cty::c_char,
+    name: *const core::ffi::c_char,
     kind: Qnn_TensorType_t,
     format: Qnn_TensorDataFormat_t,
     data_type: Qnn_DataType_t,

@@ -4,7 +4,7 @@
 //! Binaries of every architecture are described, not only those that the device can run. Restarts
 //! of the DSP do not matter here.
 
-use cty::c_void;
+use core::ffi::c_void;
 use runtime::binary::ContextBinary;
 
 use crate::abi::*;

@@ -127,7 +127,7 @@ impl<'a> Header<'a> {
 
 /// # Safety
 /// As [`client::text`].
-unsafe fn optional_text<'a>(text: *const cty::c_char) -> Result<Option<&'a str>, BadText> {
+unsafe fn optional_text<'a>(text: *const core::ffi::c_char) -> Result<Option<&'a str>, BadText> {
     if text.is_null() {
         return Ok(None);
     }

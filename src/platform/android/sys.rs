@@ -4,6 +4,8 @@
 
 use core::ffi::{c_int, c_void};
 
+pub(in crate::platform) use ::libc;
+
 /// As the C library defines it; the `libc` crate has it for other systems only.
 const PTHREAD_PRIO_INHERIT: c_int = 1;
 /// As the kernel defines it; the `libc` crate has neither this nor the call for Android.

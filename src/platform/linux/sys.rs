@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls into the C library")]
 
-pub(in crate::platform) use ::libc::{mremap, MREMAP_MAYMOVE};
+pub(in crate::platform) use ::libc::{self, mremap, MREMAP_MAYMOVE};
 
 /// Has mutexes inherit priorities.
 ///

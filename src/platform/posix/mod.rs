@@ -1,8 +1,8 @@
 //! What Linux, Android and QNX have in common: POSIX threads with priority-inheriting mutexes,
 //! condition variables on the monotonic clock, mapped memory, dynamic libraries.
 //!
-//! The declarations are those of the `libc` crate. What differs (flags, what a new mutex does by
-//! itself) each platform's own `sys` says.
+//! Each platform's own `sys` says what differs: flags, what a new mutex does by itself, and, as
+//! `libc`, what its C library declares.
 
 pub mod clock;
 pub mod library;

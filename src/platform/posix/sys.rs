@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 
 use super::lock::Guard;
 use crate::platform::mutex::RawLock;
-use crate::platform::os::sys::inherit_priority;
+use crate::platform::os::sys::{inherit_priority, libc};
 #[cfg(not(target_os = "nto"))]
 use crate::platform::os::sys::{mremap, MREMAP_MAYMOVE};
 use crate::platform::{MapError, Pages, SharedMemory, SpawnError, ThreadMain};
