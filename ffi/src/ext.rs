@@ -9,6 +9,7 @@
 use core::mem::MaybeUninit;
 
 use core::ffi::c_void;
+
 use runtime::limits::Capacities;
 use runtime::runtime::Runtime;
 

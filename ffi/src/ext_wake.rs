@@ -3,6 +3,7 @@
 #![allow(non_camel_case_types, reason = "names of the C interface")]
 
 use core::ffi::c_void;
+
 use runtime::platform::os::Wake;
 use runtime::platform::{WakeBy, WakeError};
 

@@ -29,6 +29,8 @@ pub(crate) struct Target {
     /// As the compiler calls it.
     pub(crate) triple: &'static str,
     machine: Machine,
+    /// Links the shared library, where programs for that target are run that load it.
+    shared_linker: Option<&'static str>,
 }
 
 const fn target(
@@ -37,7 +39,8 @@ const fn target(
     architecture: Architecture,
     is_64: bool,
 ) -> Target {
-    Target { name, triple, machine: Machine { architecture, is_64 } }
+    let machine = Machine { architecture, is_64 };
+    Target { name, triple, machine, shared_linker: None }
 }
 
 /// All of them. Names of targets stand here and nowhere else.
@@ -45,7 +48,10 @@ pub(crate) const TARGETS: [Target; 8] = [
     target("qnx710", "aarch64-unknown-nto-qnx710", Architecture::Aarch64, true),
     target("qnx800", "aarch64-unknown-nto-qnx800", Architecture::Aarch64, true),
     target("android", "aarch64-linux-android", Architecture::Aarch64, true),
-    target("aarch64", "aarch64-unknown-linux-gnu", Architecture::Aarch64, true),
+    Target {
+        shared_linker: Some("aarch64-linux-gnu-gcc"),
+        ..target("aarch64", "aarch64-unknown-linux-gnu", Architecture::Aarch64, true)
+    },
     target("aarch64-none", "aarch64-unknown-none", Architecture::Aarch64, true),
     target("thumbv7em", "thumbv7em-none-eabihf", Architecture::Arm, false),
     target("armv8r", "armv8r-none-eabihf", Architecture::Arm, false),
@@ -54,7 +60,7 @@ pub(crate) const TARGETS: [Target; 8] = [
 
 /// Targets that `cargo xtask test` builds: one with an operating system, one with neither that nor
 /// 64-bit pointers.
-const TESTED: [&str; 2] = ["qnx710", "thumbv7em"];
+pub(crate) const TESTED: [&str; 2] = ["qnx710", "thumbv7em"];
 
 /// Feature sets of the core that must build where there is no operating system.
 const CORE_FEATURE_SETS: [&str; 2] = ["", "vhtp"];
@@ -109,21 +115,38 @@ pub(crate) fn find(name: &str) -> Result<&'static Target> {
 }
 
 fn build_and_audit(target: &Target, write: bool) -> Result<Tally> {
-    let archive = build(target)?;
-    // It links objects of every architecture.
-    let mut linker = Command::new("rust-lld");
-    linker.args(["-flavor", "gnu"]);
-    let scratch = workspace::target_dir().join("xtask/reachable").join(target.triple);
-    let report = audit::inspect(&archive, linker, scratch)?;
+    let (report, _) = build_and_inspect(target)?;
     judge(target, &report, &workspace::root().join("packaging/symbols"), write)?;
     // Architecture, no heap and no panic, the list.
     Ok(Tally { passed: 3, failed: 0 })
 }
 
-/// Builds the release static library for a target; gives its path.
+/// Builds the library; gives what was found in it, and one object of what its exports reach.
+pub(crate) fn build_and_inspect(target: &Target) -> Result<(Report, PathBuf)> {
+    let archive = build(target)?;
+    // It links objects of every architecture.
+    let mut linker = Command::new("rust-lld");
+    linker.args(["-flavor", "gnu"]);
+    let reachable = workspace::target_dir().join("xtask/reachable").join(target.triple);
+    let report = audit::inspect(&archive, linker, reachable.clone())?;
+    Ok((report, reachable))
+}
+
+/// Builds the release static library for a target, and the shared one where programs load it; gives
+/// the path of the first.
 pub(crate) fn build(target: &Target) -> Result<PathBuf> {
     let mut build = cargo("rustc", target);
-    build.args(["--package", staticlib::PACKAGE, "--lib", "--crate-type", "staticlib"]);
+    build.args(["--package", staticlib::PACKAGE, "--lib", "--crate-type"]);
+    match target.shared_linker {
+        Some(linker) => {
+            let variable = target.triple.to_uppercase().replace('-', "_");
+            build.env(format!("CARGO_TARGET_{variable}_LINKER"), linker).arg("staticlib,cdylib");
+            process::require(linker, "apt-get install g++-aarch64-linux-gnu")?;
+        }
+        None => {
+            build.arg("staticlib");
+        }
+    }
     process::succeed(&mut build, process::BUILD_LIMIT)?;
     let folder = workspace::target_dir().join(target.triple).join("release");
     staticlib::existing(folder.join(staticlib::FILE))
@@ -137,7 +160,7 @@ fn cargo(command: &str, target: &Target) -> Command {
     cargo
 }
 
-fn require_toolchain() -> Result<()> {
+pub(crate) fn require_toolchain() -> Result<()> {
     process::require("rustup", "it comes with the Rust installer")?;
     process::require("rust-lld", HOW_TO_GET)?;
     let mut list = Command::new("rustup");

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{bail, ensure, Context, Result};
 
-use crate::{process, programs, staticlib, steps, workspace};
+use crate::programs::{self, Elsewhere};
+use crate::{process, staticlib, steps, workspace};
 
 const EXAMPLE: &str = "examples/cpp/adas_pipeline";
 const ACCURACY_MIN: f64 = 0.95;
@@ -40,23 +41,38 @@ fn watch(program: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Result<()
 }
 
 fn build() -> Result<PathBuf> {
-    let folder = workspace::root().join(EXAMPLE);
-    let sources = programs::sources(&folder, "cpp")?;
-    ensure!(!sources.is_empty(), "lacking: {EXAMPLE} (the example is not in this tree)");
     let compiler = programs::Language::Cpp.compiler()?;
-
     let bar = steps::spinner("building the release library");
     let library = staticlib::release()?;
     bar.finish_and_clear();
-
-    let program = workspace::target_dir().join("xtask/demo/adas_pipeline");
-    std::fs::create_dir_all(program.parent().unwrap_or(Path::new(".")))?;
     let bar = steps::spinner("building the example");
-    let mut compile = programs::compile_command(&compiler, "c++17");
-    compile.arg("-O2").arg("-I").arg(&folder).args(&sources).arg(&library);
+    let program = compile(&compiler, &[library], "demo")?;
+    bar.finish_and_clear();
+    Ok(program)
+}
+
+/// Builds the example for another machine and runs it there, once under each kind of recovery.
+pub(crate) fn check_elsewhere(elsewhere: &Elsewhere) -> Result<()> {
+    let program = compile(&elsewhere.compilers[1], &elsewhere.objects, elsewhere.folder)?;
+    for arguments in [NATIVE, &MANAGED[..2]] {
+        let mut run = programs::run_command(&elsewhere.runner, &program);
+        run.args(arguments).current_dir(workspace::root());
+        let output = process::succeed(&mut run, process::BUILD_LIMIT)?;
+        judge(output.lines().last().unwrap_or(""))?;
+    }
+    Ok(())
+}
+
+fn compile(compiler: &Path, objects: &[PathBuf], name: &str) -> Result<PathBuf> {
+    let folder = workspace::root().join(EXAMPLE);
+    let sources = programs::sources(&folder, "cpp")?;
+    ensure!(!sources.is_empty(), "lacking: {EXAMPLE} (the example is not in this tree)");
+    let program = workspace::target_dir().join("xtask").join(name).join("adas_pipeline");
+    std::fs::create_dir_all(program.parent().unwrap_or(Path::new(".")))?;
+    let mut compile = programs::compile_command(compiler, "c++17");
+    compile.arg("-O2").arg("-I").arg(&folder).args(&sources).args(objects);
     compile.args(staticlib::LINK_FLAGS).arg("-o").arg(&program);
     process::succeed(&mut compile, process::BUILD_LIMIT)?;
-    bar.finish_and_clear();
     Ok(program)
 }
 

@@ -6,6 +6,7 @@ mod bench;
 mod conformance;
 mod cross;
 mod demo;
+mod emulate;
 mod examples;
 mod header;
 mod install;

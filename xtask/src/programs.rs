@@ -80,6 +80,24 @@ pub(crate) enum Mode {
     Plain,
     /// The newest standard, under the address and undefined-behaviour sanitizers.
     Sanitized,
+    /// The newest standard, for another machine, under its emulator.
+    Elsewhere,
+}
+
+/// What programs for another machine are built with and linked with, and what runs them.
+pub(crate) struct Elsewhere {
+    /// Short name, for the folder of the programs.
+    pub(crate) folder: &'static str,
+    /// For C and for C++.
+    pub(crate) compilers: [PathBuf; 2],
+    /// Linked with each program.
+    pub(crate) objects: Vec<PathBuf>,
+    /// For programs that load the shared library.
+    pub(crate) shared: PathBuf,
+    /// Comes before each program.
+    pub(crate) runner: Vec<String>,
+    /// C++ programs; all programs in both languages if there is no choice.
+    pub(crate) chosen: Option<Vec<PathBuf>>,
 }
 
 /// A compiler call with the project's warnings and headers.
@@ -90,6 +108,14 @@ pub(crate) fn compile_command(compiler: &Path, standard: &str) -> Command {
     for folder in INCLUDES {
         command.arg("-I").arg(root.join(folder));
     }
+    command
+}
+
+/// A program behind its runner, if there is one.
+pub(crate) fn run_command(runner: &[String], program: &Path) -> Command {
+    let Some((first, arguments)) = runner.split_first() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(arguments).arg(program);
     command
 }
 
@@ -111,10 +137,21 @@ pub(crate) fn sources(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 
 /// Builds and runs every program.
 pub(crate) fn run_all(mode: Mode, bar: &ProgressBar) -> Outcome {
-    let jobs = match prepare(mode) {
-        Ok(jobs) => jobs,
-        Err(error) => return Outcome::from(Err(error)),
-    };
+    match prepare(mode) {
+        Ok(jobs) => run_jobs(jobs, bar),
+        Err(error) => Outcome::from(Err(error)),
+    }
+}
+
+/// Builds programs for another machine and runs them.
+pub(crate) fn run_elsewhere(elsewhere: &Elsewhere, bar: &ProgressBar) -> Outcome {
+    match prepare_elsewhere(elsewhere) {
+        Ok(jobs) => run_jobs(jobs, bar),
+        Err(error) => Outcome::from(Err(error)),
+    }
+}
+
+fn run_jobs(jobs: Vec<Job>, bar: &ProgressBar) -> Outcome {
     steps::show_parts(bar, jobs.len());
     let queue = Mutex::new(VecDeque::from(jobs));
     let results = Mutex::new(Vec::new());
@@ -162,10 +199,15 @@ struct Job {
     /// More flags for the compiler.
     flags: Vec<String>,
     compiler: PathBuf,
-    library: PathBuf,
+    /// Linked with it.
+    objects: Vec<PathBuf>,
     /// The release shared library, for programs that load it: `HTP_RUNTIME_SHARED_LIBRARY`.
     shared: PathBuf,
-    /// It is linked with the shared library instead of `library`.
+    /// Comes before the program; empty where it runs by itself.
+    runner: Vec<String>,
+    /// Programs are built there, in one for each standard.
+    folder: &'static str,
+    /// It is linked with the shared library instead of `objects`.
     links_shared: bool,
     mode: Mode,
 }
@@ -183,14 +225,69 @@ impl Failed {
 }
 
 fn prepare(mode: Mode) -> Result<Vec<Job>> {
-    let root = workspace::root();
     let mut chosen = Vec::new();
     for language in Language::ALL {
-        let files = sources(&root.join(language.folder()), language.extension())?;
-        if files.is_empty() {
-            continue;
+        let files = language_sources(language)?;
+        if !files.is_empty() {
+            chosen.push((language, language.compiler()?, files));
         }
-        let compiler = language.compiler()?;
+    }
+    ensure!(!chosen.is_empty(), "lacking: tests/c/*.c and tests/cpp/*.cpp (there is no program)");
+    let release = staticlib::release()?;
+    let shared = release.with_extension("so");
+    let (library, folder) = match mode {
+        Mode::Sanitized => (staticlib::address_sanitized()?, "sanitized"),
+        _ => (release, "plain"),
+    };
+    jobs(chosen, mode, |source, standard, flags, compiler| Job {
+        source,
+        standard,
+        flags,
+        compiler,
+        objects: vec![library.clone()],
+        shared: shared.clone(),
+        runner: Vec::new(),
+        folder,
+        links_shared: false,
+        mode,
+    })
+}
+
+fn prepare_elsewhere(elsewhere: &Elsewhere) -> Result<Vec<Job>> {
+    let [c, cpp] = elsewhere.compilers.clone();
+    let chosen = match &elsewhere.chosen {
+        Some(files) => vec![(Language::Cpp, cpp, files.clone())],
+        None => vec![
+            (Language::C, c, language_sources(Language::C)?),
+            (Language::Cpp, cpp, language_sources(Language::Cpp)?),
+        ],
+    };
+    jobs(chosen, Mode::Elsewhere, |source, standard, flags, compiler| Job {
+        source,
+        standard,
+        flags,
+        compiler,
+        objects: elsewhere.objects.clone(),
+        shared: elsewhere.shared.clone(),
+        runner: elsewhere.runner.clone(),
+        folder: elsewhere.folder,
+        links_shared: false,
+        mode: Mode::Elsewhere,
+    })
+}
+
+fn language_sources(language: Language) -> Result<Vec<PathBuf>> {
+    sources(&workspace::root().join(language.folder()), language.extension())
+}
+
+/// A job for every program and each of its standards.
+fn jobs(
+    chosen: Vec<(Language, PathBuf, Vec<PathBuf>)>,
+    mode: Mode,
+    job: impl Fn(PathBuf, &'static str, Vec<String>, PathBuf) -> Job,
+) -> Result<Vec<Job>> {
+    let mut jobs = Vec::new();
+    for (language, compiler, files) in chosen {
         for source in files {
             let text = fs::read_to_string(&source)
                 .with_context(|| format!("cannot read {}", source.display()))?;
@@ -201,23 +298,12 @@ fn prepare(mode: Mode) -> Result<Vec<Job>> {
             let shared = standards.last().filter(|_| also_shared).map(|&standard| (standard, true));
             let kinds = standards.iter().map(|&standard| (standard, false)).chain(shared);
             for (standard, links_shared) in kinds {
-                let (source, compiler) = (source.clone(), compiler.clone());
-                chosen.push((source, standard, links_shared, flags.clone(), compiler));
+                let job = job(source.clone(), standard, flags.clone(), compiler.clone());
+                jobs.push(Job { links_shared, ..job });
             }
         }
     }
-    ensure!(!chosen.is_empty(), "lacking: tests/c/*.c and tests/cpp/*.cpp (there is no program)");
-    let release = staticlib::release()?;
-    let shared = release.with_extension("so");
-    let library = match mode {
-        Mode::Plain => release,
-        Mode::Sanitized => staticlib::address_sanitized()?,
-    };
-    let job = |(source, standard, links_shared, flags, compiler)| {
-        let (library, shared) = (library.clone(), shared.clone());
-        Job { source, standard, flags, compiler, library, shared, links_shared, mode }
-    };
-    Ok(chosen.into_iter().map(job).collect())
+    Ok(jobs)
 }
 
 fn chosen_standards(language: Language, mode: Mode, text: &str) -> Vec<&'static str> {
@@ -228,7 +314,7 @@ fn chosen_standards(language: Language, mode: Mode, text: &str) -> Vec<&'static 
     }
     match mode {
         Mode::Plain => standards,
-        Mode::Sanitized => standards.pop().into_iter().collect(),
+        Mode::Sanitized | Mode::Elsewhere => standards.pop().into_iter().collect(),
     }
 }
 
@@ -267,7 +353,7 @@ impl Job {
             return Ok(Tally::ONE);
         }
 
-        let mut run = Command::new(&program);
+        let mut run = run_command(&self.runner, &program);
         run.current_dir(workspace::root()).env("HTP_RUNTIME_SHARED_LIBRARY", &self.shared);
         let finished = process::capture(&mut run, process::PROGRAM_LIMIT)
             .map_err(|error| Failed::whole(format!("{error:#}")))?;
@@ -276,7 +362,7 @@ impl Job {
 
     fn link_arguments(&self) -> Vec<OsString> {
         if !self.links_shared {
-            return vec![self.library.clone().into()];
+            return self.objects.iter().map(OsString::from).collect();
         }
         let mut run_path = OsString::from("-Wl,-rpath,");
         run_path.push(self.shared.parent().unwrap_or(Path::new(".")));
@@ -284,12 +370,8 @@ impl Job {
     }
 
     fn program(&self, stem: &str) -> Result<PathBuf> {
-        let mode = match (self.mode, self.links_shared) {
-            (Mode::Sanitized, _) => "sanitized",
-            (Mode::Plain, false) => "plain",
-            (Mode::Plain, true) => "shared",
-        };
-        let folder = workspace::target_dir().join("xtask").join(mode).join(self.standard);
+        let folder = if self.links_shared { "shared" } else { self.folder };
+        let folder = workspace::target_dir().join("xtask").join(folder).join(self.standard);
         fs::create_dir_all(&folder)?;
         Ok(folder.join(stem))
     }

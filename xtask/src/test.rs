@@ -10,8 +10,8 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, bench, conformance, cross, examples, header, install, model, ort, recovery, sim, symbols,
-    tidy, trace,
+    abi, bench, conformance, cross, emulate, examples, header, install, model, ort, recovery, sim,
+    symbols, tidy, trace,
 };
 
 #[derive(clap::Args)]
@@ -25,6 +25,10 @@ pub(crate) struct Options {
     /// Leave these steps out
     #[arg(long, value_delimiter = ',')]
     skip: Vec<Step>,
+    /// Run what is built for these targets under an emulator, and nothing else: aarch64, thumbv7em,
+    /// aarch64-none, hexagon, and the objects for qnx710, qnx800 and android under a Linux harness
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["only", "skip", "ort"])]
+    target: Vec<String>,
 }
 
 /// The steps, in their order.
@@ -50,6 +54,8 @@ enum Step {
     Features,
     /// the core and the static library for machines that are not this one
     Cross,
+    /// firmware for a Cortex-M4, and the objects for QNX, under emulation
+    Emulated,
     /// no heap, no panic in the release library
     Symbols,
     /// C and C++ programs
@@ -79,6 +85,7 @@ impl Step {
             Step::Docs => "docs",
             Step::Features => "feature sets of the core",
             Step::Cross => "static library for other targets",
+            Step::Emulated => "firmware and QNX objects under emulation",
             Step::Symbols => "symbols of the static library",
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
@@ -104,6 +111,7 @@ impl Step {
             Step::Docs => one(docs()),
             Step::Features => features().into(),
             Step::Cross => cross::check(),
+            Step::Emulated => emulate::check(bar),
             Step::Symbols => symbols::check().into(),
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
@@ -125,7 +133,13 @@ const FEATURE_SETS: [&str; 4] = ["", "vhtp", "os,vhtp", "std,os,vhtp"];
 /// The code says what the last line says, so nothing needs to follow it.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let mut steps = Steps::new();
+    for target in &options.target {
+        steps.run(&format!("{target} under emulation"), |bar| emulate::run(target, bar));
+    }
     for step in Step::value_variants() {
+        if !options.target.is_empty() {
+            break;
+        }
         let left_out = options.skip.contains(step)
             || (*step == Step::Ort && !options.ort)
             || (!options.only.is_empty() && !options.only.contains(step));

@@ -1,6 +1,7 @@
 //! `QnnContext.h`, without binaries ([`super::context_binary`]).
 
 use core::ffi::c_void;
+
 use runtime::error::{CreateError, HandleError, Status};
 use runtime::handle::ContextId;
 use runtime::limits::{BLOCKING_TIMEOUT_US, NO_TIMEOUT_US};

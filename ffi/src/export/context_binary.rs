@@ -1,6 +1,7 @@
 //! Context binaries: written from a context's finalized graphs, checked, and loaded.
 
 use core::ffi::c_void;
+
 use heapless::Vec;
 use runtime::binary::layout::VERSION;
 use runtime::binary::{

@@ -1,6 +1,7 @@
 //! `QnnGraph_execute` and `QnnGraph_executeAsync`.
 
 use core::ffi::c_void;
+
 use runtime::error::{HandleError, SubmitError};
 use runtime::event::Completion;
 use runtime::graph::TensorList;

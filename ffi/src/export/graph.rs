@@ -1,6 +1,7 @@
 //! `QnnGraph.h`, without operations ([`super::node`]) and execution ([`super::execute`]).
 
 use core::ffi::c_char;
+
 use runtime::device::PrepareError;
 use runtime::error::{CreateError, Status};
 use runtime::graph::{BuildError, GraphOptions};

@@ -5,6 +5,7 @@
 //! of the DSP do not matter here.
 
 use core::ffi::c_void;
+
 use runtime::binary::ContextBinary;
 
 use crate::abi::*;

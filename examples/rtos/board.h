@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// What the example needs of a board. A file of `board/` brings it, together with the critical
+// section that include/htp_runtime.h asks for.
+
+#ifndef EXAMPLES_RTOS_BOARD_H
+#define EXAMPLES_RTOS_BOARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Microseconds since the start; never goes back. */
+uint64_t board_now_us(void);
+
+/** Sleeps until an interrupt, at the latest until about `until_us`; may return at once. */
+void board_sleep(uint64_t until_us);
+
+/** Writes bytes to the console. */
+void board_write(const char* bytes, size_t count);
+
+/** Ends the emulation; code 0 is success. */
+void board_exit(int code);
+
+/** Called by the board once memory is set up. */
+int main(void);
+
+#endif

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// A client without an operating system's threads, in C99: memory from static arrays, the network in
+// flash, and a main loop that polls. It classifies images, sees the DSP crash, loads the network
+// again and classifies the rest. `cargo xtask test --target thumbv7em` builds and runs it.
+//
+// On an RTOS the main loop is the task that owns the library, and `board_sleep` a wait for its
+// event with a time-out.
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "QnnInterface.h"
+#include "board.h"
+#include "htp_runtime.h"
+
+#define IMAGES 32
+#define BATCH 8
+#define IMAGE_BYTES 64
+#define CLASSES 10
+
+extern const uint8_t digits_network[];
+extern const uint8_t digits_network_end[];
+extern const uint8_t digits_images[IMAGES * IMAGE_BYTES];
+extern const uint8_t digits_logits[IMAGES * CLASSES];
+
+static uint8_t memory[3u << 19];
+static uint8_t device_memory[1u << 20];
+
+static const QNN_INTERFACE_VER_TYPE* qnn;
+static Qnn_BackendHandle_t backend;
+static Qnn_DeviceHandle_t device;
+static Qnn_ContextHandle_t context;
+static Qnn_GraphHandle_t graph;
+
+// One request of a batch: its memory, and what it was told.
+typedef struct {
+  htp_rt_tensor_info_t infos[3];
+  Qnn_Tensor_t input;
+  Qnn_Tensor_t outputs[2];
+  uint8_t image[IMAGE_BYTES];
+  uint8_t logits[CLASSES];
+  uint8_t probabilities[CLASSES];
+  Qnn_ErrorHandle_t error;
+  unsigned told;
+} Request;
+
+static Request requests[BATCH];
+static unsigned told;
+static unsigned passed;
+static unsigned failed;
+
+static void say(const char* text) {
+  size_t count = 0;
+  while (text[count] != '\0') {
+    ++count;
+  }
+  board_write(text, count);
+}
+
+static void say_number(unsigned number) {
+  char digits[10];
+  size_t first = sizeof digits;
+  do {
+    digits[--first] = (char)('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  board_write(digits + first, sizeof digits - first);
+}
+
+static void check(bool holds, const char* what, unsigned line) {
+  if (holds) {
+    ++passed;
+    return;
+  }
+  ++failed;
+  say("line ");
+  say_number(line);
+  say(": ");
+  say(what);
+  say("\n");
+}
+
+#define CHECK(condition) check((condition), #condition, __LINE__)
+
+static bool same(const void* one, const void* other, size_t count) {
+  const uint8_t* a = (const uint8_t*)one;
+  const uint8_t* b = (const uint8_t*)other;
+  while (count > 0 && *a == *b) {
+    ++a;
+    ++b;
+    --count;
+  }
+  return count == 0;
+}
+
+// Lends memory to the graph's input or output of that name; its length counts, with the end.
+static void lend(const char* name, size_t length, uint8_t* bytes, htp_rt_tensor_info_t* info,
+                 Qnn_Tensor_t* tensor) {
+  const Qnn_Tensor_t empty = QNN_TENSOR_INIT;
+  uint32_t index = 0;
+  while (htp_rt_graph_tensor(graph, index, info) == QNN_SUCCESS &&
+         !same(info->name, name, length)) {
+    ++index;
+  }
+  *tensor = empty;
+  tensor->v1.id = info->id;
+  tensor->v1.type = info->kind;
+  tensor->v1.dataType = info->data_type;
+  tensor->v1.memType = QNN_TENSORMEMTYPE_RAW;
+  tensor->v1.clientBuf.data = bytes;
+  tensor->v1.clientBuf.dataSize = (uint32_t)info->size_bytes;
+}
+
+#define LEND(name, bytes, info, tensor) lend(name, sizeof name, bytes, info, tensor)
+
+static void load_network(void) {
+  const size_t bytes = (size_t)(digits_network_end - digits_network);
+  QnnContext_Config_t config = QNN_CONTEXT_CONFIG_INIT;
+  const QnnContext_Config_t* list[2] = {NULL, NULL};
+  unsigned index;
+  config.option = QNN_CONTEXT_CONFIG_ASYNC_EXECUTION_QUEUE_DEPTH;
+  config.asyncExeQueueDepth.type = QNN_CONTEXT_ASYNC_EXECUTION_QUEUE_DEPTH_TYPE_NUMERIC;
+  config.asyncExeQueueDepth.depth = BATCH;
+  list[0] = &config;
+  CHECK(qnn->contextCreateFromBinary(backend, device, list, digits_network, bytes, &context,
+                                     NULL) == QNN_SUCCESS);
+  CHECK(qnn->graphRetrieve(context, "digits", &graph) == QNN_SUCCESS);
+  for (index = 0; index < BATCH; ++index) {
+    Request* request = &requests[index];
+    LEND("image", request->image, &request->infos[0], &request->input);
+    LEND("logits", request->logits, &request->infos[1], &request->outputs[0]);
+    LEND("probabilities", request->probabilities, &request->infos[2], &request->outputs[1]);
+  }
+}
+
+static void start(void) {
+  htp_rt_config_t config = {0};
+  const QnnInterface_t** providers = NULL;
+  uint32_t count = 0;
+  config.struct_size = sizeof config;
+  config.flags = HTP_RT_INIT_NO_THREADS;
+  config.memory = memory;
+  config.memory_bytes = sizeof memory;
+  config.device_memory = device_memory;
+  config.device_memory_bytes = sizeof device_memory;
+  config.capacities.contexts = 1;
+  config.capacities.graphs = 1;
+  config.capacities.buffers = 1;
+  config.capacities.requests = 2 * BATCH;
+  config.capacities.profiles = 1;
+  config.capacities.trace_records = 64;
+  CHECK(htp_rt_init(&config) == QNN_SUCCESS);
+  CHECK(QnnInterface_getProviders(&providers, &count) == QNN_SUCCESS && count == 1);
+  qnn = &providers[0]->QNN_INTERFACE_VER_NAME;
+  CHECK(qnn->backendCreate(NULL, NULL, &backend) == QNN_SUCCESS);
+  CHECK(qnn->deviceCreate(NULL, NULL, &device) == QNN_SUCCESS);
+}
+
+// Called by `htp_rt_poll`.
+static void on_done(void* param, const htp_rt_completion_t* completion) {
+  Request* request = (Request*)param;
+  request->error = completion->error;
+  ++request->told;
+  ++told;
+}
+
+// Gives a batch of images to the network; returns at once.
+static void submit(unsigned first_image) {
+  unsigned index;
+  unsigned byte;
+  told = 0;
+  for (index = 0; index < BATCH; ++index) {
+    Request* request = &requests[index];
+    const uint8_t* image = digits_images + (first_image + index) * IMAGE_BYTES;
+    request->told = 0;
+    for (byte = 0; byte < IMAGE_BYTES; ++byte) {
+      request->image[byte] = image[byte];
+    }
+    for (byte = 0; byte < CLASSES; ++byte) {
+      request->logits[byte] = 0xAA;
+    }
+    CHECK(htp_rt_graph_try_execute_async(graph, &request->input, 1, request->outputs, 2, NULL,
+                                         &on_done, request, NULL) == QNN_SUCCESS);
+  }
+  CHECK(told == 0);
+}
+
+// The main loop, until the batch is done: poll, do what else there is, sleep until something is
+// due.
+static void run(void) {
+  uint64_t next_us = 0;
+  while (told < BATCH) {
+    const Qnn_ErrorHandle_t error = htp_rt_poll(board_now_us(), &next_us);
+    if (error != QNN_SUCCESS || (told < BATCH && next_us == UINT64_MAX)) {
+      CHECK(false);    // nothing more will come
+      return;
+    }
+    if (told < BATCH && next_us > board_now_us()) {
+      board_sleep(next_us);
+    }
+  }
+}
+
+static void check_batch(unsigned first_image, Qnn_ErrorHandle_t error) {
+  unsigned index;
+  for (index = 0; index < BATCH; ++index) {
+    const Request* request = &requests[index];
+    CHECK(request->told == 1);
+    CHECK(request->error == error);
+    if (error == QNN_SUCCESS) {
+      CHECK(same(request->logits, digits_logits + (first_image + index) * CLASSES, CLASSES));
+    }
+  }
+}
+
+int main(void) {
+  htp_rt_stats_t stats;
+  unsigned image;
+  start();
+  load_network();
+  for (image = 0; image < IMAGES / 2; image += BATCH) {
+    submit(image);
+    run();
+    check_batch(image, QNN_SUCCESS);
+  }
+  say("half of the images done; now the DSP crashes under the next batch\n");
+  submit(image);
+  CHECK(htp_rt_vdev_crash(HTP_RT_VDEV_CRASH_NOW) == QNN_SUCCESS);
+  run();
+  check_batch(image, QNN_COMMON_ERROR_SYSTEM_COMMUNICATION);
+  CHECK(qnn->contextFree(context, NULL) == QNN_SUCCESS);
+  load_network();
+  for (; image < IMAGES; image += BATCH) {
+    submit(image);
+    run();
+    check_batch(image, QNN_SUCCESS);
+  }
+  CHECK(qnn->contextFree(context, NULL) == QNN_SUCCESS);
+  CHECK(htp_rt_stats(&stats) == QNN_SUCCESS);
+  CHECK(stats.restarts == 1 && stats.contexts == 0 && stats.faults == 0);
+  CHECK(qnn->deviceFree(device) == QNN_SUCCESS);
+  CHECK(qnn->backendFree(backend) == QNN_SUCCESS);
+  say_number(passed);
+  say(" passed, ");
+  say_number(failed);
+  say(" failed\n");
+  return failed == 0 ? 0 : 1;
+}
