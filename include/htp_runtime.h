@@ -12,6 +12,29 @@
 #include "QnnInterface.h"
 #include "System/QnnSystemInterface.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Only without an operating system, where the library does not define but call it: begins a critical
+ * section, which keeps interrupts that call the library, and other cores, out of it until
+ * `htp_rt_critical_exit` is given what this answers. Sections nest, and last as long as one call
+ * works on the tables; networks are computed outside. On a system whose tasks alone call the library
+ * it may be a mutex with priority inheritance that its holder can take again.
+ */
+uint32_t htp_rt_critical_enter(void);
+
+/**
+ * Only without an operating system: ends the critical section that `htp_rt_critical_enter` began
+ * when it answered `state`.
+ */
+void htp_rt_critical_exit(uint32_t state);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
 /**
  * Major version of the extension API: changes when a client must be changed.
  */
@@ -233,10 +256,41 @@ typedef int32_t htp_rt_io_ownership_t;
 #endif // __cplusplus
 
 /**
+ * How a client is woken.
+ */
+enum htp_rt_wake_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The number 1, as 8 bytes, is written to `descriptor`: an `eventfd`, or a pipe or socket
+   * whose other end stays open. It must be non-blocking.
+   */
+  HTP_RT_WAKE_DESCRIPTOR = 1,
+  /**
+   * QNX: a pulse.
+   */
+  HTP_RT_WAKE_PULSE = 2,
+  /**
+   * QNX: any event of the kernel's.
+   */
+  HTP_RT_WAKE_EVENT = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum htp_rt_wake_kind_t htp_rt_wake_kind_t;
+#else
+typedef int32_t htp_rt_wake_kind_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * How many objects the tables hold. All zero: the defaults. These are 64 contexts, 1024 graphs,
  * 4096 buffers, 19200 requests, 256 profiles and 16384 trace records with memory from the
  * operating system; 16 contexts, 64 graphs, 256 buffers, 4800 requests, 32 profiles and 16384
- * trace records with a block of memory from the caller.
+ * trace records with a block of memory from the caller. Where addresses have 32 bits a handle has
+ * room for 1024 objects of a kind, and larger numbers are taken as that.
  */
 typedef struct {
   /**
@@ -280,8 +334,9 @@ typedef struct {
   uint32_t flags;
   /**
    * Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-   * process. NULL: 16 GiB of address space from the operating system (16 MiB where addresses
-   * have 32 bits), or less if it refuses so much, committed as it is used.
+   * process. NULL: from the operating system, where there is one: 16 GiB of address space (16 MiB
+   * where addresses have 32 bits) that is committed as it is used, 64 MiB on QNX, which commits
+   * it at once; or less if it refuses so much.
    */
   void *memory;
   /**
@@ -642,6 +697,45 @@ typedef struct {
 } htp_rt_vdev_journal_entry_t;
 
 /**
+ * How a client that takes its notices itself is woken. Zero the struct, set `struct_size` and
+ * `kind`, then what the kind needs.
+ */
+typedef struct {
+  /**
+   * `sizeof(htp_rt_wake_t)`.
+   */
+  uint32_t struct_size;
+  /**
+   * One of `htp_rt_wake_kind_t`.
+   */
+  int32_t kind;
+  /**
+   * The descriptor.
+   */
+  int32_t descriptor;
+  /**
+   * Pulse: connection to the client's channel, from `ConnectAttach`.
+   */
+  int32_t connection;
+  /**
+   * Pulse: its priority; -1 for that of the thread that sends it.
+   */
+  int32_t priority;
+  /**
+   * Pulse: its code, 0 to 127.
+   */
+  int32_t code;
+  /**
+   * Pulse: the value that comes with it.
+   */
+  int32_t value;
+  /**
+   * Event: a `struct sigevent`, which is copied.
+   */
+  const void *event;
+} htp_rt_wake_t;
+
+/**
  * A phase of a restart.
  */
 typedef struct {
@@ -714,7 +808,8 @@ size_t htp_rt_memory_required(const htp_rt_capacities_t *capacities);
  * Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if it is initialised already;
  * `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood or memory is given without
  * size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
- * `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
+ * `QNN_COMMON_ERROR_NOT_SUPPORTED` where there are no threads and `HTP_RT_INIT_NO_THREADS` is not
+ * given; `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
  *
  * # Safety
  * `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the
@@ -893,6 +988,35 @@ Qnn_ErrorHandle_t htp_rt_vdev_journal(htp_rt_vdev_journal_entry_t *entries,
                                       uint32_t capacity,
                                       uint32_t *count,
                                       uint64_t *total);
+
+/**
+ * From here on notices (completions and phases of restarts) are not told on the library's own
+ * thread: the client is woken, and takes them with `htp_rt_take_notices`. It is woken once when
+ * there is something to take after there was nothing; should the system fail to, it is tried
+ * again until it can. Call it after `htp_rt_init` and before the first request. Called again, it
+ * replaces the former way.
+ *
+ * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood, a number is out of
+ * range or the descriptor may block; `QNN_COMMON_ERROR_NOT_SUPPORTED` if the platform has no such
+ * thing; `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` without threads, where `htp_rt_poll` tells.
+ *
+ * # Safety
+ * `wake` is NULL or points to a struct whose event, if that is the kind, can be read.
+ */
+Qnn_ErrorHandle_t htp_rt_set_wake(const htp_rt_wake_t *wake);
+
+/**
+ * Tells the notices there are, at most 512, on the calling thread; one thread at a time. If some
+ * are left, the client is woken again. That thread counts as the one on which notices are told
+ * from here on, so its calls never wait for a notice: what would have to answers as it does within
+ * a notification. `count`, if not NULL, receives how many there were.
+ *
+ * Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` before `htp_rt_set_wake`.
+ *
+ * # Safety
+ * `count` is NULL or writable.
+ */
+Qnn_ErrorHandle_t htp_rt_take_notices(uint32_t *count);
 
 /**
  * Subscribes to the phases of restarts. At most 8 subscribers at once, then the answer is
