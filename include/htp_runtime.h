@@ -334,9 +334,9 @@ typedef struct {
   uint32_t flags;
   /**
    * Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-   * process. NULL: from the operating system, where there is one: 16 GiB of address space (16 MiB
-   * where addresses have 32 bits) that is committed as it is used, 64 MiB on QNX, which commits
-   * it at once; or less if it refuses so much.
+   * process. NULL: from the operating system, where there is one: 16 GiB of address space
+   * (16 MiB where addresses have 32 bits) that is committed as it is used, 64 MiB on QNX,
+   * which commits it at once; or less if it refuses so much.
    */
   void *memory;
   /**

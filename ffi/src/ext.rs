@@ -67,9 +67,9 @@ pub struct htp_rt_config_t {
     /// `HTP_RT_INIT_*`.
     pub flags: u32,
     /// Memory for the runtime's tables, contexts and graphs, handed over for the life of the
-    /// process. NULL: from the operating system, where there is one: 16 GiB of address space (16 MiB
-    /// where addresses have 32 bits) that is committed as it is used, 64 MiB on QNX, which commits
-    /// it at once; or less if it refuses so much.
+    /// process. NULL: from the operating system, where there is one: 16 GiB of address space
+    /// (16 MiB where addresses have 32 bits) that is committed as it is used, 64 MiB on QNX,
+    /// which commits it at once; or less if it refuses so much.
     pub memory: *mut c_void,
     /// Bytes at `memory`.
     pub memory_bytes: usize,

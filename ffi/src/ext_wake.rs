@@ -8,7 +8,12 @@ use runtime::platform::os::Wake;
 use runtime::platform::{WakeBy, WakeError};
 
 use crate::abi::*;
+use crate::convert::Code;
+use crate::export::answer;
 use crate::instance;
+use crate::refusal::{self, because, null};
+
+const BAD: Code = QNN_COMMON_ERROR_INVALID_ARGUMENT;
 
 /// How a client is woken.
 #[repr(i32)]
@@ -61,49 +66,68 @@ pub struct htp_rt_wake_t {
 #[no_mangle]
 pub unsafe extern "C" fn htp_rt_set_wake(wake: *const htp_rt_wake_t) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
-    let Some(given) = (unsafe { wake.as_ref() }) else { return QNN_COMMON_ERROR_INVALID_ARGUMENT };
-    if given.struct_size as usize != size_of::<htp_rt_wake_t>() {
-        return QNN_COMMON_ERROR_INVALID_ARGUMENT;
+    answer(c"htp_rt_set_wake", unsafe { set(wake) })
+}
+
+/// # Safety
+/// As for [`htp_rt_set_wake`].
+unsafe fn set(wake: *const htp_rt_wake_t) -> Result<(), Code> {
+    // SAFETY: the caller's promise.
+    let given = unsafe { wake.as_ref() }.ok_or_else(null(BAD, "wake"))?;
+    const SIZE: usize = size_of::<htp_rt_wake_t>();
+    if given.struct_size as usize != SIZE {
+        return Err(because!(BAD, "wake->struct_size is ", given.struct_size, ", not ", SIZE));
     }
     // SAFETY: the caller's promise.
-    let Some(by) = (unsafe { wake_by(given) }) else { return QNN_COMMON_ERROR_INVALID_ARGUMENT };
-    let instance = match instance::get() {
-        Ok(instance) => instance,
-        Err(error) => return error,
-    };
+    let by = unsafe { wake_by(given) }?;
+    let instance = instance::get()?;
     if !instance.threaded {
-        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+        let why = "the library was initialised without threads: htp_rt_poll tells";
+        return Err(because!(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED, why));
     }
-    match Wake::new(by) {
-        Ok(wake) => {
-            instance.driver.wake_taker_by(wake);
-            QNN_SUCCESS
+    let wake = Wake::new(by).map_err(|error| refused(by, error))?;
+    instance.driver.wake_taker_by(wake);
+    Ok(())
+}
+
+fn refused(by: WakeBy, error: WakeError) -> Code {
+    match (error, by) {
+        (WakeError::NotSupported, _) => {
+            let code = QNN_COMMON_ERROR_NOT_SUPPORTED;
+            because!(code, "wake->kind is for another operating system")
         }
-        Err(WakeError::Invalid) => QNN_COMMON_ERROR_INVALID_ARGUMENT,
-        Err(WakeError::NotSupported) => QNN_COMMON_ERROR_NOT_SUPPORTED,
+        (_, WakeBy::Descriptor(fd)) => {
+            because!(BAD, "wake->descriptor is ", fd, ", which is not open or may block")
+        }
+        (_, WakeBy::Pulse { connection, priority, code, .. }) => {
+            let (are, limits) = ("wake->connection, priority, code are ", ", at least 0, -1, 0 ");
+            let most = "and a code of at most 127 are needed";
+            because!(BAD, are, connection, ", ", priority, ", ", code, limits, most)
+        }
+        (_, WakeBy::Event(_)) => because!(BAD, "wake->event is none"),
     }
 }
 
 /// # Safety
 /// The event, if that is the kind, can be read.
-unsafe fn wake_by(given: &htp_rt_wake_t) -> Option<WakeBy> {
+unsafe fn wake_by(given: &htp_rt_wake_t) -> Result<WakeBy, Code> {
     use htp_rt_wake_kind_t as Kind;
     let &htp_rt_wake_t { kind, descriptor, connection, priority, code, value, event, .. } = given;
     if kind == Kind::HTP_RT_WAKE_DESCRIPTOR as i32 {
-        Some(WakeBy::Descriptor(descriptor))
+        Ok(WakeBy::Descriptor(descriptor))
     } else if kind == Kind::HTP_RT_WAKE_PULSE as i32 {
-        Some(WakeBy::Pulse { connection, priority, code, value })
+        Ok(WakeBy::Pulse { connection, priority, code, value })
     } else if kind == Kind::HTP_RT_WAKE_EVENT as i32 {
         if event.is_null() {
-            return None;
+            return Err(because!(BAD, "wake->event is null"));
         }
         if !cfg!(target_os = "nto") {
-            return Some(WakeBy::Event([0; 4])); // refused; no other system's struct is read
+            return Ok(WakeBy::Event([0; 4])); // refused; no other system's struct is read
         }
         // SAFETY: not null, and on QNX an event has 32 bytes.
-        Some(WakeBy::Event(unsafe { event.cast::<[u64; 4]>().read_unaligned() }))
+        Ok(WakeBy::Event(unsafe { event.cast::<[u64; 4]>().read_unaligned() }))
     } else {
-        None
+        Err(because!(BAD, "wake->kind is ", kind, ", there are 1, 2 and 3"))
     }
 }
 
@@ -119,7 +143,7 @@ unsafe fn wake_by(given: &htp_rt_wake_t) -> Option<WakeBy> {
 #[no_mangle]
 pub unsafe extern "C" fn htp_rt_take_notices(count: *mut u32) -> Qnn_ErrorHandle_t {
     let Some(instance) = instance::existing().filter(|instance| instance.driver.has_taker()) else {
-        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+        return refusal::plain(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
     };
     let taken = instance.driver.take_notices();
     // SAFETY: the caller's promise.

@@ -8,10 +8,13 @@
 //! idle system needs no thread switch. Without threads, [`Driver::poll`] does both jobs and time is
 //! what its caller says.
 
+mod taker;
+
 use core::ops::DerefMut;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::os::{self, AtomicU64, Condvar, Mutex, Role, ThreadId, Wake};
+use self::taker::Taker;
+use super::os::{self, AtomicU64, Condvar, Mutex, Role, ThreadId};
 use super::{SpawnError, ThreadMain};
 use crate::device::{Device, Event, Step};
 use crate::event::Notice;
@@ -49,13 +52,6 @@ enum End {
     Waiting,
     /// Somebody wants the device.
     Wanted,
-}
-
-/// The client takes its notices itself.
-struct Taker {
-    wake: Wake,
-    /// It was woken, and has not found everything taken since.
-    told: bool,
 }
 
 /// How long the completion thread waits before it tries again to wake a client, in microseconds.
@@ -365,49 +361,6 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         }
     }
 
-    /// From here on the client takes its notices itself, with [`Driver::take_notices`]. It is woken
-    /// once when there is something to take after there was nothing. Before the first request.
-    pub fn wake_taker_by(&self, wake: Wake) {
-        let runtime = self.runtime.lock();
-        *self.taker.lock() = Some(Taker { wake, told: false });
-        self.announce(&runtime);
-    }
-
-    /// Delivers the notices there are to the sink, at most [`NOTICES_PER_POLL`], on the calling
-    /// thread, which counts as the one that delivers them from here on: it never waits for a
-    /// notice. One thread at a time. Gives how many there were. If some are left, the client is
-    /// woken again.
-    pub fn take_notices(&self) -> usize {
-        *self.completion_thread.lock() = Some(os::current_thread());
-        let mut taken: usize = 0;
-        while taken < NOTICES_PER_POLL && self.deliver_one() {
-            taken = taken.saturating_add(1);
-        }
-        if taken == NOTICES_PER_POLL {
-            // What is left is worth a wake-up of its own.
-            let runtime = self.runtime.lock();
-            if let Some(taker) = self.taker.lock().as_mut() {
-                taker.told = false;
-            }
-            self.announce(&runtime);
-        }
-        taken
-    }
-
-    /// Whether the client takes its notices itself.
-    pub fn has_taker(&self) -> bool {
-        self.taker.lock().is_some()
-    }
-
-    /// Wakes the client that takes its notices itself, unless it was told already. False if there
-    /// is none, or it could not be woken. Under the runtime's lock, when there is a notice.
-    fn wake_taker(&self) -> bool {
-        self.taker.lock().as_mut().is_some_and(|taker| {
-            taker.told = taker.told || taker.wake.wake();
-            taker.told
-        })
-    }
-
     /// Tells those who wait that something changed.
     fn announce(&self, runtime: &Runtime<'static>) {
         if runtime.has_notice() && !self.wake_taker() {
@@ -472,9 +425,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         let mut runtime = self.runtime.lock();
         let now = self.now();
         let Some(notice) = runtime.poll_notice(now) else {
-            if let Some(taker) = self.taker.lock().as_mut() {
-                taker.told = false;
-            }
+            self.tell_taker_again();
             return false;
         };
         let of = match &notice {

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "support/check.hpp"
 #include "support/client.hpp"
 
@@ -45,6 +47,15 @@ Qnn_ErrorHandle_t queue(const Client& client, const Session& session, Execution&
                         Heard& heard) {
   return client.api->graphExecuteAsync(session.graph, &execution.input, 1, execution.outputs.data(),
                                        2, nullptr, nullptr, &on_done, &heard);
+}
+
+/** Whether `wake` is refused with `code`, and the message says `words`. */
+bool refused(const Client& client, const htp_rt_wake_t* wake, Qnn_ErrorHandle_t code,
+             const char* words) {
+  const char* text = nullptr;
+  return htp_rt_set_wake(wake) == code &&
+         client.api->errorGetMessage(code, &text) == QNN_SUCCESS &&
+         std::strstr(text, words) != nullptr;
 }
 
 }  // namespace
@@ -109,23 +120,25 @@ TEST(a_wake_up_that_cannot_be_is_refused_and_changes_nothing) {
   Client client;
   REQUIRE(client.open());
   CHECK_EQ(htp_rt_take_notices(nullptr), QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
-  CHECK_EQ(htp_rt_set_wake(nullptr), QNN_COMMON_ERROR_INVALID_ARGUMENT);
+  const Qnn_ErrorHandle_t bad = QNN_COMMON_ERROR_INVALID_ARGUMENT;
+  CHECK(refused(client, nullptr, bad, "wake is null"));
   const int may_block = eventfd(0, 0);
   htp_rt_wake_t wake = wake_by(may_block);
-  CHECK_EQ(htp_rt_set_wake(&wake), QNN_COMMON_ERROR_INVALID_ARGUMENT);
+  CHECK(refused(client, &wake, bad, "which is not open or may block"));
   wake = wake_by(-1);
-  CHECK_EQ(htp_rt_set_wake(&wake), QNN_COMMON_ERROR_INVALID_ARGUMENT);
+  CHECK(refused(client, &wake, bad, "wake->descriptor is -1, which is not open"));
   wake.struct_size = 8;
-  CHECK_EQ(htp_rt_set_wake(&wake), QNN_COMMON_ERROR_INVALID_ARGUMENT);
+  CHECK(refused(client, &wake, bad, "wake->struct_size is 8, not 40"));
   wake = wake_by(may_block);
   wake.kind = 9;
-  CHECK_EQ(htp_rt_set_wake(&wake), QNN_COMMON_ERROR_INVALID_ARGUMENT);
+  CHECK(refused(client, &wake, bad, "wake->kind is 9, there are 1, 2 and 3"));
   wake.kind = HTP_RT_WAKE_EVENT;
-  CHECK_EQ(htp_rt_set_wake(&wake), QNN_COMMON_ERROR_INVALID_ARGUMENT);
+  CHECK(refused(client, &wake, bad, "wake->event is null"));
+  const Qnn_ErrorHandle_t foreign = QNN_COMMON_ERROR_NOT_SUPPORTED;
   wake.event = &wake;
-  CHECK_EQ(htp_rt_set_wake(&wake), QNN_COMMON_ERROR_NOT_SUPPORTED);
+  CHECK(refused(client, &wake, foreign, "wake->kind is for another operating system"));
   wake.kind = HTP_RT_WAKE_PULSE;
-  CHECK_EQ(htp_rt_set_wake(&wake), QNN_COMMON_ERROR_NOT_SUPPORTED);
+  CHECK(refused(client, &wake, foreign, "wake->kind is for another operating system"));
   CHECK_EQ(htp_rt_take_notices(nullptr), QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
   close(may_block);
 }
