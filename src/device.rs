@@ -142,7 +142,7 @@ pub enum Command<'a, 'm> {
 
 /// What happened on the device. An event carries the epoch of the command it answers; late ones are
 /// recognised by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {
     /// The DSP is connected; nothing is loaded on it.
@@ -231,7 +231,7 @@ pub enum Event {
 }
 
 /// What a prepared graph takes on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GraphReport {
     /// Bytes of the one scratch area that holds inputs, outputs and intermediate tensors.
@@ -247,7 +247,7 @@ pub struct GraphReport {
 }
 
 /// How long the device took for each part of a preparation, on the clock of `now`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PrepareTimes {
     /// Checking the table and the operations, in microseconds.
@@ -259,7 +259,7 @@ pub struct PrepareTimes {
 }
 
 /// Measurements of one execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ExecutionReport {
     /// Device time from the first op's start to the last op's end, without the time it was
@@ -308,7 +308,7 @@ pub struct OpReport {
 }
 
 /// Why a context, a graph or a buffer was not set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PrepareError {
     /// The device has no memory left for it.
@@ -330,7 +330,7 @@ pub enum PrepareError {
 }
 
 /// Why an execution gave no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ExecuteError {
     /// Stopped by `Abort`; the outputs are unspecified.

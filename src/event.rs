@@ -4,7 +4,7 @@ use crate::handle::{Epoch, RequestId};
 use crate::time::Instant;
 
 /// How an accepted request ended. Each accepted request has exactly one outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// The outputs are written.
@@ -23,7 +23,7 @@ pub enum Outcome {
 }
 
 /// Times and measurements of one request, on the platform's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RequestTimes {
     /// When it was accepted.
@@ -41,7 +41,7 @@ pub struct RequestTimes {
 }
 
 /// A completed request: what its client hears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Completion {
     /// The request.
@@ -55,7 +55,7 @@ pub struct Completion {
 }
 
 /// A phase of a restart, as the subscribers hear it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Transition {
     /// When.
@@ -71,7 +71,7 @@ pub struct Transition {
 }
 
 /// Something a client must hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Notice {
     /// A request ended.

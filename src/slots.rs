@@ -6,6 +6,8 @@
 //! taken in turn, the one that has been free longest first: with `n` slots free at any time, that
 //! takes `65,535 * n` (`511 * n`) insertions at least.
 
+use core::hash::{Hash, Hasher};
+
 use crate::handle::{Epoch, Handle, Packing};
 use crate::region::{OutOfMemory, Region, RegionSlice};
 
@@ -130,6 +132,18 @@ impl<'m, K, T> Slots<'m, K, T> {
             Some((Handle::from_parts(index, slot.generation, slot.epoch), value))
         });
         objects.take(usize::from(self.count))
+    }
+
+    /// All that decides which handles it gives from here on and which it knows; the objects as
+    /// `object` hashes them.
+    pub fn hash_state<H: Hasher>(&self, hasher: &mut H, object: impl Fn(&T, &mut H)) {
+        (self.first_free, self.last_free, self.count).hash(hasher);
+        for slot in self.slots.iter() {
+            (slot.generation, slot.epoch, slot.next_free, slot.value.is_some()).hash(hasher);
+            if let Some(value) = &slot.value {
+                object(value, hasher);
+            }
+        }
     }
 
     /// Objects in the table now.

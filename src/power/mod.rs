@@ -13,6 +13,8 @@ pub use settings::{
     Corner, Corners, Dcvs, HmxChoice, HmxCorner, HmxVote, PowerChange, PowerMode, PowerSettings,
 };
 
+use core::hash::{Hash, Hasher};
+
 use crate::error::HandleError;
 use crate::handle::{kind, Epoch, PowerConfigId};
 use crate::region::{OutOfMemory, Region};
@@ -35,7 +37,7 @@ pub enum PowerError {
 }
 
 /// Settings of the DSP's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MemoryConfig {
     /// Bytes by which the heap of the DSP grows when it is full; 0: the device's default.
@@ -43,7 +45,7 @@ pub struct MemoryConfig {
 }
 
 /// A value and the epoch in which it counts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Placed<T> {
     epoch: Epoch,
     value: T,
@@ -76,6 +78,12 @@ impl<'m> Power<'m> {
     /// Bytes of region memory that [`Power::new`] takes.
     pub const fn bytes(capacity: u16) -> usize {
         Slots::<'m, kind::PowerConfig, Placed<PowerSettings>>::bytes(capacity)
+    }
+
+    /// All of it.
+    pub fn hash_state<H: Hasher>(&self, hasher: &mut H) {
+        self.configs.hash_state(hasher, |config, hasher| config.hash(hasher));
+        (&self.in_effect, &self.memory).hash(hasher);
     }
 
     /// A new id, without votes. Constant time.

@@ -5,7 +5,7 @@ use crate::limits::{RPC_POLLING_US_MAX, SLEEP_LATENCY_US_MAX, SLEEP_LATENCY_US_M
 
 /// A voltage corner of the bus or the core: a greater one is faster. Numbers are the QNN API's, 16
 /// to 160; one without a name lies between its neighbours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Corner(u8);
 
@@ -45,7 +45,7 @@ impl Corner {
 
 /// A voltage corner of the matrix unit, on the QNN API's expanded scale: 256 to 736, or 65,535 for
 /// the highest there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HmxCorner(u16);
 
@@ -65,7 +65,7 @@ impl HmxCorner {
 }
 
 /// The corners of a vote: min <= target <= max (PERF-055).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Corners<C> {
     min: C,
@@ -110,7 +110,7 @@ impl<C: Copy + Ord> Corners<C> {
 }
 
 /// Policy of dynamic clock and voltage scaling (DCVS), the least demanding first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PowerMode {
     /// Saves power first, and more of it.
@@ -143,7 +143,7 @@ impl PowerMode {
 }
 
 /// Whether DCVS takes part, the least demanding first. A mode counts only while it does (PERF-011).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Dcvs {
     /// Clocks move by this policy.
@@ -153,7 +153,7 @@ pub enum Dcvs {
 }
 
 /// An explicit vote for the matrix unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HmxVote {
     /// Its corners.
@@ -219,7 +219,7 @@ impl PowerChange {
 }
 
 /// What is voted for: by one configuration, or by all together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PowerSettings {
     /// DCVS and its mode.

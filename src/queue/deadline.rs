@@ -2,6 +2,8 @@
 //!
 //! Each request knows its place, so taking it out takes logarithmic time, like putting it in.
 
+use core::hash::{Hash, Hasher};
+
 use super::list::Nodes;
 use super::request::RequestRef;
 use crate::region::{OutOfMemory, Region, RegionSlice};
@@ -22,6 +24,11 @@ impl<'m> Deadlines<'m> {
     /// The earliest deadline.
     pub fn earliest(&self, nodes: &impl Nodes) -> Option<Instant> {
         (self.len > 0).then(|| self.deadline(nodes, 0))
+    }
+
+    /// The heap as it lies.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.heap.get(..self.len).unwrap_or(&[]).hash(hasher);
     }
 
     /// Puts a request in; its deadline is set.

@@ -11,7 +11,7 @@ pub trait Nodes {
 }
 
 /// A list of requests. A request is in at most one list; every operation takes constant time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub struct List {
     head: RequestRef,
     tail: RequestRef,

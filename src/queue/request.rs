@@ -1,5 +1,7 @@
 //! A request and the per-context table that holds it from submit to completion.
 
+use core::hash::{Hash, Hasher};
+
 use crate::event::{Outcome, RequestTimes};
 use crate::handle::{Epoch, GraphId, ProfileId, RequestId};
 use crate::region::{OutOfMemory, Region, RegionSlice};
@@ -7,7 +9,7 @@ use crate::sched::Priority;
 use crate::time::Instant;
 
 /// Where a request lies: slot of its context, slot in that context's queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestRef {
     /// Slot of the context.
     pub context: u16,
@@ -31,7 +33,7 @@ impl RequestRef {
 }
 
 /// How the client waits for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// It does not: a notice tells it.
     Asynchronous,
@@ -40,7 +42,7 @@ pub enum Mode {
 }
 
 /// Where a request is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RequestState {
     /// The slot is free.
     Free,
@@ -58,7 +60,7 @@ pub enum RequestState {
 }
 
 /// One slot of a queue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub struct Request {
     /// Where it is in its life.
     pub state: RequestState,
@@ -208,5 +210,16 @@ impl<'m> Queue<'m> {
     /// The request in `slot`, to change it.
     pub fn get_mut(&mut self, slot: u16) -> Option<&mut Request> {
         self.slots.get_mut(usize::from(slot))
+    }
+
+    /// Its requests, and which slots come next. Of free slots only that they are.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        (self.first_free, self.used).hash(hasher);
+        for request in self.slots.iter() {
+            match request.state {
+                RequestState::Free => (RequestState::Free, request.next).hash(hasher),
+                _ => request.hash(hasher),
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@
 
 mod buffers;
 mod contexts;
+mod digest;
 mod graphs;
 mod objects;
 mod outbox;

@@ -13,7 +13,7 @@ use crate::slots::Slots;
 use crate::ssr::Recovery;
 
 /// Life of a context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ContextState {
     /// The device sets it, or its graphs, up.
     Creating,
@@ -135,7 +135,7 @@ impl Graph<'_> {
 }
 
 /// Life of a buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum BufferState {
     /// Registered; the device has not answered.
     Mapping,

@@ -1,11 +1,13 @@
 //! Control commands on their way to the device, in order.
 
+use core::hash::{Hash, Hasher};
+
 use crate::handle::{BufferId, ContextId, GraphId, RequestId};
 use crate::limits::{Capacities, IN_FLIGHT_MAX};
 use crate::region::{OutOfMemory, Region, RegionSlice};
 
 /// A control command, by what it is about; the rest is looked up when the device takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Control {
     Connect { attempt: u32 },
     ContextCreate(ContextId),
@@ -97,6 +99,13 @@ impl<'m> Outbox<'m> {
     pub fn holds(&self, control: Control) -> bool {
         let waiting = |offset| self.ring.get(self.wrap(self.first.saturating_add(offset)));
         (0..self.len).any(|offset| waiting(offset) == Some(&control))
+    }
+
+    /// The commands in their order.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.len.hash(hasher);
+        let waiting = |offset| self.ring.get(self.wrap(self.first.saturating_add(offset)));
+        (0..self.len).for_each(|offset| waiting(offset).hash(hasher));
     }
 
     pub fn is_empty(&self) -> bool {

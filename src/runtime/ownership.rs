@@ -3,6 +3,8 @@
 //! The ranges of the table never overlap, since an output that overlaps one is refused, or counted
 //! and left out. So they have one order, and one look finds whatever a new output overlaps.
 
+use core::hash::{Hash, Hasher};
+
 use super::{Graph, Runtime};
 use crate::error::{HandleError, SubmitError};
 use crate::handle::{ContextId, GraphId};
@@ -10,7 +12,7 @@ use crate::queue::RequestRef;
 use crate::region::{OutOfMemory, Region, RegionSlice};
 
 /// What becomes of a request that would write memory which an accepted request is going to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum IoOwnership {
     /// Nobody looks, and its outputs do not count for others: what QNN does. Costs nothing.
@@ -22,7 +24,7 @@ pub enum IoOwnership {
     Refused,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Range {
     start: usize,
     end: usize,
@@ -44,6 +46,11 @@ impl<'m> Lent<'m> {
     /// What it takes of the region.
     pub const fn bytes(capacity: u16) -> usize {
         size_of::<Range>().saturating_mul(capacity as usize)
+    }
+
+    /// The ranges in their order.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.ranges.get(..self.len).unwrap_or(&[]).hash(hasher);
     }
 
     /// Ranges that begin below `address`.

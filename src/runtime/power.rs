@@ -12,7 +12,7 @@ use crate::slots::CapacityExceeded;
 use crate::ssr::State;
 
 /// What waits in the outbox, by the epoch that it is meant for: a restart empties the outbox.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Due {
     pub vote: Option<Epoch>,
     pub memory: Option<Epoch>,

@@ -17,7 +17,7 @@ use crate::ssr::{Recovery, State};
 use crate::time::Instant;
 
 /// Where a context stands in its rebuild.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     /// Nothing is to be rebuilt.
     Settled,
@@ -36,7 +36,7 @@ pub(super) enum Phase {
 }
 
 /// The rebuild of one context.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Rebuild {
     pub phase: Phase,
     /// Rebuilds that began since it was usable last.
@@ -78,7 +78,7 @@ enum Ended {
 }
 
 /// The rebuilding of all contexts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Plan {
     /// Slot of the context whose turn it is.
     current: Option<u16>,

@@ -15,7 +15,7 @@ use crate::time::Instant;
 ///
 /// The first probe after progress that no probe had seen forgives, since it cannot tell when the
 /// work was done; so a hang is noticed after one budget, or after one and a half.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct HangWatch {
     /// When to look next; `None` while nothing runs.
     next: Option<Instant>,
@@ -63,7 +63,7 @@ impl HangWatch {
 }
 
 /// Answers that the device owes. The watch goes on until it has given them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Owed {
     executions: u32,
     objects: u32,

@@ -6,7 +6,7 @@ use crate::limits::{PARALLEL_PER_PRIORITY, PRIORITY_LEVELS};
 use crate::queue::RequestRef;
 
 /// A running request and the graph whose scratch area it occupies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Running {
     /// The request.
     pub request: RequestRef,
@@ -15,7 +15,7 @@ pub struct Running {
 }
 
 /// All running requests, by priority level.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub struct InFlight {
     levels: [[Option<Running>; PARALLEL_PER_PRIORITY]; PRIORITY_LEVELS],
     parallel: bool,

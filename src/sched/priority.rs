@@ -4,7 +4,7 @@ use crate::device::ThreadPriority;
 use crate::limits::PRIORITY_LEVELS;
 
 /// Priority of a graph. The discriminant is the level, most important first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Priority {

@@ -1,6 +1,8 @@
 //! The restart in progress: state, epoch, attempts and timers. Pure bookkeeping; the runtime acts
 //! on it.
 
+use core::hash::{Hash, Hasher};
+
 use heapless::Deque;
 
 use super::state::{next, Input, State};
@@ -147,6 +149,13 @@ impl Machine {
     /// Whether `poll_transition` has something to say.
     pub fn has_transition(&self) -> bool {
         !self.transitions.is_empty()
+    }
+
+    /// All of it.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        let Self { state, epoch, attempts, timer, restarts, transitions, transitions_lost } = self;
+        (state, epoch, attempts, timer, restarts, transitions_lost).hash(hasher);
+        transitions.iter().for_each(|transition| transition.hash(hasher));
     }
 
     /// The only place where the state changes.

@@ -4,7 +4,7 @@ use crate::error::RecoveryError;
 use crate::limits::{REBUILD_ATTEMPTS_MAX, REBUILD_TIME_MAX_US};
 
 /// What a restart of the DSP does to a context (docs/recovery.md).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Recovery {
     /// Its objects go stale, its requests end with `DeviceReset`; the client frees and creates it
@@ -26,7 +26,7 @@ pub enum Recovery {
 }
 
 /// What a restart does to requests of a managed context that had not gone to the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Queued {
     /// They keep their places and run afterwards; new ones are accepted meanwhile.

@@ -1,7 +1,7 @@
 //! The restart machine: states, inputs and the one table of transitions.
 
 /// Phase of the connection to the DSP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum State {
