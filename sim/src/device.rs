@@ -2,6 +2,7 @@
 //! [`htp_runtime::device`] until told to fail, and says where the runtime does not.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use htp_runtime::capability::Capabilities;
 use htp_runtime::device::{Event, ExecuteError, ExecutionReport, GraphReport, PrepareError};
@@ -17,7 +18,7 @@ use crate::order::{Execute, Order, What};
 use crate::trace::shown;
 
 /// How the device meets a connection attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Connect {
     Fail,
     Ignore,
@@ -351,6 +352,23 @@ impl<'m> Device<'m> {
         };
         self.executing.iter().any(|running| running.request == request)
             || self.inbox.iter().any(ordered)
+    }
+
+    /// Hashes all that decides what it does from here on.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        (self.epoch, self.up, self.hung, &self.owed, &self.outgoing).hash(hasher);
+        (&self.contexts, &self.refused, &self.buffers, &self.buffers_refused).hash(hasher);
+        self.inbox.iter().for_each(|order| order.words().hash(hasher));
+        self.graphs.iter().for_each(|prepared| (prepared.graph, prepared.context).hash(hasher));
+        self.executing.iter().for_each(|running| running.request.hash(hasher));
+        (self.inbox.len(), self.graphs.len(), self.executing.len()).hash(hasher);
+        (self.votes, self.memory, self.steps, &self.connects).hash(hasher);
+        (self.refuse_next, self.ignore_aborts).hash(hasher);
+    }
+
+    /// Answers that it owes, and executions.
+    pub fn counts(&self) -> [usize; 2] {
+        [self.owed.len(), self.executing.len()]
     }
 
     fn forget(&mut self) {

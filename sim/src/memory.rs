@@ -13,6 +13,10 @@ pub const TENSOR_BYTES: usize = 8;
 /// Tensor ids, input first.
 pub const TENSOR_IDS: [u32; TENSORS] = [7, 9];
 const BLOCK_BYTES: usize = TENSOR_BYTES * TENSORS;
+/// Places of outputs in the memory that requests have in common, each half over the next.
+pub const COMMON_PLACES: u8 = 7;
+const COMMON_STEP: usize = TENSOR_BYTES / 2;
+const COMMON_BYTES: usize = COMMON_STEP * (COMMON_PLACES as usize + 1);
 
 /// The blocks. Each holds the input and the output of one request.
 pub struct Pool {
@@ -27,7 +31,7 @@ impl Pool {
     /// `count` blocks for requests, and `others` behind them that are never handed out.
     pub fn new(count: u16, others: u16) -> Self {
         let blocks = usize::from(count) + usize::from(others);
-        let mut bytes = vec![0; blocks * BLOCK_BYTES].into_boxed_slice();
+        let mut bytes = vec![0; blocks * BLOCK_BYTES + COMMON_BYTES].into_boxed_slice();
         let address = bytes.as_mut_ptr().expose_provenance();
         // SAFETY: the pool owns the bytes, never looks at them in another way, and outlives the
         // runtime and the device that it is lent to: they are fields of one world, this one last.
@@ -58,15 +62,28 @@ impl Pool {
         self.free.len()
     }
 
-    /// Bindings for a request in this block.
-    pub fn bindings(&self, block: u16) -> [IoBinding; TENSORS] {
-        let memories = self.memories(block);
+    /// Bindings for a request with this memory.
+    pub fn bindings(memories: [ClientMemory; TENSORS]) -> [IoBinding; TENSORS] {
         [0, 1].map(|at| IoBinding { tensor_id: TENSOR_IDS[at], memory: memories[at] })
     }
 
-    /// Input and output in this block.
-    pub fn memories(&self, block: u16) -> [ClientMemory; TENSORS] {
-        [0, TENSOR_BYTES].map(|offset| self.part(block, offset, TENSOR_BYTES))
+    /// Input and output: both in this block, or the output at a place that all have in common.
+    pub fn memories(&self, block: u16, common: Option<u8>) -> [ClientMemory; TENSORS] {
+        let (start, end) = self.output(block, common);
+        let output = self.whole.part(start, end - start).unwrap_or(ClientMemory::NONE);
+        [self.part(block, 0, TENSOR_BYTES), output]
+    }
+
+    /// Where that output lies: its first byte, and the one behind its last.
+    pub fn output(&self, block: u16, common: Option<u8>) -> (usize, usize) {
+        let start = match common {
+            None => usize::from(block) * BLOCK_BYTES + TENSOR_BYTES,
+            Some(place) => {
+                let first = self.whole.len() - COMMON_BYTES;
+                first + usize::from(place % COMMON_PLACES) * COMMON_STEP
+            }
+        };
+        (start, start + TENSOR_BYTES)
     }
 
     /// The first block that is never handed out.
@@ -79,11 +96,13 @@ impl Pool {
         self.part(block, 0, BLOCK_BYTES)
     }
 
-    /// Whether all of `io` is lent to this request.
+    /// Whether all of `io` is lent to this request, or to everybody.
     pub fn is_lent_to(&self, io: &[ClientMemory; TENSORS], request: RequestId) -> bool {
+        let common = self.whole.len() - COMMON_BYTES;
         io.iter().all(|memory| {
             let offset = memory.address().wrapping_sub(self.whole.address());
-            self.holders.get(offset / BLOCK_BYTES) == Some(&Some(request))
+            let is_common = offset >= common && offset < self.whole.len();
+            is_common || self.holders.get(offset / BLOCK_BYTES) == Some(&Some(request))
         })
     }
 

@@ -28,11 +28,14 @@ pub enum Mutant {
     KeepTable,
     SleepThrough,
     SkipRebuild,
+    RebuildTwice,
+    KeepOutputs,
+    ForgetOverlap,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 25] = [
+    pub const ALL: [Mutant; 28] = [
         Mutant::SkipCompletion,
         Mutant::CompleteTwice,
         Mutant::WrongOutcome,
@@ -58,6 +61,9 @@ impl Mutant {
         Mutant::KeepTable,
         Mutant::SleepThrough,
         Mutant::SkipRebuild,
+        Mutant::RebuildTwice,
+        Mutant::KeepOutputs,
+        Mutant::ForgetOverlap,
     ];
 
     /// What it does wrong.
@@ -90,6 +96,9 @@ impl Mutant {
             Mutant::KeepTable => "a graph's memory is held for ever",
             Mutant::SleepThrough => "the runtime says that nothing is due",
             Mutant::SkipRebuild => "a graph of a managed context is not prepared anew",
+            Mutant::RebuildTwice => "a graph or a buffer is set up twice in one rebuild",
+            Mutant::KeepOutputs => "watched outputs are not given back when a request ends",
+            Mutant::ForgetOverlap => "an output that another request writes is not refused",
         }
     }
 }

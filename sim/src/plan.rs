@@ -5,8 +5,10 @@
 //! of them 0: runs differ in kind, not only in detail.
 
 use crate::check::Policy;
+use crate::memory::COMMON_PLACES;
 use htp_runtime::capability::{Capabilities, PlatformKind};
 use htp_runtime::limits::Capacities;
+use htp_runtime::runtime::IoOwnership;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -36,6 +38,10 @@ pub enum Decision {
     ContextPriority {
         pick: u16,
         level: u8,
+    },
+    ContextOwnership {
+        pick: u16,
+        ownership: IoOwnership,
     },
     GraphLoad {
         context: u16,
@@ -166,6 +172,8 @@ pub enum Tensors {
     OtherOrder,
     OneMissing,
     TooShort,
+    /// The output is where other requests may write, too.
+    Common(u8),
 }
 
 /// What a client votes for.
@@ -219,7 +227,7 @@ impl Setup {
             requests: 20 + dice.below(60) as u16,
             profiles: 1,
             power_configs: 1 + dice.below(3) as u16,
-            watched_outputs: 0,
+            watched_outputs: dice.below(12) as u16,
             trace_records: 4,
         };
         let mut capabilities = PlatformKind::QnxAdas.capabilities(75);
@@ -284,6 +292,10 @@ impl Dice {
         }
     }
 
+    fn ownership(&mut self) -> IoOwnership {
+        [IoOwnership::Unwatched, IoOwnership::Counted, IoOwnership::Refused][self.below(3) as usize]
+    }
+
     fn depth(&mut self) -> u16 {
         match self.below(40) {
             0 => 0,
@@ -302,7 +314,7 @@ const TURN: u32 = 800;
 const SERVE: u32 = 600;
 
 /// Every kind, with how often it comes among about 10,000.
-const KINDS: [Kind; 45] = [
+const KINDS: [Kind; 46] = [
     (60, |d| Decision::ContextCreate { depth: d.depth(), level: d.level(), policy: d.policy() }),
     (40, |d| Decision::ContextLoad {
         depth: d.depth(),
@@ -312,6 +324,7 @@ const KINDS: [Kind; 45] = [
     (12, |d| Decision::ContextFree { pick: d.pick() }),
     (40, |d| Decision::ContextStatus { pick: d.pick() }),
     (20, |d| Decision::ContextPriority { pick: d.pick(), level: d.level() }),
+    (60, |d| Decision::ContextOwnership { pick: d.pick(), ownership: d.ownership() }),
     (80, |d| Decision::GraphLoad { context: d.pick(), level: d.level() }),
     (30, |d| Decision::GraphCompose { context: d.pick(), level: d.level() }),
     (40, |d| Decision::GraphFinalize { pick: d.pick() }),
@@ -363,6 +376,7 @@ fn submit(dice: &mut Dice) -> Decision {
         0 => Tensors::OneMissing,
         1 => Tensors::TooShort,
         2 => Tensors::OtherOrder,
+        3..=14 => Tensors::Common(dice.below(COMMON_PLACES.into()) as u8),
         _ => Tensors::Right,
     };
     Decision::Submit {

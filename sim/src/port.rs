@@ -2,6 +2,7 @@
 //! [`Mutant`] says.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use htp_runtime::device::Event;
 use htp_runtime::error::{CancelError, HandleError, SubmitError};
@@ -9,10 +10,11 @@ use htp_runtime::event::{Completion, Notice, Outcome, RequestTimes};
 use htp_runtime::handle::{ContextId, Epoch, GraphId, RequestId};
 use htp_runtime::queue::Mode;
 use htp_runtime::region::SharedBytes;
-use htp_runtime::runtime::{IoBinding, Runtime, SubmitOptions};
+use htp_runtime::runtime::{IoBinding, IoOwnership, Runtime, SubmitOptions};
 use htp_runtime::ssr::State;
 use htp_runtime::time::Instant;
 
+use crate::memory::TENSOR_IDS;
 use crate::mutant::Mutant;
 use crate::order::{Execute, Order, What};
 
@@ -38,6 +40,8 @@ pub struct Port<'m> {
     swallowed: Vec<RequestId>,
     known: Vec<Known>,
     last_words: [usize; 3],
+    /// Addresses of outputs that were accepted.
+    outputs: Vec<usize>,
     _kept: Vec<SharedBytes<'m>>,
 }
 
@@ -53,8 +57,35 @@ impl<'m> Port<'m> {
             swallowed: Vec::new(),
             known: Vec::new(),
             last_words: [0; 3],
+            outputs: Vec::new(),
             _kept: Vec::new(),
         }
+    }
+
+    /// Hashes the runtime's state, and what a mutant goes by.
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
+        self.runtime.hash_state(hasher);
+        if self.mutant.is_some() {
+            self.held.iter().for_each(|order| order.words().hash(hasher));
+            (self.occasions, self.held.len(), &self.notices, &self.swallowed).hash(hasher);
+            (self.last_words, self._kept.len()).hash(hasher);
+        }
+    }
+
+    /// Whether there is a command, of the runtime or of a mutant.
+    pub fn has_command(&self) -> bool {
+        !self.held.is_empty() || self.runtime.has_command()
+    }
+
+    /// Misbehaves from here on, on the next occasion and then on each third.
+    pub fn break_as(&mut self, mutant: Option<Mutant>) {
+        self.mutant = mutant;
+        self.occasions = EVERY - 1;
+    }
+
+    /// Whether there is a notice, of the runtime or of a mutant.
+    pub fn has_notice(&self) -> bool {
+        !self.notices.is_empty() || self.runtime.has_notice()
     }
 
     /// Whether this mutant misbehaves now.
@@ -77,6 +108,9 @@ impl<'m> Port<'m> {
         if options.deadline != Instant::FAR && self.is(Mutant::ForgetDeadline) {
             options.deadline = Instant::FAR;
         }
+        if self.keeps_output_of(graph, io) {
+            return Err(SubmitError::OutputInUse(TENSOR_IDS[1]));
+        }
         let result = self.runtime.submit(now, graph, io, options);
         if let Ok(id) = result {
             if self.mutant.is_some() {
@@ -85,8 +119,14 @@ impl<'m> Port<'m> {
                 self.known.push(known);
             }
         }
+        if result.is_ok() && self.mutant == Some(Mutant::KeepOutputs) {
+            self.outputs.extend(io.last().map(|output| output.memory.address()));
+        }
         match result {
             Err(SubmitError::QueueFull) if self.is(Mutant::AcceptAboveDepth) => {
+                Ok(RequestId { context: graph.index(), slot: 0, generation: u32::MAX })
+            }
+            Err(SubmitError::OutputInUse(_)) if self.is(Mutant::ForgetOverlap) => {
                 Ok(RequestId { context: graph.index(), slot: 0, generation: u32::MAX })
             }
             Ok(_) if options.mode == Mode::Blocking && self.is(Mutant::LeakSlot) => {
@@ -96,6 +136,16 @@ impl<'m> Port<'m> {
             }
             result => result,
         }
+    }
+
+    /// Whether this output was written before, is watched, and was never given back.
+    fn keeps_output_of(&mut self, graph: GraphId, io: &[IoBinding]) -> bool {
+        let context = self.runtime.graph_context(graph);
+        let ownership = context.and_then(|context| self.runtime.context_io_ownership(context));
+        let output = io.last().map(|output| output.memory.address());
+        ownership == Ok(IoOwnership::Refused)
+            && output.is_some_and(|output| self.outputs.contains(&output))
+            && self.is(Mutant::KeepOutputs)
     }
 
     /// [`Runtime::cancel`].
@@ -153,6 +203,11 @@ impl<'m> Port<'m> {
         }
         match &mut order.what {
             What::ContextCreate(_) if self.is(Mutant::RepeatCommand) => {
+                self.held.push_back(order.clone());
+            }
+            What::GraphPrepare { .. } | What::BufferMap { .. }
+                if self.runtime.state() == State::AfterPowerUp && self.is(Mutant::RebuildTwice) =>
+            {
                 self.held.push_back(order.clone());
             }
             What::GraphPrepare { table, .. } if self.is(Mutant::KeepTable) => {

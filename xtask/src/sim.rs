@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::process::{self, BUILD_LIMIT};
 use crate::programs;
 use crate::steps::Outcome;
+use crate::test;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -20,10 +21,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::pass_through(program().args(&options.arguments))
 }
 
-/// Fixed seeds and the broken runtimes.
+/// Fixed seeds and the broken runtimes; then the restart machine in every order, of which it
+/// reports how many states there are.
 pub(crate) fn check() -> Outcome {
-    let finished = process::capture(program().arg("--check"), BUILD_LIMIT);
-    finished.and_then(|finished| programs::tally(&finished)).into()
+    let seeds = process::capture(program().arg("--check"), BUILD_LIMIT);
+    let seeds = seeds.and_then(|finished| programs::tally(&finished));
+    let mut every_order = process::cargo();
+    every_order.args(["test", "--release", "--package", "htp-sim", "--test", "restart"]);
+    every_order.args(["--", "--nocapture", "--test-threads", "1"]);
+    let orders = process::succeed(&mut every_order, BUILD_LIMIT);
+    let states = |line: &&str| line.contains(" of them different, ");
+    let report = orders.as_ref().ok().map(|output| {
+        let lines = output.lines().filter(states);
+        let line = |line: &str| line.rsplit_once(" ... ").map_or(line, |(_, rest)| rest).to_owned();
+        lines.map(line).collect::<Vec<_>>().join("\n")
+    });
+    let both = seeds.and_then(|mut tally| {
+        tally.add(test::count_tests(&orders?));
+        Ok(tally)
+    });
+    Outcome { report, ..both.into() }
 }
 
 fn program() -> Command {

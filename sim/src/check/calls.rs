@@ -8,6 +8,7 @@ use htp_runtime::event::Outcome;
 use htp_runtime::handle::{BufferId, ContextId, GraphId, RequestId};
 use htp_runtime::limits::QUEUE_DEPTH_MAX;
 use htp_runtime::queue::Mode;
+use htp_runtime::runtime::IoOwnership;
 use htp_runtime::sched::Priority;
 use htp_runtime::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct Submission {
     pub tensors: Tensors,
     pub word: u32,
     pub block: u16,
+    /// Where its output lies in the memory of the clients.
+    pub output: (usize, usize),
 }
 
 impl Model {
@@ -76,6 +79,8 @@ impl Model {
             state: ContextState::Creating,
             epoch: self.epoch(),
             policy,
+            ownership: IoOwnership::Unwatched,
+            overlaps: 0,
             rebuild: Rebuild::NONE,
             depth,
             priority: self.allowed(priority),
@@ -328,7 +333,14 @@ impl Model {
         match submission.tensors {
             Tensors::OneMissing => reasons.push(SubmitError::WrongTensorCount),
             Tensors::TooShort => reasons.push(SubmitError::BadTensor(TENSOR_IDS[1])),
-            Tensors::Right | Tensors::OtherOrder => {}
+            Tensors::Right | Tensors::OtherOrder | Tensors::Common(_) => {}
+        }
+        if context.is_some_and(|context| context.ownership == IoOwnership::Refused) {
+            if self.overlaps(submission.output) {
+                reasons.push(SubmitError::OutputInUse(TENSOR_IDS[1]));
+            } else if self.watched_room() == 0 {
+                reasons.push(SubmitError::QueueFull);
+            }
         }
         reasons
     }
@@ -359,8 +371,15 @@ impl Model {
         };
         let fresh = id.slot < depth && !self.requests.iter().any(taken);
         ensure!(fresh, "a request has a place of its own", "{}", shown(id));
+        let watched = self.watch(context, submission.output);
+        let common = match submission.tensors {
+            Tensors::Common(place) => Some(place),
+            _ => None,
+        };
         self.requests.push(Accepted {
             id,
+            common,
+            watched,
             word: submission.word,
             heard_word: submission.word,
             context,

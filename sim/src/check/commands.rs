@@ -91,7 +91,7 @@ impl Model {
         }
         let Some(place) = self.place_of(id) else { return Ok(()) };
         let request = &mut self.requests[place];
-        let io = Some(pool.memories(request.block));
+        let io = Some(pool.memories(request.block, request.common));
         let right = execute.graph == request.graph
             && execute.priority == request.priority.threads()
             && execute.io == io;

@@ -11,7 +11,7 @@ use htp_runtime::ssr::State;
 use htp_runtime::time::Instant;
 
 /// Where the connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     Online,
     /// Between attempts.
@@ -28,7 +28,7 @@ pub enum Phase {
 }
 
 /// The connection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Link {
     pub phase: Phase,
     pub epoch: Epoch,

@@ -3,9 +3,11 @@
 
 mod calls;
 mod commands;
+mod digest;
 mod link;
 mod notices;
 mod objects;
+mod ownership;
 mod power;
 mod rebuild;
 mod requests;
@@ -50,7 +52,7 @@ macro_rules! ensure {
 pub(crate) use ensure;
 
 /// A control command that must come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Due {
     Connect(u32),
     ContextCreate(ContextId),
@@ -83,6 +85,8 @@ pub struct Model {
     input: u32,
     /// Events that had no effect.
     pub late: u64,
+    /// Outputs that should have been watched, and for which there was no room.
+    unwatched: u64,
     /// When the device last showed that it works on what it owes.
     progress: Instant,
     /// The device hangs and was told to shut down, as nothing will connect it again.
@@ -111,6 +115,7 @@ impl Model {
             owed: VecDeque::new(),
             input: 0,
             late: 0,
+            unwatched: 0,
             progress: Instant::ZERO,
             stopping: false,
             owed_for_gone: 0,

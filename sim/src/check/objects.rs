@@ -3,12 +3,13 @@
 use htp_runtime::device::PrepareError;
 use htp_runtime::error::HandleError;
 use htp_runtime::handle::{BufferId, ContextId, Epoch, GraphId};
+use htp_runtime::runtime::IoOwnership;
 use htp_runtime::sched::Priority;
 
 use super::{Due, Model, Phase, Policy, Rebuild, Stage};
 
 /// Life of a context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ContextState {
     Creating,
     Ready,
@@ -19,13 +20,16 @@ pub enum ContextState {
 }
 
 /// A context.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Context {
     pub id: ContextId,
     pub state: ContextState,
     /// Life of the DSP in which the device was told of it.
     pub epoch: Epoch,
     pub policy: Policy,
+    pub ownership: IoOwnership,
+    /// Requests accepted though they write what another one writes.
+    pub overlaps: u64,
     pub rebuild: Rebuild,
     pub depth: u16,
     pub priority: Priority,
@@ -41,7 +45,7 @@ pub struct Context {
 }
 
 /// Life of a graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GraphState {
     Composing,
     Preparing,
@@ -55,7 +59,7 @@ pub enum GraphState {
 }
 
 /// A graph.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Graph {
     pub id: GraphId,
     pub context: ContextId,
@@ -66,7 +70,7 @@ pub struct Graph {
 }
 
 /// Life of a buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BufferState {
     Mapping,
     Mapped,
@@ -77,7 +81,7 @@ pub enum BufferState {
 }
 
 /// A registered buffer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Buffer {
     pub id: BufferId,
     pub context: ContextId,

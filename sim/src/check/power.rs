@@ -8,7 +8,7 @@ use super::{Due, Model, Phase};
 use crate::plan::Vote;
 
 /// What one id votes for, in the terms of the simulation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Wish {
     sleep_us: Option<u16>,
     bus: Option<u8>,
@@ -16,7 +16,7 @@ pub struct Wish {
 }
 
 /// All ids and what they voted for, with the epoch in which they did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct Votes {
     pub ids: Vec<(PowerConfigId, u32, Wish)>,
     memory: (u32, u32),

@@ -8,7 +8,7 @@ use htp_runtime::time::Instant;
 use super::{BufferState, Context, ContextState, Due, GraphState, Model, Phase};
 
 /// What a restart does to a context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Policy {
     /// Its objects are stale, its requests end.
     Native,
@@ -24,7 +24,7 @@ impl Policy {
 }
 
 /// How far a rebuild is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// There is none.
     Settled,
@@ -39,7 +39,7 @@ pub enum Stage {
 }
 
 /// The rebuild of a context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rebuild {
     pub stage: Stage,
     pub attempts: u32,

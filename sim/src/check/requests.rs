@@ -12,7 +12,7 @@ use htp_runtime::time::Instant;
 use super::{Due, Model};
 
 /// Where a request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RequestState {
     Queued,
     /// On the device; `stop` is what somebody wants it to end as.
@@ -33,7 +33,7 @@ pub enum RequestState {
 }
 
 /// An accepted request that was not heard.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Accepted {
     pub id: RequestId,
     /// The client's word, which it also wrote into the input.
@@ -46,6 +46,10 @@ pub struct Accepted {
     pub mode: Mode,
     /// Its block in the pool.
     pub block: u16,
+    /// Its output is there, among those that requests have in common, and not in its block.
+    pub common: Option<u8>,
+    /// Its output, in the table of those that are watched.
+    pub watched: Option<(usize, usize)>,
     pub state: RequestState,
     /// When it times out; nothing if never, or if it did.
     pub deadline: Option<Instant>,

@@ -20,6 +20,13 @@ impl Model {
             counters.late_events,
             self.late
         );
+        let unwatched = counters.outputs_unwatched;
+        ensure!(
+            unwatched == self.unwatched,
+            "outputs without room are counted",
+            "{unwatched} instead of {}",
+            self.unwatched
+        );
         let contexts = usize::from(runtime.context_count());
         let expected = self.contexts.len();
         ensure!(contexts == expected, "contexts go when they can", "{contexts}, not {expected}");
@@ -58,6 +65,8 @@ impl Model {
             let got = (stats.queue_depth, usize::from(stats.queue_used), counts.submitted);
             let expected = (context.depth, self.used(context.id), context.submitted);
             ensure!(got == expected, "queues", "{:?}: {got:?}, not {expected:?}", context.id);
+            let (got, expected) = (counts.overlaps, context.overlaps);
+            ensure!(got == expected, "overlaps", "{:?}: {got}, not {expected}", context.id);
             let ended = [counts.completed, counts.timed_out, counts.aborted, counts.failed];
             ensure!(
                 ended == context.ended,

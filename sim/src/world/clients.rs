@@ -45,6 +45,13 @@ impl<'m> World<'m> {
                 self.answered(word(id), got.is_ok());
                 Model::same("context_set_priority", got, expected)?;
             }
+            Decision::ContextOwnership { pick: n, ownership } => {
+                let Some(id) = pick(&self.contexts, n) else { return Ok(true) };
+                let got = self.port.runtime.context_set_io_ownership(id, ownership);
+                let expected = self.model.ownership_chosen(id, ownership);
+                self.answered(word(id), got.is_ok());
+                Model::same("context_set_io_ownership", got, expected)?;
+            }
             Decision::GraphLoad { .. }
             | Decision::GraphCompose { .. }
             | Decision::GraphFinalize { .. }
@@ -281,7 +288,7 @@ impl<'m> World<'m> {
     fn buffer_register(&mut self, context: u16, empty: bool) -> Check {
         let Some(id) = pick(&self.contexts, context) else { return Ok(()) };
         let reasons = self.model.buffer_refusals(id, empty);
-        let block = self.pool.others() - 1 - context % BUFFER_BLOCKS;
+        let block = self.pool.others() + context % BUFFER_BLOCKS;
         let memory = self.pool.block(block);
         let memory = if empty { htp_runtime::memory::ClientMemory::NONE } else { memory };
         let got = self.port.runtime.buffer_register(id, memory);

@@ -119,7 +119,17 @@ impl World<'_> {
 }
 
 fn with_epoch(mut event: Event, to: Epoch) -> Event {
-    match &mut event {
+    *epoch_mut(&mut event) = to;
+    event
+}
+
+/// The life that an event speaks of.
+pub(super) fn epoch_of(event: &Event) -> Epoch {
+    *epoch_mut(&mut { *event })
+}
+
+fn epoch_mut(event: &mut Event) -> &mut Epoch {
+    match event {
         Event::Connected { epoch }
         | Event::ConnectFailed { epoch }
         | Event::ContextCreated { epoch, .. }
@@ -130,7 +140,6 @@ fn with_epoch(mut event: Event, to: Epoch) -> Event {
         | Event::BufferUnmapped { epoch, .. }
         | Event::Executed { epoch, .. }
         | Event::Alive { epoch, .. }
-        | Event::Crashed { epoch } => *epoch = to,
+        | Event::Crashed { epoch } => epoch,
     }
-    event
 }

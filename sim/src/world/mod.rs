@@ -3,8 +3,12 @@
 mod clients;
 mod faults;
 mod finale;
+mod ledger;
 mod networks;
 mod turns;
+mod walk;
+
+pub use walk::{walk, walk_to_rest, Action, Reached, Scenario, REQUESTS};
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
@@ -97,6 +101,8 @@ pub struct World<'m> {
     /// Graph tables that the device held when the runtime gave it up without asking: a hung device
     /// on a platform without restarts keeps them for ever.
     tables_lost: u64,
+    /// Counts of its own, where one is kept.
+    ledger: Option<Box<ledger::Ledger>>,
     /// Outlives the runtime and the device, which it is lent to.
     pool: Pool,
 }
@@ -145,6 +151,7 @@ impl<'m> World<'m> {
             history: VecDeque::new(),
             words: 0,
             tables_lost: 0,
+            ledger: None,
             pool: Pool::new(setup.capacities.requests + 1, BUFFER_BLOCKS),
         }
     }

@@ -28,6 +28,9 @@ impl World<'_> {
             };
             self.trace.note(&order.words(), || order.text());
             self.model.command(self.now, &order, &self.pool)?;
+            if let Some(ledger) = &mut self.ledger {
+                ledger.order(&order, self.port.runtime.state())?;
+            }
             let fate = match order.what {
                 What::Connect { .. } | What::Shutdown => self.device.connects.front().copied(),
                 _ => None,
@@ -71,6 +74,9 @@ impl World<'_> {
     /// The runtime hears of an event, true or not.
     pub(super) fn happen(&mut self, event: htp_runtime::device::Event) -> Check {
         let late = self.model.late;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.event(&event, self.port.runtime.epoch());
+        }
         self.port.handle_event(self.now, event);
         self.switch_off();
         let was_up = self.model.link.is_up();
@@ -97,6 +103,9 @@ impl World<'_> {
                 return Ok(heard);
             };
             ensure!(announced, "notices are announced", "{notice:?} was not");
+            if let Some(ledger) = &mut self.ledger {
+                ledger.notice(&notice)?;
+            }
             let request = self.model.notice(self.now, &notice)?;
             match (&notice, request) {
                 (Notice::Completion(completion), Some(request)) => {
@@ -122,10 +131,12 @@ impl World<'_> {
             .note(&words, || format!("    notice   {} ended: {outcome:?}", shown(request.id)));
         self.over(request)?;
         if outcome == Outcome::Completed {
-            let [input, output] = self.pool.memories(request.block);
+            let [input, output] = self.pool.memories(request.block, request.common);
             debug_assert_eq!(input.len(), TENSOR_BYTES);
-            let right = read(output) == result_of(read(input), request.graph)
-                && read(input) == u64::from(request.word);
+            let written = read(output) == result_of(read(input), request.graph);
+            // What others write as well is a mix.
+            let right =
+                (written || request.common.is_some()) && read(input) == u64::from(request.word);
             ensure!(right, "completed requests have their outputs", "{}", shown(request.id));
         }
         self.pool.give_back(request.block);
@@ -147,6 +158,9 @@ impl World<'_> {
     pub(super) fn collect(&mut self, id: htp_runtime::handle::RequestId) -> Check<bool> {
         let completion = self.port.runtime.take_outcome(self.now, id);
         let request = self.model.taken(self.now, id, completion.as_ref())?;
+        if let (Some(completion), Some(ledger)) = (completion, &mut self.ledger) {
+            ledger.notice(&Notice::Completion(completion))?;
+        }
         if let (Some(completion), Some(request)) = (&completion, &request) {
             self.finished(completion, request)?;
         }

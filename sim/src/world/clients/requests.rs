@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::check::Submission;
+use crate::memory::Pool;
 
 impl World<'_> {
     pub(super) fn request_call(&mut self, decision: Decision) -> Check {
@@ -76,12 +77,18 @@ impl World<'_> {
         let Some(block) = self.pool.take() else { return Ok(()) };
         self.words += 1;
         let word = self.words;
-        let memories = self.pool.memories(block);
+        let common = match tensors {
+            Tensors::Common(place) => Some(place),
+            _ => None,
+        };
+        // Whose outputs are watched is heard of all that ends: that is certain at any time.
+        let mode = if self.model.watches(graph) { Mode::Asynchronous } else { mode };
+        let memories = self.pool.memories(block, common);
         write(memories[0], u64::from(word));
         write(memories[1], !u64::from(word));
-        let mut io = self.pool.bindings(block);
+        let mut io = Pool::bindings(memories);
         match tensors {
-            Tensors::Right | Tensors::OneMissing => {}
+            Tensors::Right | Tensors::OneMissing | Tensors::Common(_) => {}
             Tensors::OtherOrder => io.reverse(),
             Tensors::TooShort => {
                 io[1].memory = io[1].memory.part(0, 1).unwrap_or(io[1].memory);
@@ -96,7 +103,8 @@ impl World<'_> {
             profile: None,
         };
         let got = self.port.submit(self.now, graph, &io[..given], options);
-        let submission = Submission { graph, mode, deadline, tensors, word, block };
+        let output = self.pool.output(block, common);
+        let submission = Submission { graph, mode, deadline, tensors, word, block, output };
         let id = got.ok();
         self.trace.note(&[51, id.map_or(0, request_word)], || match got {
             Ok(id) => format!("    {} of graph {graph:?}, {mode:?}", shown(id)),
@@ -108,6 +116,9 @@ impl World<'_> {
         }
         self.model.submitted(self.now, &submission, &got)?;
         if let Some(id) = id {
+            if let Some(ledger) = &mut self.ledger {
+                ledger.accepted(id)?;
+            }
             self.pool.lend(block, id);
             self.tally.requests += 1;
             remember(&mut self.requests, id);
