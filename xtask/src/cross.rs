@@ -67,7 +67,7 @@ const CORE_FEATURE_SETS: [&str; 2] = ["", "vhtp"];
 const CORE_TARGET: &str = "thumbv7em";
 
 /// A linked toolchain whose library source is packaged, so that `core` can be built.
-const TOOLCHAIN: &str = "debian";
+pub(crate) const TOOLCHAIN: &str = "debian";
 const HOW_TO_GET: &str = "on Debian 12 `.ci/run --install`; leave the step out with `--skip cross`";
 
 pub(crate) fn run(options: &Options) -> Result<()> {

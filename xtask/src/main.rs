@@ -20,6 +20,7 @@ mod staticlib;
 mod steps;
 mod symbols;
 mod test;
+mod threads;
 mod tidy;
 mod trace;
 mod workspace;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{ensure, Result};
 
-use crate::{process, workspace};
+use crate::{cross, process, workspace};
 
 /// The member that makes it.
 pub(crate) const PACKAGE: &str = "htp-runtime-ffi";
@@ -40,6 +40,28 @@ pub(crate) fn address_sanitized() -> Result<PathBuf> {
         .arg(&target_dir)
         .env("RUSTC_BOOTSTRAP", "1") // the flag is unstable; only this test build uses it
         .env("RUSTFLAGS", "-Zsanitizer=address");
+    process::succeed(&mut build, process::BUILD_LIMIT)?;
+    existing(target_dir.join(HOST).join("release").join(FILE))
+}
+
+/// Builds the static library with the thread sanitizer inside, `core` with it.
+pub(crate) fn thread_sanitized() -> Result<PathBuf> {
+    ensure!(
+        cfg!(all(target_arch = "x86_64", target_os = "linux")),
+        "lacking: the sanitized build is set up for {HOST} only"
+    );
+    let target_dir = workspace::target_dir().join("tsan");
+    let mut build = process::cargo();
+    build
+        .arg(format!("+{}", cross::TOOLCHAIN))
+        .args(["rustc", "--release", "-Zbuild-std=core", "--package", PACKAGE, "--lib"])
+        .args(["--crate-type", "staticlib", "--target", HOST, "--target-dir"])
+        .arg(&target_dir)
+        .env("RUSTC_BOOTSTRAP", "1") // both flags are unstable; only this test build uses them
+        // A report names functions; what is checked does not gain from one unit for all.
+        .env("RUSTFLAGS", "-Zsanitizer=thread -Cforce-frame-pointers=yes")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     process::succeed(&mut build, process::BUILD_LIMIT)?;
     existing(target_dir.join(HOST).join("release").join(FILE))
 }

@@ -11,7 +11,7 @@ use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
     abi, bench, conformance, cross, emulate, examples, header, install, model, ort, recovery, sim,
-    symbols, tidy, trace,
+    symbols, threads, tidy, trace,
 };
 
 #[derive(clap::Args)]
@@ -25,8 +25,9 @@ pub(crate) struct Options {
     /// Leave these steps out
     #[arg(long, value_delimiter = ',')]
     skip: Vec<Step>,
-    /// Run what is built for these targets under an emulator, and nothing else: aarch64, thumbv7em,
-    /// aarch64-none, hexagon, and the objects for qnx710, qnx800 and android under a Linux harness
+    /// Run what is built for these targets under an emulator, and nothing else: aarch64,
+    /// thumbv7em, aarch64-none, hexagon, and the objects for qnx710, qnx800 and android under
+    /// a Linux harness
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["only", "skip", "ort"])]
     target: Vec<String>,
 }
@@ -46,7 +47,8 @@ enum Step {
     Header,
     /// Rust tests and doc tests
     Rust,
-    /// simulation of fixed seeds; every deliberately broken runtime is caught
+    /// simulation of fixed seeds; every deliberately broken runtime is caught; the restart machine
+    /// in every order
     Sim,
     /// rustdoc, warnings as errors
     Docs,
@@ -62,6 +64,8 @@ enum Step {
     Programs,
     /// C and C++ programs under sanitizers
     Sanitizers,
+    /// client threads under the thread sanitizer, and a race on purpose
+    Threads,
     /// the measured cases of the vendor's backend
     Conformance,
     /// the installed folder serves a client
@@ -89,6 +93,7 @@ impl Step {
             Step::Symbols => "symbols of the static library",
             Step::Programs => "C and C++ programs",
             Step::Sanitizers => "C and C++ programs under sanitizers",
+            Step::Threads => "client threads under the thread sanitizer",
             Step::Conformance => "conformance",
             Step::Install => "installed folder",
             Step::Examples => "examples",
@@ -115,6 +120,7 @@ impl Step {
             Step::Symbols => symbols::check().into(),
             Step::Programs => programs::run_all(Mode::Plain, bar),
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
+            Step::Threads => threads::check(),
             Step::Conformance => conformance::check(),
             Step::Install => install::check(),
             Step::Examples => examples().into(),
@@ -210,7 +216,7 @@ fn rust_tests() -> Outcome {
 }
 
 /// Sums the closing lines of nextest and of the standard test runner.
-fn count_tests(output: &str) -> Tally {
+pub(crate) fn count_tests(output: &str) -> Tally {
     let mut sum = Tally::default();
     for line in output.lines() {
         // An indented `test result:` is nextest quoting what a failed test printed.
