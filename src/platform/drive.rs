@@ -11,10 +11,10 @@
 mod taker;
 
 use core::ops::DerefMut;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use self::taker::Taker;
-use super::os::{self, AtomicU64, Condvar, Mutex, Role, ThreadId};
+use super::os::{self, AtomicBool, AtomicU32, AtomicU64, Condvar, Mutex, Role, ThreadId};
 use super::{SpawnError, ThreadMain};
 use crate::device::{Device, Event, Step};
 use crate::event::Notice;
@@ -212,10 +212,11 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 // Nobody else can move anything, or not before this returns; and time stands still.
                 answer = Some(Err(WaitTimeout));
             }
-            self.hand_over(&runtime);
             if let Some(answer) = answer {
+                self.hand_over(&runtime);
                 return answer;
             }
+            self.leave_over(&runtime);
             self.waiting.fetch_add(1, Ordering::AcqRel);
             let runtime = self.progress.wait_until(runtime, patience);
             self.waiting.fetch_sub(1, Ordering::AcqRel);
@@ -278,11 +279,11 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         self.next_due(&runtime).as_us()
     }
 
-    /// Drives if nobody else does, until `done`, or the device waits or is wanted.
-    fn drive_if_free(&self, done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) {
-        if let Some(device) = self.device.try_lock() {
-            self.drive_in_role(device, done);
-        }
+    /// Drives if nobody else does, until `done`, or the device waits or is wanted. `false` if
+    /// somebody else does.
+    fn drive_if_free(&self, done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) -> bool {
+        let role = self.device.try_lock();
+        role.map(|device| self.drive_in_role(device, done)).is_some()
     }
 
     /// Drives for a caller. Without threads nobody wakes one that waits, so it drives after whoever
@@ -290,7 +291,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     /// whoever drives: that may be the very code it interrupted.
     fn drive_for_caller(&self, mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool) {
         if self.is_threaded() {
-            return self.drive_if_free(done);
+            self.drive_if_free(done);
+            return;
         }
         let take_role = || match os::CAN_SLEEP {
             true => Some(self.device.lock()),
@@ -307,7 +309,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         let end = self.drive(&mut device, done);
         drop(device);
         // Whatever came while the role was held, or is left over, is somebody else's now.
-        self.hand_over(&self.runtime.lock());
+        self.leave_over(&self.runtime.lock());
         end
     }
 
@@ -325,7 +327,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 if core::mem::take(&mut worked) {
                     runtime.note_work(now);
                 }
-                let mut happened = event.is_some();
+                // What is asked of the device may be what a call has left of a rebuild.
+                let mut happened = event.is_some() || runtime.has_command();
                 if let Some(event) = event.take() {
                     runtime.handle_event(now, event);
                 }
@@ -363,21 +366,37 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
 
     /// Tells those who wait that something changed.
     fn announce(&self, runtime: &Runtime<'static>) {
-        if runtime.has_notice() && !self.wake_taker() {
-            self.notices.notify_all();
-        }
+        self.announce_notices(runtime);
         if self.waiting.load(Ordering::Acquire) > 0 {
             self.progress.notify_all();
         }
     }
 
-    /// Wakes the worker if there is something to drive, the completion thread if there is something
-    /// to say.
-    fn hand_over(&self, runtime: &Runtime<'static>) {
-        if !self.is_threaded() {
-            return;
+    fn announce_notices(&self, runtime: &Runtime<'static>) {
+        if runtime.has_notice() && !self.wake_taker() {
+            self.notices.notify_all();
         }
-        self.announce(runtime);
+    }
+
+    /// Something changed: tells those who wait, and wakes who sees to the rest.
+    fn hand_over(&self, runtime: &Runtime<'static>) {
+        if self.is_threaded() {
+            self.announce(runtime);
+            self.wake_worker(runtime);
+        }
+    }
+
+    /// Wakes the worker if there is something to drive, the completion thread if there is something
+    /// to say. Not those who wait for something that changes: two that have looked in vain, and
+    /// tell each other, would never sleep.
+    fn leave_over(&self, runtime: &Runtime<'static>) {
+        if self.is_threaded() {
+            self.announce_notices(runtime);
+            self.wake_worker(runtime);
+        }
+    }
+
+    fn wake_worker(&self, runtime: &Runtime<'static>) {
         let wakes = Instant::from_us(self.worker_wakes_us.load(Ordering::Acquire));
         if wakes > Instant::ZERO && (runtime.has_command() || self.next_due(runtime) < wakes) {
             self.work.notify_one();
@@ -390,12 +409,12 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     }
 
     fn run_worker(&'static self) {
-        loop {
+        while os::goes_on() {
             while self.device_wanted.load(Ordering::Acquire) > 0 {
                 // Whoever wants the device is blocked on its lock, which is free now.
                 drop(self.device.lock());
             }
-            self.drive_if_free(|_, _| false);
+            let drove = self.drive_if_free(|_, _| false);
             let runtime = self.runtime.lock();
             let due = self.next_due(&runtime);
             if due > self.now() && !runtime.has_command() {
@@ -403,12 +422,18 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
                 let runtime = self.work.wait_until(runtime, due);
                 self.worker_wakes_us.store(0, Ordering::Release);
                 drop(runtime);
+            } else if !drove {
+                // Whoever drives sees to it, or leaves it. To look again and again until then could
+                // keep a less important driver from ever running; waiting for its lock lends it
+                // the worker's priority.
+                drop(runtime);
+                drop(self.device.lock());
             }
         }
     }
 
     fn run_completions(&'static self) {
-        loop {
+        while os::goes_on() {
             while !self.has_taker() && self.deliver_one() {}
             let runtime = self.runtime.lock();
             let retry = runtime.has_notice() && !self.wake_taker();
@@ -458,7 +483,10 @@ impl<D: Device<'static> + Send, S: NoticeSink> ThreadMain<Driver<D, S>> for Comp
     }
 }
 
-#[cfg(all(test, feature = "vhtp"))]
+#[cfg(all(test, loom))]
+mod models;
+
+#[cfg(all(test, feature = "vhtp", not(loom)))]
 mod tests {
     use super::*;
     use crate::capability::{Capabilities, PlatformKind};

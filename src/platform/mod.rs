@@ -25,8 +25,15 @@ mod posix;
 
 #[cfg(target_os = "linux")]
 pub mod linux;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(all(loom, test))))]
 pub use linux as os;
+
+// Linux with threads, locks and numbers whose orders an explorer chooses: `cargo xtask test --only
+// loom`.
+#[cfg(all(loom, test))]
+pub mod explored;
+#[cfg(all(loom, test))]
+pub use explored as os;
 
 #[cfg(target_os = "android")]
 pub mod android;

@@ -15,7 +15,7 @@
 namespace {
 
 constexpr std::size_t thread_count = 8;
-constexpr std::uint32_t rounds = 60;
+constexpr std::uint32_t rounds = 150;
 constexpr Qnn_ErrorHandle_t reset = QNN_COMMON_ERROR_SYSTEM_COMMUNICATION;
 
 /** Numbers that are the same in each run; each thread has its own. */

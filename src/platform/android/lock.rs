@@ -1,3 +1,3 @@
 //! Locks.
 
-pub use crate::platform::posix::lock::{AtomicU64, Guard, Mutex, Role};
+pub use crate::platform::posix::lock::{AtomicBool, AtomicU32, AtomicU64, Guard, Mutex, Role};

@@ -12,8 +12,8 @@ pub mod wait;
 pub mod worker;
 
 pub use clock::now;
-pub use lock::{AtomicU64, Guard, Mutex, Role};
+pub use lock::{AtomicBool, AtomicU32, AtomicU64, Guard, Mutex, Role};
 pub use memory::{map_memory, map_shared, unmap_shared, MEMORY_DEFAULT_BYTES, MEMORY_MIN_BYTES};
 pub use notify::Wake;
 pub use wait::{Condvar, CAN_SLEEP};
-pub use worker::{abort, at_fork_in_child, current_thread, spawn, ThreadId, HAS_THREADS};
+pub use worker::{abort, at_fork_in_child, current_thread, goes_on, spawn, ThreadId, HAS_THREADS};

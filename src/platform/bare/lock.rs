@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
+pub use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::sys;
 use crate::platform::mutex;

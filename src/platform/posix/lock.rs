@@ -9,4 +9,4 @@ pub type Mutex<T> = mutex::Mutex<sys::RawMutex, T>;
 pub type Role<T> = Mutex<T>;
 /// A held [`Mutex`].
 pub type Guard<'a, T> = mutex::Guard<'a, sys::RawMutex, T>;
-pub use core::sync::atomic::AtomicU64;
+pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};

@@ -18,6 +18,11 @@ pub fn spawn<T: Sync, M: ThreadMain<T>>(
     sys::spawn::<T, M>(argument, name)
 }
 
+/// Whether a thread of the runtime goes on: for the life of the process.
+pub const fn goes_on() -> bool {
+    true
+}
+
 /// The calling thread.
 pub fn current_thread() -> ThreadId {
     sys::current_thread()
