@@ -10,6 +10,7 @@ mod emulate;
 mod examples;
 mod header;
 mod install;
+mod loom;
 mod model;
 mod ort;
 mod process;

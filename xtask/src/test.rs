@@ -10,8 +10,8 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, bench, conformance, cross, emulate, examples, header, install, model, ort, recovery, sim,
-    symbols, threads, tidy, trace,
+    abi, bench, conformance, cross, emulate, examples, header, install, loom, model, ort, recovery,
+    sim, symbols, threads, tidy, trace,
 };
 
 #[derive(clap::Args)]
@@ -50,6 +50,8 @@ enum Step {
     /// simulation of fixed seeds; every deliberately broken runtime is caught; the restart machine
     /// in every order
     Sim,
+    /// what threads share, in every order of theirs
+    Loom,
     /// rustdoc, warnings as errors
     Docs,
     /// the core with every feature set on this machine
@@ -86,6 +88,7 @@ impl Step {
             Step::Header => "generated files",
             Step::Rust => "Rust tests",
             Step::Sim => "simulation",
+            Step::Loom => "every order of threads",
             Step::Docs => "docs",
             Step::Features => "feature sets of the core",
             Step::Cross => "static library for other targets",
@@ -113,6 +116,7 @@ impl Step {
             }
             Step::Rust => rust_tests(),
             Step::Sim => sim::check(),
+            Step::Loom => loom::check(),
             Step::Docs => one(docs()),
             Step::Features => features().into(),
             Step::Cross => cross::check(),
