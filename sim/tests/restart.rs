@@ -227,7 +227,8 @@ fn a_broken_runtime_is_found() {
         let model = Exploration { scenario, edges: Edges::default() };
         let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         let found = checker.discoveries();
-        let (property, path) = found.iter().next().expect(mutant.says());
+        let first = found.iter().next();
+        let (property, path) = first.unwrap_or_else(|| panic!("not found: {}", mutant.says()));
         let length = path.last_state().path.len();
         println!("{mutant:?}: `{property}` after {length} actions");
     }

@@ -1,0 +1,126 @@
+//! Waits, as seen from inside.
+
+use super::*;
+use crate::capability::{Capabilities, PlatformKind};
+use crate::device::Command;
+use crate::error::Status;
+use crate::handle::Epoch;
+use crate::limits::Capacities;
+use crate::region::Region;
+use crate::runtime::ContextConfig;
+use crate::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
+use std::boxed::Box;
+use std::sync::OnceLock;
+
+struct Deaf;
+
+impl NoticeSink for Deaf {
+    fn deliver(&self, _: Notice) {}
+}
+
+#[test]
+fn a_blocking_call_leaves_nothing_to_wake_the_worker_for() {
+    let capabilities = PlatformKind::QnxAdas.capabilities(73);
+    let memory = || Region::from_heap(4 << 20);
+    let runtime = Runtime::new(memory(), &Capacities::DEFAULT, capabilities).unwrap();
+    let device = Vhtp::new(memory(), VhtpConfig::default(), VhtpCapacities::default()).unwrap();
+    let driver: &'static _ = Box::leak(Box::new(Driver::new(runtime, device, Deaf)));
+    driver.init();
+    let made = driver.begin(|runtime, _| runtime.context_create(&ContextConfig::default()));
+    assert!(driver.runtime.lock().has_command(), "`begin` leaves the driving to its caller");
+    let ready = driver.call_blocking(BLOCKING_TIMEOUT_US, |runtime, _| {
+        match runtime.context_status(made.unwrap()) {
+            Ok(Status::Pending) => Answer::Pending,
+            other => Answer::Ready(other),
+        }
+    });
+    assert_eq!(ready, Ok(Ok(Status::Ready)));
+    let runtime = driver.runtime.lock();
+    assert!(!runtime.has_command());
+    assert_eq!(driver.next_due(&runtime), Instant::FAR);
+}
+
+/// What the device of a test does in a step, which takes six seconds.
+#[derive(Clone, Copy)]
+enum Does {
+    /// Work of which it says nothing.
+    Work,
+    /// It answers that it has done so many steps of work.
+    Answer(u64),
+    /// It answers that it was told to stand still.
+    Hold,
+}
+
+/// A device that does a list of things, the last for ever, and moves the clock.
+struct Slow {
+    clock: &'static OnceLock<&'static Driver<Slow, Deaf>>,
+    does: &'static [Does],
+}
+
+impl Device<'static> for Slow {
+    fn submit(&mut self, _: Instant, _: Command<'_, 'static>) {}
+    fn step(&mut self, now: Instant) -> Step {
+        let driver = self.clock.get().unwrap();
+        driver.polled_now_us.fetch_add(6_000_000, Ordering::AcqRel);
+        assert!(now.as_us() < 1_000_000_000, "nothing ends the wait");
+        let (first, rest) = self.does.split_first().unwrap();
+        self.does = if rest.is_empty() { self.does } else { rest };
+        let alive = |steps, held| Event::Alive { epoch: Epoch::FIRST, steps, held };
+        match *first {
+            Does::Work => Step::Worked,
+            Does::Answer(steps) => Step::Event(alive(steps, false)),
+            Does::Hold => Step::Event(alive(0, true)),
+        }
+    }
+    fn due(&self) -> Option<Instant> {
+        Some(Instant::ZERO)
+    }
+    fn capabilities(&self) -> Capabilities {
+        PlatformKind::QnxAdas.capabilities(73)
+    }
+}
+
+/// What ends a wait for something that takes `needed` seconds, and the second in which it does.
+fn wait(
+    does: &'static [Does],
+    (needed, total): (u64, u64),
+    pending: fn() -> Answer<()>,
+) -> (Result<(), WaitTimeout>, u64) {
+    let capabilities = PlatformKind::QnxAdas.capabilities(73);
+    let runtime = Runtime::new(Region::from_heap(4 << 20), &Capacities::DEFAULT, capabilities);
+    let clock: &'static OnceLock<_> = Box::leak(Box::default());
+    let driver = Driver::new(runtime.unwrap(), Slow { clock, does }, Deaf);
+    let driver: &'static _ = Box::leak(Box::new(driver));
+    driver.init();
+    assert!(clock.set(driver).is_ok());
+    let needed = Instant::from_us(needed * 1_000_000);
+    let waited = driver.call_blocking(total.saturating_mul(1_000_000), |_, now| {
+        if now >= needed {
+            Answer::Ready(())
+        } else {
+            pending()
+        }
+    });
+    (waited, driver.now().as_us() / 1_000_000)
+}
+
+#[test]
+fn a_wait_goes_on_while_the_device_makes_progress_and_ends_when_it_is_silent() {
+    use Does::{Answer as Says, Hold, Work};
+    const ALL: u64 = u64::MAX;
+    let device = || Answer::Pending;
+    // What is done, and said to be done, is progress.
+    assert_eq!(wait(&[Work], (60, ALL), device), (Ok(()), 60));
+    let says = &[Says(1), Says(2), Says(3), Says(4), Says(5)];
+    assert_eq!(wait(says, (30, ALL), device), (Ok(()), 30));
+    // To say the same again, or to stand still, is not.
+    assert_eq!(wait(&[Says(0)], (60, ALL), device), (Err(WaitTimeout), 12));
+    assert_eq!(wait(&[Hold], (60, ALL), device), (Err(WaitTimeout), 12));
+    assert_eq!(wait(says, (60, ALL), device), (Err(WaitTimeout), 42));
+    assert_eq!(wait(&[Work, Work, Work, Says(0)], (60, ALL), device), (Err(WaitTimeout), 30));
+    // A bound of the whole wait stays one, and silence ends also a longer wait.
+    assert_eq!(wait(&[Work], (60, 20), device), (Err(WaitTimeout), 24));
+    assert_eq!(wait(&[Hold], (60, 20), device), (Err(WaitTimeout), 12));
+    // The device's progress is nothing to who waits for something else.
+    assert_eq!(wait(&[Work], (60, ALL), || Answer::Elsewhere), (Err(WaitTimeout), 12));
+}
