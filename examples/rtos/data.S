@@ -18,3 +18,6 @@ digits_images:
   .global digits_logits
 digits_logits:
   .incbin "data/digits/logits.bin", 0, 320
+
+// Nothing here needs a stack that can be executed.
+  .section .note.GNU-stack, "", %progbits

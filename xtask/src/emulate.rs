@@ -4,23 +4,29 @@
 //! - `qnx710`, `qnx800`, `android`: the objects of that target, linked with a shim that is their C
 //!   library on Linux, under qemu-aarch64. Neither QNX nor Android runs.
 //! - `thumbv7em`, `aarch64-none`, `hexagon`: the firmware of `examples/rtos`.
+//!
+//! That example also runs on a clock that depends on nothing: its trace must be, to the byte, what
+//! it is on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Context, Result};
 use indicatif::ProgressBar;
 
 use crate::cross::{self, Target};
-use crate::programs::{self, Elsewhere};
+use crate::process::Finished;
+use crate::programs::{self, Elsewhere, Language};
 use crate::steps::{Outcome, Tally};
-use crate::{demo, process, workspace};
+use crate::{demo, process, staticlib, workspace};
 
 const ARM_LINUX: &str = "apt-get install g++-aarch64-linux-gnu";
 const QEMU_USER: &str = "apt-get install qemu-user";
 const QEMU_SYSTEM: &str = "apt-get install qemu-system-arm";
 const FIRMWARE: &str = "examples/rtos";
 const FOREIGN: &str = "tests/foreign";
+/// Runs the firmware on a clock that depends on nothing.
+const STEADY_CLOCK: &str = "-DSTEADY_CLOCK";
 
 /// Programs that run with objects of another system: life cycles, queues, restarts, waking.
 const WITH_FOREIGN_OBJECTS: [&str; 5] =
@@ -81,15 +87,53 @@ fn linux(target: &Target, bar: &ProgressBar) -> Result<Outcome> {
         compilers,
     };
     let mut outcome = programs::run_elsewhere(&elsewhere, bar);
-    match demo::check_elsewhere(&elsewhere) {
-        Ok(()) => outcome.tally.add(Tally::ONE),
-        Err(error) => {
-            outcome.tally.failed += 1;
-            let text = outcome.failure.get_or_insert_default();
-            text.push_str(&format!("\nADAS example: {error:#}"));
+    let checks = [
+        ("ADAS example", demo::check_elsewhere(&elsewhere)),
+        (
+            "trace",
+            trace_of_process(&elsewhere.compilers[0], &elsewhere.runner, &library)
+                .and_then(|trace| ensure_same_trace(&trace)),
+        ),
+    ];
+    for (what, result) in checks {
+        match result {
+            Ok(()) => outcome.tally.add(Tally::ONE),
+            Err(error) => {
+                outcome.tally.failed += 1;
+                let text = outcome.failure.get_or_insert_default();
+                text.push_str(&format!("\n{what}: {error:#}"));
+            }
         }
     }
     Ok(outcome)
+}
+
+/// The trace of the example as a process of an operating system.
+fn trace_of_process(compiler: &Path, runner: &[String], library: &Path) -> Result<String> {
+    let root = workspace::root().join(FIRMWARE);
+    let program = library.with_file_name("rtos_example");
+    let mut compile = programs::compile_command(compiler, "gnu99");
+    compile.args(["-O2", STEADY_CLOCK]);
+    compile.args(["main.c", "data.S", "board/process.c"].map(|source| root.join(source)));
+    compile.arg(library).args(staticlib::LINK_FLAGS).arg("-o").arg(&program);
+    process::succeed(&mut compile, process::BUILD_LIMIT)?;
+    let mut run = programs::run_command(runner, &program);
+    let finished = process::capture(&mut run, process::PROGRAM_LIMIT)?;
+    programs::tally(&finished)?;
+    trace_in(&finished)
+}
+
+/// The trace that the example printed, as a hash.
+fn trace_in(finished: &Finished) -> Result<String> {
+    let trace = finished.output.lines().find_map(|line| line.strip_prefix("trace "));
+    trace.map(str::to_owned).context("the example printed no trace")
+}
+
+/// A run on a clock that depends on nothing is the same here.
+fn ensure_same_trace(trace: &str) -> Result<()> {
+    let here = trace_of_process(&Language::C.compiler()?, &[], &staticlib::release()?)?;
+    ensure!(trace == here, "the trace is {trace}, on this machine it is {here}");
+    Ok(())
 }
 
 /// Programs with the objects of another system. What those ask their C library for is renamed, and
@@ -215,6 +259,15 @@ impl Board {
         process::require(self.compiler, self.compiler_from)?;
         process::require(self.emulator[0], self.emulator_from)?;
         let library = cross::build(target)?;
+        let mut tally = programs::tally(&self.run_with(&library, None)?)?;
+        let steady = self.run_with(&library, Some(STEADY_CLOCK))?;
+        tally.add(programs::tally(&steady)?);
+        ensure_same_trace(&trace_in(&steady)?)?;
+        tally.add(Tally::ONE);
+        Ok(tally)
+    }
+
+    fn run_with(&self, library: &Path, define: Option<&str>) -> Result<Finished> {
         let root = workspace::root();
         let folder = workspace::target_dir().join("xtask").join(self.target);
         std::fs::create_dir_all(&folder)?;
@@ -234,15 +287,15 @@ impl Board {
         ] {
             let object = folder.join(source.file_name().unwrap_or_default()).with_extension("o");
             let mut compile = programs::compile_command(Path::new(self.compiler), "gnu99");
-            compile.args(["-ffreestanding", "-O2"]).args(self.flags);
+            compile.args(["-ffreestanding", "-O2"]).args(self.flags).args(define);
             compile.arg("-c").arg(&source).arg("-o").arg(&object);
             process::succeed(&mut compile, process::BUILD_LIMIT)?;
             link.arg(object);
         }
-        process::succeed(link.arg(&library), process::BUILD_LIMIT)?;
+        process::succeed(link.arg(library), process::BUILD_LIMIT)?;
 
         let mut emulator = Command::new(self.emulator[0]);
         emulator.args(&self.emulator[1..]).arg(&firmware);
-        programs::tally(&process::capture(&mut emulator, process::PROGRAM_LIMIT)?)
+        process::capture(&mut emulator, process::PROGRAM_LIMIT)
     }
 }
