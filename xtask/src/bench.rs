@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: the benchmark of the execute path, as it prints; and what calls cost beside
-//! the vendor's backend.
+//! `cargo xtask bench`: what the core costs, as the benchmark prints it; the instructions of an
+//! inference, as valgrind counts them; and what calls cost beside the vendor's backend.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 
 use crate::{install, ort, process, programs, steps, workspace};
 
@@ -17,22 +17,102 @@ pub(crate) struct Options {
     /// process (installs ONNX Runtime from PyPI under target/)
     #[arg(long)]
     vendor: bool,
-    /// Passed to the benchmark
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    /// Instead, count the instructions of an inference alone
+    #[arg(long, conflicts_with = "vendor")]
+    counts: bool,
 }
+
+/// A step of an inference: its function in benches/costs/counts.rs, and the instructions that it
+/// shall take at most, if that is bounded.
+const STEPS: [(&str, Option<u64>); 3] =
+    [("count_submit", Some(600)), ("count_dispatch", None), ("count_complete", Some(500))];
+/// Numbers of contexts and queue depths for which it shall take the same.
+const SHAPES: [(u32, u32); 4] = [(1, 1), (1, 300), (64, 1), (64, 300)];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.vendor {
         return beside_the_vendor();
     }
-    if !workspace::root().join("benches/submit.rs").is_file() {
-        bail!("lacking: benches/submit.rs (the benchmark is not in this tree)");
+    if !options.counts {
+        process::pass_through(&mut cargo_bench())?;
+        println!();
     }
+    let bar = steps::spinner("counting instructions");
+    let counted = count_instructions();
+    bar.finish_and_clear();
+    let counted = counted?;
+    println!("{}", counted.table());
+    match counted.above().as_slice() {
+        [] => Ok(()),
+        above => bail!("more instructions than there may be: {}", above.join(", ")),
+    }
+}
+
+fn cargo_bench() -> Command {
     let mut command = process::cargo();
-    command.args(["bench", "--package", "htp-runtime", "--features", "std", "--bench", "submit"]);
-    command.arg("--").args(&options.arguments);
-    process::pass_through(&mut command)
+    command.args(["bench", "--package", "htp-runtime", "--features", "std", "--bench", "costs"]);
+    command
+}
+
+/// Instructions of one call of each step, for each shape.
+pub(crate) struct Counted([[u64; SHAPES.len()]; STEPS.len()]);
+
+impl Counted {
+    pub(crate) fn table(&self) -> String {
+        let mut text = String::from("instructions of one call, mean of some\n\ncontexts, depth ");
+        for (contexts, depth) in SHAPES {
+            text.push_str(&format!("{:>9}", format!("{contexts}, {depth}")));
+        }
+        text.push_str("    at most\n");
+        for ((name, most), counts) in STEPS.iter().zip(self.0) {
+            text.push_str(&format!("{:<16}", name.trim_start_matches("count_")));
+            counts.iter().for_each(|count| text.push_str(&format!("{count:>9}")));
+            text.push_str(&most.map_or(String::new(), |most| format!("{most:>11}")));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Steps that take more than they should.
+    pub(crate) fn above(&self) -> Vec<&'static str> {
+        let bounds = STEPS.iter().zip(self.0);
+        let above = bounds.filter(|((_, most), counts)| {
+            most.is_some_and(|most| counts.iter().any(|&count| count > most))
+        });
+        above.map(|((name, _), _)| *name).collect()
+    }
+}
+
+/// Runs the steps under valgrind.
+pub(crate) fn count_instructions() -> Result<Counted> {
+    let valgrind = process::require("valgrind", "Debian's package valgrind")?;
+    let built = process::succeed(cargo_bench().arg("--no-run"), process::BUILD_LIMIT)?;
+    let program = built.split_once("benches/costs/main.rs (").and_then(|(_, it)| it.split_once(')'));
+    let Some((program, _)) = program else { bail!("cargo does not say what it built:\n{built}") };
+    let mut counted = Counted([[0; SHAPES.len()]; STEPS.len()]);
+    for ((step, _), counts) in STEPS.iter().zip(&mut counted.0) {
+        for ((contexts, depth), count) in SHAPES.iter().zip(counts) {
+            let mut command = Command::new(&valgrind);
+            command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+            command.args([&format!("--toggle-collect={step}"), program, "count"]);
+            command.args([contexts.to_string(), depth.to_string()]);
+            let output = process::succeed(
+                command.current_dir(workspace::root()),
+                process::PROGRAM_LIMIT,
+            )?;
+            *count = mean(&output)
+                .with_context(|| format!("valgrind did not count {step}:\n{output}"))?;
+        }
+    }
+    Ok(counted)
+}
+
+/// Instructions of one call: what valgrind collected, by the number of calls that the program says.
+fn mean(output: &str) -> Option<u64> {
+    let calls = output.lines().find_map(|line| line.strip_suffix(" calls"))?;
+    let collected = output.lines().find_map(|line| line.split_once("Collected : "))?.1;
+    let (calls, collected): (u64, u64) = (calls.parse().ok()?, collected.trim().parse().ok()?);
+    (collected > 0).then_some(collected.div_ceil(calls))
 }
 
 fn beside_the_vendor() -> Result<()> {
