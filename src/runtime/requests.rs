@@ -13,7 +13,7 @@ use crate::handle::{GraphId, ProfileId, RequestId};
 use crate::limits::{DEADLINES_PER_CALL, DISPATCH_WINDOW};
 use crate::memory::ClientMemory;
 use crate::profile::TraceKind;
-use crate::queue::{List, Mode, Nodes, Request, RequestRef, RequestState};
+use crate::queue::{List, Mode, Nodes, RequestRef, RequestState};
 use crate::sched::{Priority, Running};
 use crate::ssr::State;
 use crate::time::Instant;
@@ -186,12 +186,9 @@ impl<'m> Runtime<'m> {
         if self.contexts.node(place)?.state == RequestState::Interrupted {
             self.settle(now, place)?;
         }
-        let request = *self.contexts.node(place)?;
-        match (request.mode, request.state) {
-            (Mode::Blocking, RequestState::Done(outcome)) => {
-                Some(self.hear(place, request, outcome))
-            }
-            _ => None,
+        match self.contexts.node(place)?.mode {
+            Mode::Blocking => self.hear(place),
+            Mode::Asynchronous => None,
         }
     }
 
@@ -204,9 +201,8 @@ impl<'m> Runtime<'m> {
         if request.mode != Mode::Blocking {
             return;
         }
-        if let RequestState::Done(outcome) = request.state {
-            let request = *request;
-            self.hear(place, request, outcome);
+        if let RequestState::Done(_) = request.state {
+            self.hear(place);
             return;
         }
         request.mode = Mode::Asynchronous;
@@ -303,7 +299,6 @@ impl<'m> Runtime<'m> {
 
     /// Gives a request its one outcome. It is in no run list, not running, and not done.
     pub(super) fn finish(&mut self, now: Instant, place: RequestRef, outcome: Outcome) {
-        self.deadlines.remove(&mut self.contexts, place);
         let Some(request) = self.contexts.node_mut(place) else { return self.fault() };
         request.state = RequestState::Done(outcome);
         request.times.completed = now;
@@ -311,6 +306,9 @@ impl<'m> Runtime<'m> {
         let (times, watched) = (request.times, request.watched);
         let kind = if request.dispatched { TraceKind::Ended } else { TraceKind::Withdrawn };
         let id = place.with_generation(request.generation);
+        if request.deadline != Instant::FAR {
+            self.deadlines.remove(&mut self.contexts, place);
+        }
         if watched {
             self.return_outputs(place, graph);
         }
@@ -337,25 +335,24 @@ impl<'m> Runtime<'m> {
     /// Oldest asynchronous completion that was not heard.
     fn take_completion(&mut self) -> Option<Completion> {
         let place = self.done.pop_front(&mut self.contexts)?;
-        let request = *self.contexts.node(place)?;
-        match request.state {
-            RequestState::Done(outcome) => Some(self.hear(place, request, outcome)),
-            _ => {
-                self.fault();
-                None
-            }
+        let heard = self.hear(place);
+        if heard.is_none() {
+            self.fault();
         }
+        heard
     }
 
-    /// Frees the slot of an ended request; the completion is the caller's to deliver.
-    fn hear(&mut self, place: RequestRef, request: Request, outcome: Outcome) -> Completion {
-        if let Some(context) = self.contexts.at_mut(place.context) {
-            context.queue.release_slot(place.slot);
-        }
-        self.advance_close(place.context);
+    /// Frees the slot of an ended request; the completion is the caller's to deliver. `None` if it
+    /// has not ended.
+    fn hear(&mut self, place: RequestRef) -> Option<Completion> {
+        let context = self.contexts.at_mut(place.context)?;
+        let request = context.queue.get(place.slot)?;
+        let RequestState::Done(outcome) = request.state else { return None };
         let id = place.with_generation(request.generation);
         let (user_data, times) = (request.user_data, request.times);
-        Completion { request: id, user_data, outcome, times }
+        context.queue.release_slot(place.slot);
+        self.advance_close(place.context);
+        Some(Completion { request: id, user_data, outcome, times })
     }
 
     /// The next completion to hear. Requests caught by a restart get their outcome here, once the
