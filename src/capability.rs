@@ -26,6 +26,9 @@ bitflags! {
         const RPC_SETTINGS = 1 << 8;
         /// The matrix unit can be voted for apart from the core (PERF-025).
         const HMX_VOTE = 1 << 9;
+        /// Something executes graphs beside the device; no platform's own, but
+        /// [`crate::vhtp::WithFallback`]'s.
+        const CPU_FALLBACK = 1 << 10;
     }
 }
 

@@ -24,7 +24,7 @@ pub struct ThreadPriority {
 }
 
 /// What the runtime wants done. Every command is answered by exactly one event, except `Probe`,
-/// `Abort`, `PowerVote` and `MemorySet`, and unless the device crashes first; then nothing of that
+/// `Abort`, `FallbackAbort`, `PowerVote` and `MemorySet`, and unless the device crashes first; then nothing of that
 /// epoch is answered any more.
 pub enum Command<'a, 'm> {
     /// (Re)connect to the DSP and start epoch `epoch` with nothing loaded. Answer: `Connected` or
@@ -127,6 +127,24 @@ pub enum Command<'a, 'm> {
         /// The whole configuration.
         config: MemoryConfig,
     },
+    /// Execute a graph once on the CPU, whatever state the device is in. Not the device's: for
+    /// whatever executes beside it ([`crate::vhtp::WithFallback`]). Comes only if a context has a
+    /// fallback; the next one after the answer, `FallbackExecuted`, which no crash takes away.
+    FallbackExecute {
+        /// The request.
+        request: RequestId,
+        /// Its graph.
+        graph: GraphId,
+        /// The validated graph table, kept until the answer.
+        table: SharedBytes<'m>,
+        /// As for `Execute`.
+        io: &'a [ClientMemory],
+    },
+    /// Stop that execution at the next op border, as `Abort` does.
+    FallbackAbort {
+        /// The request.
+        request: RequestId,
+    },
     /// Ask for a sign of life. Answer: `Alive`; a device that hangs does not answer.
     Probe {
         /// Present epoch.
@@ -212,6 +230,14 @@ pub enum Event {
         epoch: Epoch,
         /// Measurements, or why there is no result.
         result: Result<ExecutionReport, ExecuteError>,
+    },
+    /// Answer to `FallbackExecute`; of no epoch, as it did not live on the device. The table's
+    /// owner is dropped and the lent memory is not touched any more.
+    FallbackExecuted {
+        /// The request.
+        request: RequestId,
+        /// Whether the outputs are written.
+        result: Result<(), ExecuteError>,
     },
     /// Answer to `Probe`.
     Alive {

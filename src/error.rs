@@ -28,6 +28,30 @@ pub enum RecoveryError {
     TimeBudget,
     /// The platform does not restart a crashed DSP (see [`crate::capability`]).
     NotSupported,
+    /// The context has a fallback, which needs a queue that is kept: end that first.
+    Fallback,
+}
+
+/// Why a context's fallback was not set. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum FallbackError {
+    /// The context, or the state of the DSP, does not allow it.
+    Handle(HandleError),
+    /// The interval is not 1 to [`crate::limits::FALLBACK_INTERVAL_US_MAX`].
+    Interval,
+    /// The context's recovery does not keep its queue: choose `Managed` with `Requeue` first.
+    QueueNotKept,
+    /// The context has no executable graph whose table is there: finalize one first.
+    NoGraph,
+    /// Nothing executes graphs beside the device (see [`crate::capability`]).
+    NotSupported,
+}
+
+impl From<HandleError> for FallbackError {
+    fn from(error: HandleError) -> Self {
+        FallbackError::Handle(error)
+    }
 }
 
 impl From<HandleError> for RecoveryError {

@@ -28,16 +28,18 @@ pub enum Outcome {
 pub struct RequestTimes {
     /// When it was accepted.
     pub submitted: Instant,
-    /// When it was handed to the device; `ZERO` if it never was.
+    /// When it was handed to the device, or to the fallback; `ZERO` if it never was.
     pub dispatched: Instant,
     /// When its outcome was known.
     pub completed: Instant,
-    /// Device time in microseconds.
+    /// Device time in microseconds; 0 on the fallback, as the measurements below.
     pub device_time_us: u64,
     /// Device cycles.
     pub cycles: u64,
     /// How often it yielded to a more important graph.
     pub yields: u32,
+    /// It went to the CPU fallback, not to the device (`Runtime::context_set_fallback`).
+    pub on_fallback: bool,
 }
 
 /// A completed request: what its client hears.

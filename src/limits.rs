@@ -35,6 +35,9 @@ pub const REBUILD_ATTEMPTS_MAX: u32 = 100;
 /// Longest time that a context under managed recovery may allow itself from the crash until it is
 /// usable again, in microseconds.
 pub const REBUILD_TIME_MAX_US: u64 = 8_000_000;
+/// Longest time that a context may choose between two executions on the CPU fallback, in
+/// microseconds: less than a blocking call waits for one.
+pub const FALLBACK_INTERVAL_US_MAX: u64 = 5_000_000;
 /// How long a blocking call waits while the device makes no progress, in microseconds: longer than
 /// the slowest restart, so that the answer after one is the restart's and not a time-out. It begins
 /// anew with every sign of progress (C-118), so that long work is waited for and a silent device is
@@ -72,6 +75,7 @@ const SLOWEST_RESTART_US: u64 = HANG_BUDGET_US * 3 / 2
 const_assert!(SLOWEST_RESTART_US < BLOCKING_TIMEOUT_US);
 // The same for a context that the runtime rebuilds, or loses at the end of its time.
 const_assert!(HANG_BUDGET_US * 3 / 2 + REBUILD_TIME_MAX_US < BLOCKING_TIMEOUT_US);
+const_assert!(FALLBACK_INTERVAL_US_MAX < BLOCKING_TIMEOUT_US);
 
 /// How many objects the tables hold, chosen at init. Cost on 64-bit targets in bytes, see
 /// [`crate::runtime::Runtime::memory_required`] for the exact sum.

@@ -74,6 +74,9 @@ impl<'m> From<Command<'_, 'm>> for Order<'m> {
             Command::MemorySet { epoch, config } => (epoch, What::MemorySet(config)),
             Command::Probe { epoch } => (epoch, What::Probe),
             Command::Shutdown { epoch } => (epoch, What::Shutdown),
+            Command::FallbackExecute { .. } | Command::FallbackAbort { .. } => {
+                unreachable!("no context of the simulation has a fallback")
+            }
         };
         Self { epoch, what }
     }

@@ -29,6 +29,8 @@ pub enum TraceKind {
     RebuildEnded = 6,
     /// The context in slot `request.context` is lost: its recovery's budget is spent.
     ContextLost = 7,
+    /// A request went to the CPU fallback instead of the device.
+    FellBack = 8,
 }
 
 /// One record.
@@ -153,6 +155,11 @@ fn write_record<W: Write>(record: &TraceRecord, out: &mut W) -> Result<(), W::Er
         TraceKind::Dispatched => {
             write("e", QUEUES, track, "queued", Some(id))?;
             write("b", DEVICE, track, "execute", Some(id))
+        }
+        TraceKind::FellBack => {
+            write("e", QUEUES, track, "queued", Some(id))?;
+            write("b", DEVICE, track, "execute", Some(id))?;
+            write("i", DEVICE, track, "on the fallback", None)
         }
         TraceKind::Ended => {
             write("e", DEVICE, track, "execute", Some(id))?;

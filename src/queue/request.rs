@@ -53,6 +53,13 @@ pub enum RequestState {
         /// `TimedOut` or `Aborted` if an abort was sent.
         cancelled: Option<Outcome>,
     },
+    /// Of a lost context: waits for the fallback, in no list.
+    Aside,
+    /// On the fallback. `cancelled` as above.
+    OnFallback {
+        /// `TimedOut` or `Aborted` if an abort is due or was sent.
+        cancelled: Option<Outcome>,
+    },
     /// Caught by a restart: completes when the connection is back, or is given up (SSR-005).
     Interrupted,
     /// Ended; the outcome waits to be heard.
@@ -113,6 +120,7 @@ impl Request {
             device_time_us: 0,
             cycles: 0,
             yields: 0,
+            on_fallback: false,
         },
         previous: RequestRef::NONE,
         next: RequestRef::NONE,

@@ -66,6 +66,8 @@ pub struct ContextCounts {
     pub requeued: u64,
     /// Rebuilds that made the context usable again.
     pub rebuilds: u64,
+    /// Executed on the CPU fallback; counted in `completed` as well.
+    pub on_fallback: u64,
     /// Accepted though they write memory that an accepted request writes, see
     /// [`super::IoOwnership`].
     pub overlaps: u64,
@@ -118,6 +120,7 @@ impl<'m> Runtime<'m> {
                 epoch: self.ssr.epoch(),
                 recovery: config.recovery,
                 rebuild: Rebuild::NONE,
+                fallback: None,
                 priority: self.effective_priority(config.priority),
                 prepare_only: config.prepare_only,
                 ownership: IoOwnership::Unwatched,
@@ -408,7 +411,7 @@ impl<'m> Runtime<'m> {
     /// it, memory goes back. Does nothing for contexts that are not closing.
     pub(super) fn advance_close(&mut self, index: u16) {
         let Some(context) = self.contexts.at(index) else { return };
-        if context.state != ContextState::Closing {
+        if context.state != ContextState::Closing || self.fallback.runs_in(index) {
             return;
         }
         match self.check_epoch(context.epoch) {
@@ -491,6 +494,9 @@ impl<'m> Runtime<'m> {
         self.drop_buffers(id);
         if let Ok(context) = self.contexts.remove(id) {
             self.requests_free = self.requests_free.saturating_add(context.queue.depth());
+            if context.fallback.is_some() {
+                self.fallback.context_goes();
+            }
             context.queue.release(&mut self.region);
             self.release_context_tensors(context.tensors);
             if let Some(binary) = context.binary {

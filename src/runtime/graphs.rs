@@ -464,6 +464,7 @@ impl<'m> Runtime<'m> {
             report: GraphReport::default(),
             hvx_threads: 0,
             executed: false,
+            on_fallback: false,
         };
         let graph = self.graphs.insert(self.ssr.epoch(), graph)?;
         if let Ok(context) = self.contexts.get_mut(id) {

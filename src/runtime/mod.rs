@@ -16,6 +16,7 @@
 mod buffers;
 mod contexts;
 mod digest;
+mod fallback;
 mod graphs;
 mod objects;
 mod outbox;
@@ -27,6 +28,7 @@ mod requests;
 mod restart;
 
 pub use contexts::{ContextConfig, ContextCounts, ContextStats};
+pub use fallback::Fallback;
 pub use graphs::TensorInfo;
 pub use ownership::IoOwnership;
 pub use requests::{IoBinding, IoSource, SubmitOptions};
@@ -101,6 +103,7 @@ pub struct Runtime<'m> {
     hang: restart::HangWatch,
     owed: restart::Owed,
     plan: rebuild::Plan,
+    fallback: fallback::Desk,
     trace: Trace<'m>,
     counters: Counters,
     /// Tables that are read outside.
@@ -137,6 +140,7 @@ impl<'m> Runtime<'m> {
             hang: restart::HangWatch::IDLE,
             owed: restart::Owed::NOTHING,
             plan: rebuild::Plan::NOTHING,
+            fallback: fallback::Desk::EMPTY,
             trace: Trace::new(&mut region, capacities.trace_records)?,
             counters: Counters::default(),
             lent_tables: 0,
@@ -223,6 +227,7 @@ impl<'m> Runtime<'m> {
         let waits = |context: &Context<'_>| context.rebuild.phase != rebuild::Phase::Settled;
         self.queued == 0
             && self.in_flight.is_empty()
+            && self.fallback.is_idle()
             && self.outbox.is_empty()
             && self.done.is_empty()
             && self.interrupted.is_empty()
@@ -232,7 +237,8 @@ impl<'m> Runtime<'m> {
 
     /// The next command for the device. Call until `None` after every call, event and notice.
     /// Constant time, amortised: each command about an object that vanished is skipped once; after
-    /// a call that concerns a context in its rebuild as an answer of the device.
+    /// a call that concerns a context in its rebuild as an answer of the device. Of contexts with a
+    /// fallback, while the device is down, linear in their queue depths after each change.
     pub fn poll_command(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
         self.drive_plan(now);
         while let Some(control) = self.outbox.pop() {
@@ -245,7 +251,10 @@ impl<'m> Runtime<'m> {
                 return self.control_command(control);
             }
         }
-        self.dispatch(now)
+        match self.next_to_start() {
+            Some(place) => self.dispatch(now, place),
+            None => self.fallback_command(now),
+        }
     }
 
     /// Takes in what happened on the device. Answers of another epoch are dropped and counted.
@@ -287,6 +296,9 @@ impl<'m> Runtime<'m> {
             Event::Alive { epoch, steps, held } if epoch == self.epoch() => {
                 self.on_alive(now, steps, held);
             }
+            Event::FallbackExecuted { request, result } => {
+                self.on_fallback_executed(now, request, result);
+            }
             _ => self.late(),
         }
     }
@@ -302,14 +314,16 @@ impl<'m> Runtime<'m> {
         self.drive_restart(now);
         self.expire_rebuilds(now);
         self.watch_for_hang(now);
+        self.watch_fallback(now);
         self.drive_plan(now);
     }
 
     /// When `handle_timeout` has something to do next. Changes with every call and event.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = self.deadlines.earliest(&self.contexts);
-        let timers = [deadline, self.ssr.timer(), self.hang.timer(), self.plan.timer()];
-        timers.into_iter().flatten().min()
+        let restart = [self.ssr.timer(), self.hang.timer(), self.plan.timer()];
+        let timers = [deadline, self.fallback.timer()].into_iter().chain(restart);
+        timers.flatten().min()
     }
 
     /// The next thing a client must hear. Call until `None` after every call and event, and deliver
@@ -334,7 +348,8 @@ impl<'m> Runtime<'m> {
 
     /// Whether `poll_command` has something to say now.
     pub fn has_command(&self) -> bool {
-        !self.outbox.is_empty() || self.plan.due || self.next_to_start().is_some()
+        let due = self.plan.due || self.fallback.is_due();
+        !self.outbox.is_empty() || due || self.next_to_start().is_some()
     }
 
     fn control_is_due(&self, control: &Control) -> bool {

@@ -1,5 +1,6 @@
 //! What the runtime's tables hold.
 
+use super::fallback::Turn;
 use super::ownership::IoOwnership;
 use super::rebuild::{Phase, Rebuild};
 use crate::device::{GraphReport, PrepareError};
@@ -32,6 +33,7 @@ pub(super) struct Context<'m> {
     pub epoch: Epoch,
     pub recovery: Recovery,
     pub rebuild: Rebuild,
+    pub fallback: Option<Turn>,
     pub priority: Priority,
     /// Its graphs are not executed (CTX-042).
     pub prepare_only: bool,
@@ -115,6 +117,8 @@ pub(super) struct Graph<'m> {
     pub hvx_threads: u32,
     /// An execution was accepted.
     pub executed: bool,
+    /// The fallback may execute it.
+    pub on_fallback: bool,
 }
 
 impl Graph<'_> {

@@ -116,6 +116,10 @@ impl Runtime<'_> {
         if self.state() != State::Online {
             return Err(HandleError::Recovering.into());
         }
+        let fallback = self.contexts.get(id).is_ok_and(|context| context.fallback.is_some());
+        if fallback && self.restarts_dsp() && !recovery.keeps_queued() {
+            return Err(RecoveryError::Fallback);
+        }
         if let Ok(context) = self.contexts.get_mut(id) {
             context.recovery = recovery;
         }
@@ -323,6 +327,7 @@ impl Runtime<'_> {
         }
         self.record_rebuild(now, index, TraceKind::ContextLost, 0);
         self.end_queued(now, index, Outcome::DeviceLost);
+        self.fallback.changed();
         self.plan.due = true;
     }
 
@@ -333,12 +338,19 @@ impl Runtime<'_> {
         }
     }
 
+    /// Requests that have not started end with `outcome`; those of a lost context only if it has no
+    /// fallback for them.
     fn end_queued(&mut self, now: Instant, index: u16, outcome: Outcome) {
         let depth = self.contexts.at(index).map_or(0, |context| context.queue.depth());
         for slot in 0..depth {
             let place = RequestRef { context: index, slot };
             let state = self.contexts.node(place).map(|request| request.state);
-            if state == Some(RequestState::Queued) {
+            if state != Some(RequestState::Queued) {
+                continue;
+            }
+            if outcome == Outcome::DeviceLost && self.may_fall_back(place) {
+                self.set_aside(place);
+            } else {
                 self.end_early(now, place, outcome);
             }
         }

@@ -74,7 +74,7 @@ impl<'m> Runtime<'m> {
         io: &(impl IoSource + ?Sized),
         options: SubmitOptions,
     ) -> Result<RequestId, SubmitError> {
-        let graph = self.graph(id)?;
+        let graph = self.graph_to_execute(id)?;
         let (context, priority) = (graph.context, graph.priority);
         let asynchronous = options.mode == Mode::Asynchronous;
         if asynchronous && !self.capabilities.contains(Capabilities::ASYNC_EXECUTION) {
@@ -90,6 +90,7 @@ impl<'m> Runtime<'m> {
             return Err(SubmitError::PrepareOnly);
         }
         let ownership = owner.ownership;
+        let lost = owner.state == ContextState::Lost;
         let slot = owner.queue.free_slot().ok_or(SubmitError::QueueFull)?;
         // The row belongs to a free slot: writing it changes nothing yet.
         let graph = self.graphs.get_mut(id).map_err(|_| HandleError::Invalid)?;
@@ -125,13 +126,27 @@ impl<'m> Runtime<'m> {
         if options.deadline != Instant::FAR {
             self.deadlines.insert(&mut self.contexts, place);
         }
-        if let Some(list) = self.run_lists.get_mut(priority.level()) {
-            list.push_back(&mut self.contexts, place);
-        }
-        self.queued = self.queued.saturating_add(1);
+        self.enqueue(place, priority, lost);
         let request = place.with_generation(generation);
         self.record(now, TraceKind::Submitted, request, used);
         Ok(request)
+    }
+
+    /// An accepted request goes to the end of its run list. The device executes nothing of a lost
+    /// context, so that only the fallback shall find it.
+    fn enqueue(&mut self, place: RequestRef, priority: Priority, lost: bool) {
+        if lost {
+            if let Some(request) = self.contexts.node_mut(place) {
+                request.state = RequestState::Aside;
+            }
+            self.fallback.put_aside();
+        } else {
+            if let Some(list) = self.run_lists.get_mut(priority.level()) {
+                list.push_back(&mut self.contexts, place);
+            }
+            self.queued = self.queued.saturating_add(1);
+        }
+        self.fallback.changed();
     }
 
     /// Whether the device holds a place in the queue of a graph's context, so that its progress
@@ -151,7 +166,9 @@ impl<'m> Runtime<'m> {
         match graph.state {
             // One graph may be ready while others of its context are not: they may still fail, and
             // the context with them.
-            _ if context.state != ContextState::Ready => return Err(SubmitError::NotFinalized),
+            _ if !matches!(context.state, ContextState::Ready | ContextState::Lost) => {
+                return Err(SubmitError::NotFinalized)
+            }
             GraphState::Ready | GraphState::Rebuilding | GraphState::Undoing => {}
             GraphState::Disabled => return Err(SubmitError::Disabled),
             _ => return Err(SubmitError::NotFinalized),
@@ -214,10 +231,8 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    /// The request most important to start now goes to the device. Looks at no more than
-    /// [`DISPATCH_WINDOW`] requests of each priority.
-    pub(super) fn dispatch(&mut self, now: Instant) -> Option<Command<'_, 'm>> {
-        let place = self.next_to_start()?;
+    /// The request at `place`, which may start, goes to the device.
+    pub(super) fn dispatch(&mut self, now: Instant, place: RequestRef) -> Option<Command<'_, 'm>> {
         let request = self.contexts.node_mut(place)?;
         request.state = RequestState::Running { cancelled: None };
         request.dispatched = true;
@@ -238,7 +253,8 @@ impl<'m> Runtime<'m> {
         Some(Command::Execute { request, graph, epoch, priority, hvx_threads, io })
     }
 
-    /// The request that may start now.
+    /// The request most important to start now. Looks at no more than [`DISPATCH_WINDOW`] requests
+    /// of each priority.
     pub(super) fn next_to_start(&self) -> Option<RequestRef> {
         if self.queued == 0 || self.state() != State::Online {
             return None;
@@ -255,7 +271,8 @@ impl<'m> Runtime<'m> {
         }
         for _ in 0..DISPATCH_WINDOW {
             let place = next?;
-            if !self.in_flight.runs(self.contexts.node(place)?.graph) {
+            let graph = self.contexts.node(place)?.graph;
+            if !self.in_flight.runs(graph) && !self.fallback.runs(graph) {
                 return Some(place);
             }
             next = List::after(&self.contexts, place);
@@ -395,12 +412,20 @@ impl<'m> Runtime<'m> {
         let Some(request) = self.contexts.node_mut(place) else { return false };
         match request.state {
             RequestState::Queued => {
-                let level = request.priority.level();
-                if let Some(list) = self.run_lists.get_mut(level) {
-                    list.remove(&mut self.contexts, place);
-                }
-                self.queued = self.queued.saturating_sub(1);
+                self.leave_run_list(place);
+                self.fallback.changed();
                 self.finish(now, place, outcome);
+                true
+            }
+            RequestState::Aside => {
+                self.fallback.take_aside();
+                self.fallback.changed();
+                self.finish(now, place, outcome);
+                true
+            }
+            RequestState::OnFallback { cancelled: None } => {
+                request.state = RequestState::OnFallback { cancelled: Some(outcome) };
+                self.fallback.abort();
                 true
             }
             RequestState::Running { cancelled: None } => {
@@ -413,7 +438,7 @@ impl<'m> Runtime<'m> {
         }
     }
 
-    fn find(&self, id: RequestId) -> Option<RequestRef> {
+    pub(super) fn find(&self, id: RequestId) -> Option<RequestRef> {
         let place = RequestRef { context: id.context, slot: id.slot };
         let request = self.contexts.node(place)?;
         let live = request.state != RequestState::Free && request.generation == id.generation;

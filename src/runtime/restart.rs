@@ -264,21 +264,26 @@ impl Runtime<'_> {
     }
 
     /// Requests that have not gone to the device: those of contexts that keep them stay where they
-    /// are, the others are caught. Linear in their number.
+    /// are, the others are caught. Where the device does not come back, those stay that the
+    /// fallback can execute. Linear in their number.
     fn catch_queued(&mut self) {
+        let is_final = self.state() == State::Lost || !self.restarts_dsp();
+        self.fallback.changed();
         for level in 0..self.run_lists.len() {
             let mut next = self.run_lists.get(level).and_then(List::front);
             while let Some(place) = next {
                 next = List::after(&self.contexts, place);
-                let Some(context) = self.contexts.at_mut(place.context) else { continue };
-                if context.keeps_queued() {
+                if is_final {
+                    if self.may_fall_back(place) {
+                        continue;
+                    }
+                } else if let Some(context) =
+                    self.contexts.at_mut(place.context).filter(|context| context.keeps_queued())
+                {
                     context.counts.requeued = context.counts.requeued.saturating_add(1);
                     continue;
                 }
-                if let Some(list) = self.run_lists.get_mut(level) {
-                    list.remove(&mut self.contexts, place);
-                }
-                self.queued = self.queued.saturating_sub(1);
+                self.leave_run_list(place);
                 self.interrupt(place);
             }
         }

@@ -103,6 +103,10 @@ impl<'m> Vhtp<'m> {
                 self.record(epoch, Kind::Probe, (0, 0), 0);
                 self.probe |= self.listens_to(epoch);
             }
+            // It has nothing beside the device: `WithFallback` has.
+            Command::FallbackExecute { .. } | Command::FallbackAbort { .. } => {
+                self.refused = self.refused.saturating_add(1);
+            }
             Command::Shutdown { epoch } => {
                 self.record(epoch, Kind::Shutdown, (0, 0), 0);
                 self.faults.crash_now |= self.listens_to(epoch);
@@ -270,6 +274,8 @@ impl<'m> Vhtp<'m> {
             }
             Event::Alive { epoch, steps, .. } => (epoch, Kind::Alive, (0, 0), steps),
             Event::Crashed { epoch } => (epoch, Kind::Crashed, (0, 0), 0),
+            // Not the device's own.
+            Event::FallbackExecuted { .. } => return Step::Event(event),
         };
         self.record(epoch, what, object, arg);
         Step::Event(event)

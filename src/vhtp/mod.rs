@@ -17,6 +17,7 @@
 
 mod control;
 mod exec;
+mod fallback;
 mod faults;
 mod journal;
 mod kernels;
@@ -27,6 +28,7 @@ mod plan;
 mod prepared;
 mod timing;
 
+pub use fallback::WithFallback;
 pub use faults::Fault;
 pub use journal::{JournalEntry, JournalKind};
 pub use model::{Pacing, Soc, VhtpConfig, SOCS};

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use htp_runtime::capability::PlatformKind;
 use htp_runtime::device::{Device, Step};
 use htp_runtime::error::Status;
 use htp_runtime::event::{Notice, Outcome};
@@ -12,8 +11,9 @@ use htp_runtime::memory::ClientMemory;
 use htp_runtime::queue::Mode;
 use htp_runtime::region::{Region, SharedBytes};
 use htp_runtime::runtime::{ContextConfig, IoBinding, Runtime, SubmitOptions};
+use htp_runtime::ssr::Recovery;
 use htp_runtime::time::Instant;
-use htp_runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
+use htp_runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig, WithFallback};
 
 /// Bytes of one image.
 pub const IMAGE_BYTES: usize = 64;
@@ -29,25 +29,31 @@ struct Buffers {
 /// A runtime with the network loaded, and the memory of the requests in flight.
 pub struct Digits {
     pub runtime: Runtime<'static>,
-    pub device: Vhtp<'static>,
+    pub device: WithFallback<'static, Vhtp<'static>>,
     pub completed: usize,
-    context: ContextId,
-    graph: GraphId,
+    recovery: Recovery,
+    pub context: ContextId,
+    pub graph: GraphId,
     buffers: Vec<Buffers>,
-    now: Instant,
+    pub now: Instant,
 }
 
 impl Digits {
     pub fn new(queue_depth: u32) -> Self {
-        let capabilities = PlatformKind::QnxAdas.capabilities(73);
-        let region = Region::from_heap(8 << 20);
-        let runtime = Runtime::new(region, &Capacities::DEFAULT, capabilities).unwrap();
+        Self::under(Recovery::Native, queue_depth)
+    }
+
+    pub fn under(recovery: Recovery, queue_depth: u32) -> Self {
         let capacities = VhtpCapacities { contexts: 16, graphs: 64, buffers: 256, journal: 64 };
         let device =
             Vhtp::new(Region::from_heap(8 << 20), VhtpConfig::default(), capacities).unwrap();
+        let device = WithFallback::new(device);
+        let region = Region::from_heap(8 << 20);
+        let runtime = Runtime::new(region, &Capacities::DEFAULT, device.capabilities()).unwrap();
         let mut world = Self {
             runtime,
             device,
+            recovery,
             completed: 0,
             context: ContextId::from_parts(0, 0, htp_runtime::handle::Epoch::FIRST),
             graph: GraphId::from_parts(0, 0, htp_runtime::handle::Epoch::FIRST),
@@ -72,7 +78,8 @@ impl Digits {
         let fill = |bytes: &mut [u8]| bytes.copy_from_slice(&binary);
         let binary: SharedBytes<'static> =
             self.runtime.region_mut().alloc_shared(binary.len(), 4096, fill).unwrap();
-        let config = ContextConfig { queue_depth, ..ContextConfig::default() };
+        let recovery = self.recovery;
+        let config = ContextConfig { queue_depth, recovery, ..ContextConfig::default() };
         self.context = self.runtime.context_load(binary, 73, &config).unwrap();
         self.drain();
         assert_eq!(self.runtime.context_status(self.context), Ok(Status::Ready));
@@ -88,6 +95,11 @@ impl Digits {
                 self.completed += 1;
             }
         }
+        self.logits()
+    }
+
+    /// The logits of the last batch, in order.
+    pub fn logits(&self) -> Vec<Vec<u8>> {
         self.buffers.iter().map(|buffers| buffers.logits.to_vec()).collect()
     }
 

@@ -4,7 +4,7 @@
 //! It also checks the runtime's side of the [`Device`] contract with each command, so every test
 //! that drives it does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use htp_runtime::capability::Capabilities;
 use htp_runtime::device::{
@@ -29,6 +29,8 @@ pub enum Seen {
     BufferMap(BufferId),
     BufferUnmap(BufferId),
     Execute(RequestId),
+    FallbackExecute(RequestId),
+    FallbackAbort(RequestId),
     Abort(RequestId),
     PowerVote(PowerSettings),
     MemorySet(MemoryConfig),
@@ -91,6 +93,10 @@ pub struct Scripted {
     /// Every answer given, in order.
     pub answered: Vec<Event>,
     pub executing: Vec<Executing>,
+    /// What the CPU executes beside it, with the graph's table.
+    pub fallback: Option<(RequestId, SharedBytes<'static>)>,
+    /// All requests that were executed, wherever: none comes twice.
+    started: HashSet<RequestId>,
     epoch: Epoch,
     /// Crashed and not connected again: commands go unheard.
     down: bool,
@@ -116,6 +122,8 @@ impl Scripted {
             refuse_after: 0,
             connects: VecDeque::new(),
             steps: 0,
+            fallback: None,
+            started: HashSet::new(),
             journal: Vec::new(),
             answered: Vec::new(),
             executing: Vec::new(),
@@ -142,6 +150,13 @@ impl Scripted {
         self.executing.remove(index.expect("the request runs"));
         self.steps += 1;
         self.say(Event::Executed { request, epoch: self.epoch, result });
+    }
+
+    /// Ends the execution on the CPU with `result`.
+    pub fn finish_fallback(&mut self, result: Result<(), ExecuteError>) {
+        let (request, table) = self.fallback.take().expect("one is on the fallback");
+        drop(table);
+        self.say(Event::FallbackExecuted { request, result });
     }
 
     /// Says something, true or not.
@@ -231,6 +246,9 @@ impl Scripted {
     }
 
     fn execute(&mut self, running: Executing) {
+        assert!(self.started.insert(running.request), "executed twice");
+        let on_cpu = self.fallback.as_ref().map(|(request, _)| *request);
+        assert_ne!(on_cpu, Some(running.request));
         assert!(self.graphs.contains_key(&running.graph), "executes a graph that was not prepared");
         let same_graph = self.executing.iter().any(|other| other.graph == running.graph);
         assert!(!same_graph, "a graph is on the device twice");
@@ -283,6 +301,24 @@ pub const GRAPH_REPORT: GraphReport = GraphReport {
 
 impl Device<'static> for Scripted {
     fn submit(&mut self, _now: Instant, command: Command<'_, 'static>) {
+        // The CPU works also while the device is down.
+        let command = match command {
+            Command::FallbackExecute { request, table, .. } => {
+                assert!(self.fallback.is_none(), "two on the fallback");
+                assert!(self.started.insert(request), "executed twice");
+                self.fallback = Some((request, table));
+                return self.journal.push(Seen::FallbackExecute(request));
+            }
+            Command::FallbackAbort { request } => {
+                let on_cpu = self.fallback.as_ref().map(|(request, _)| *request);
+                assert_eq!(on_cpu, Some(request), "stops what does not run");
+                if !self.ignore_aborts {
+                    self.finish_fallback(Err(ExecuteError::Aborted));
+                }
+                return self.journal.push(Seen::FallbackAbort(request));
+            }
+            command => command,
+        };
         if self.down && !matches!(command, Command::Connect { .. }) {
             return;
         }
@@ -374,6 +410,7 @@ impl Device<'static> for Scripted {
                 }
                 Seen::Probe
             }
+            Command::FallbackExecute { .. } | Command::FallbackAbort { .. } => unreachable!(),
             Command::Shutdown { epoch } => {
                 self.check_epoch(epoch);
                 if !self.ignore_shutdown {
