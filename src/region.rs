@@ -253,6 +253,14 @@ impl<T> RegionSlice<'_, T> {
     }
 }
 
+impl<'m, T> RegionSlice<'m, T> {
+    /// The elements, for as long as the memory of the region lives: they never go back to it.
+    pub fn leak(self) -> &'m mut [T] {
+        // SAFETY: `len` initialised elements that nobody else has, and that are never given back.
+        unsafe { slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
+    }
+}
+
 impl<T> Deref for RegionSlice<'_, T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
@@ -385,6 +393,13 @@ mod tests {
         let block = region.alloc_from(4, &[1u16, 2], 9).unwrap();
         assert_eq!(&block[..], &[1, 2, 9, 9]);
         assert_eq!(&region.alloc_from(1, &[1u8, 2], 9).unwrap()[..], &[1]);
+    }
+
+    #[test]
+    fn a_leaked_block_stays_taken() {
+        let mut region = region();
+        region.alloc(3, 5u16).unwrap().leak()[1] = 6;
+        assert_eq!(region.used_bytes(), 6);
     }
 
     #[test]

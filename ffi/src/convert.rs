@@ -114,6 +114,7 @@ pub(crate) fn completion(completion: &Completion) -> htp_rt_completion_t {
         device_time_us: times.device_time_us,
         cycles: times.cycles,
         yields: times.yields,
+        on_fallback: times.on_fallback.into(),
     }
 }
 

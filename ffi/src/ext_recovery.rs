@@ -61,8 +61,8 @@ pub struct htp_rt_recovery_t {
 /// answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`.
 ///
 /// Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
-/// is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range (the log
-/// says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
+/// is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range, or the
+/// context has a fallback and would not keep its queue (the log says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
 /// `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale before.
 ///
 /// # Safety
@@ -92,13 +92,14 @@ fn set(context: Qnn_ContextHandle_t, recovery: Option<&htp_rt_recovery_t>) -> Re
     set.map_err(|error| match error {
         RecoveryError::Handle(HandleError::Recovering) => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
         RecoveryError::Handle(error) => convert::handle_error(error, none()),
-        RecoveryError::Attempts => out_of_range("recovery.attempts_max is not 1 to 100"),
-        RecoveryError::TimeBudget => out_of_range("recovery.time_budget_us is not 1 to 8000000"),
+        RecoveryError::Attempts => invalid_config("recovery.attempts_max is not 1 to 100"),
+        RecoveryError::TimeBudget => invalid_config("recovery.time_budget_us is not 1 to 8000000"),
+        RecoveryError::Fallback => invalid_config("the context has a fallback, which needs its queue"),
         RecoveryError::NotSupported => QNN_COMMON_ERROR_NOT_SUPPORTED,
     })
 }
 
-fn out_of_range(why: &'static str) -> Code {
+fn invalid_config(why: &'static str) -> Code {
     because!(QNN_CONTEXT_ERROR_INVALID_CONFIG, why)
 }
 

@@ -38,7 +38,7 @@ pub struct htp_rt_completion_t {
     pub error: Qnn_ErrorHandle_t,
     /// When it was accepted, in microseconds of `htp_rt_now_us`.
     pub submitted_us: u64,
-    /// When the device took it; 0 if it never did.
+    /// When the device, or the fallback, took it; 0 if neither did.
     pub dispatched_us: u64,
     /// When its outcome was known.
     pub completed_us: u64,
@@ -48,6 +48,9 @@ pub struct htp_rt_completion_t {
     pub cycles: u64,
     /// How often it yielded to a more important graph.
     pub yields: u32,
+    /// 1 if it went to the CPU instead of the device, see `htp_rt_context_set_fallback`; what was
+    /// measured on the device is 0 then.
+    pub on_fallback: u32,
 }
 
 /// Told once when a request has ended: on the completion thread, or within `htp_rt_poll`. Should be
@@ -187,6 +190,8 @@ pub struct htp_rt_context_stats_t {
     /// Requests accepted though they write memory that an accepted one writes, see
     /// `htp_rt_context_set_io_ownership`.
     pub overlaps: u64,
+    /// Requests executed on the CPU while the device was down, see `htp_rt_context_set_fallback`.
+    pub on_fallback: u64,
 }
 
 /// Reads a context's statistics. Works on a stale context too, until it is freed.
@@ -220,6 +225,7 @@ pub unsafe extern "C" fn htp_rt_context_stats(
                 requeued: read.counts.requeued,
                 rebuilds: read.counts.rebuilds,
                 overlaps: read.counts.overlaps,
+                on_fallback: read.counts.on_fallback,
             };
             QNN_SUCCESS
         }

@@ -107,7 +107,7 @@ fn vdev_config(given: &htp_rt_vdev_config_t) -> Option<VhtpConfig> {
 fn with_device(call: impl FnOnce(&mut Device)) -> Qnn_ErrorHandle_t {
     match instance::get() {
         Ok(instance) => {
-            instance.driver.with_device(call);
+            instance.driver.with_device(|device| call(device));
             QNN_SUCCESS
         }
         Err(error) => refusal::plain(error),

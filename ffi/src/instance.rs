@@ -6,13 +6,14 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use runtime::capability::Capabilities;
+use runtime::device::Device as _;
 use runtime::event::{Completion, Notice, Transition};
 use runtime::limits::Capacities;
 use runtime::platform::drive::{Driver, NoticeSink};
 use runtime::platform::os;
 use runtime::region::Region;
 use runtime::runtime::Runtime;
-use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
+use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig, WithFallback};
 
 use crate::abi::*;
 use crate::ext_request::htp_rt_notify_fn_t;
@@ -28,7 +29,7 @@ pub(crate) const SUBSCRIBERS_MAX: usize = 8;
 
 /// Everything behind the C interface.
 pub(crate) struct Instance {
-    pub(crate) driver: Driver<Device, Sink>,
+    pub(crate) driver: Driver<WithFallback<'static, Device>, Sink>,
     pub(crate) objects: os::Mutex<Objects>,
     pub(crate) device: VhtpConfig,
     pub(crate) capabilities: Capabilities,
@@ -177,8 +178,9 @@ fn make(
     };
     let mut region = Region::new(memory);
     let made = Objects::new(&mut region, &capacities).and_then(|objects| {
-        let machine = Runtime::new(region, &capacities, capabilities)?;
         let device = Vhtp::new(Region::new(device_memory), config, device_capacities)?;
+        let device = WithFallback::new(device);
+        let machine = Runtime::new(region, &capacities, device.capabilities())?;
         Ok((objects, Driver::new(machine, device, Sink)))
     });
     let Ok((objects, driver)) = made else { return Err(QNN_COMMON_ERROR_MEM_ALLOC) };

@@ -130,12 +130,32 @@ impl<'m> Runtime<'m> {
         id: ContextId,
         fallback: Option<Fallback>,
     ) -> Result<(), FallbackError> {
+        self.context_check_fallback(id, fallback)?;
+        for slot in 0..u16::try_from(self.graphs.capacity()).unwrap_or(u16::MAX) {
+            if let Some(graph) = self.graphs.at_mut(slot).filter(|graph| can_fall_back(graph, id)) {
+                graph.on_fallback = fallback.is_some();
+            }
+        }
+        let Ok(context) = self.contexts.get_mut(id) else { return Ok(()) };
+        let turn = |setting| Turn { setting, not_before: Instant::ZERO };
+        let before = core::mem::replace(&mut context.fallback, fallback.map(turn));
+        let contexts = self.fallback.contexts.saturating_add(fallback.is_some().into());
+        self.fallback.contexts = contexts.saturating_sub(before.is_some().into());
+        Ok(())
+    }
+
+    /// Whether [`Runtime::context_set_fallback`] would do it now, and why not. Linear in the number
+    /// of graphs.
+    pub fn context_check_fallback(
+        &self,
+        id: ContextId,
+        fallback: Option<Fallback>,
+    ) -> Result<(), FallbackError> {
         let context = self.context(id)?;
         let keeps = context.recovery.keeps_queued() || !self.restarts_dsp();
         let settled = context.state == ContextState::Ready
             && context.rebuild.phase == Phase::Settled
             && self.state() == State::Online;
-        let had = context.fallback.is_some();
         if let Some(Fallback { interval_us }) = fallback {
             if !self.capabilities.contains(Capabilities::CPU_FALLBACK) {
                 return Err(FallbackError::NotSupported);
@@ -150,24 +170,9 @@ impl<'m> Runtime<'m> {
         if !settled || self.fallback.runs_in(id.index()) {
             return Err(HandleError::Recovering.into());
         }
-        let can = |graph: &Graph<'_>| {
-            graph.context == id && matches!(graph.state, GraphState::Ready) && graph.table.is_some()
-        };
-        if fallback.is_some() && !self.graphs.iter().any(|(_, graph)| can(graph)) {
+        if fallback.is_some() && !self.graphs.iter().any(|(_, graph)| can_fall_back(graph, id)) {
             return Err(FallbackError::NoGraph);
         }
-        for slot in 0..u16::try_from(self.graphs.capacity()).unwrap_or(u16::MAX) {
-            if let Some(graph) = self.graphs.at_mut(slot).filter(|graph| can(graph)) {
-                graph.on_fallback = fallback.is_some();
-            }
-        }
-        if let Ok(context) = self.contexts.get_mut(id) {
-            let turn = |setting| Turn { setting, not_before: Instant::ZERO };
-            context.fallback = fallback.map(turn);
-        }
-        let (more, less) = (fallback.is_some(), had);
-        let contexts = self.fallback.contexts.saturating_add(more.into());
-        self.fallback.contexts = contexts.saturating_sub(less.into());
         Ok(())
     }
 
@@ -324,6 +329,11 @@ impl<'m> Runtime<'m> {
         }
         self.finish(now, place, outcome);
     }
+}
+
+/// Whether a graph of a context can be executed without the device.
+fn can_fall_back(graph: &Graph<'_>, context: ContextId) -> bool {
+    graph.context == context && matches!(graph.state, GraphState::Ready) && graph.table.is_some()
 }
 
 /// The request of a context that would go to the device first. Linear in the queue depth.

@@ -3,6 +3,7 @@
 //! One execution at a time, in memory of its own: the graph is prepared there, executed op by op,
 //! and released, so the memory is empty before and after, and a graph that fitted once fits again.
 
+use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 
 use super::model::VhtpConfig;
@@ -11,6 +12,7 @@ use crate::capability::Capabilities;
 use crate::device::{
     Command, Device, Event, ExecuteError, ExecutionReport, OpReport, PrepareError, Step,
 };
+use crate::graph::GraphTable;
 use crate::handle::{Epoch, GraphId, RequestId};
 use crate::memory::ClientMemory;
 use crate::region::{Region, RegionSlice, SharedBytes};
@@ -60,32 +62,36 @@ impl<'m, D: Device<'m>> WithFallback<'m, D> {
         self.cpu.memory.as_ref().map_or(0, Region::capacity_bytes)
     }
 
+    /// Whether nothing is executed on the CPU.
+    pub fn fallback_is_idle(&self) -> bool {
+        self.cpu.job.is_none()
+    }
+
     /// Gives memory for executions on the CPU, instead of what it has, which is not given back:
     /// for the one graph that is executed, its scratch area and what it is compiled into. `false`,
     /// and nothing is changed, while one is under way.
     pub fn set_fallback_memory(&mut self, memory: Region<'m>) -> bool {
-        let idle = self.cpu.job.is_none();
+        let idle = self.fallback_is_idle();
         if idle {
             self.cpu.memory = Some(memory);
         }
         idle
     }
 
-    /// Whether the CPU can execute a graph in the memory it has, by preparing it there; `None`
-    /// while an execution is under way. Linear in the size of the table.
-    pub fn check_fallback(&mut self, table: &SharedBytes<'m>) -> Option<Result<(), PrepareError>> {
-        if self.cpu.job.is_some() {
-            return None;
-        }
-        let Some(memory) = &mut self.cpu.memory else { return Some(Err(PrepareError::OutOfMemory)) };
-        Some(prepare_once(memory, table))
+    /// Bytes of it in use: none between executions.
+    pub fn fallback_used_bytes(&self) -> usize {
+        self.cpu.memory.as_ref().map_or(0, Region::used_bytes)
     }
 }
 
-/// Prepares a graph as an execution does, and releases it.
-fn prepare_once<'m>(memory: &mut Region<'m>, table: &SharedBytes<'m>) -> Result<(), PrepareError> {
-    // At least as many as inputs and outputs.
-    let io = match crate::graph::GraphTable::open(table) {
+/// Whether the CPU can execute a graph in `memory`, by preparing it there and releasing it.
+/// Another block that is 4 KiB longer serves as well. Linear in the size of the table.
+pub fn check_fallback<'m>(
+    memory: &'m mut [MaybeUninit<u8>],
+    table: &SharedBytes<'m>,
+) -> Result<(), PrepareError> {
+    let memory = &mut Region::new(memory);
+    let io = match GraphTable::open(table) {
         Ok(table) => table.inputs().len().saturating_add(table.outputs().len()),
         Err(_) => return Err(PrepareError::InvalidTable),
     };

@@ -28,7 +28,7 @@ mod plan;
 mod prepared;
 mod timing;
 
-pub use fallback::WithFallback;
+pub use fallback::{check_fallback, WithFallback};
 pub use faults::Fault;
 pub use journal::{JournalEntry, JournalKind};
 pub use model::{Pacing, Soc, VhtpConfig, SOCS};

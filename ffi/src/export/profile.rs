@@ -183,7 +183,7 @@ fn list(instance: &Instance, id: ProfileId) -> Result<(*const QnnProfile_EventId
         .driver
         .call(|machine, _| machine.profile(id).is_ok_and(|profile| profile.execution().is_some()));
     if has_nodes {
-        instance.driver.with_device(|device| refresh(instance, id, Some(device)))
+        instance.driver.with_device(|device| refresh(instance, id, Some(&**device)))
     } else {
         refresh(instance, id, None)
     }
