@@ -418,6 +418,21 @@ typedef struct {
 } htp_rt_stats_t;
 
 /**
+ * The fallback of a context. Zero the struct, set `struct_size` and the interval.
+ */
+typedef struct {
+  /**
+   * `sizeof(htp_rt_fallback_t)`.
+   */
+  uint32_t struct_size;
+  /**
+   * Least time from the start of one execution on the CPU to that of the next of this context,
+   * in microseconds, 1 to 5,000,000.
+   */
+  uint64_t interval_us;
+} htp_rt_fallback_t;
+
+/**
  * The recovery of a context. Zero the struct, set `struct_size`, then what differs from the native
  * recovery, which is all zero.
  */
@@ -495,7 +510,7 @@ typedef struct {
    */
   uint64_t submitted_us;
   /**
-   * When the device took it; 0 if it never did.
+   * When the device, or the fallback, took it; 0 if neither did.
    */
   uint64_t dispatched_us;
   /**
@@ -514,6 +529,11 @@ typedef struct {
    * How often it yielded to a more important graph.
    */
   uint32_t yields;
+  /**
+   * 1 if it went to the CPU instead of the device, see `htp_rt_context_set_fallback`; what was
+   * measured on the device is 0 then.
+   */
+  uint32_t on_fallback;
 } htp_rt_completion_t;
 
 /**
@@ -575,6 +595,10 @@ typedef struct {
    * `htp_rt_context_set_io_ownership`.
    */
   uint64_t overlaps;
+  /**
+   * Requests executed on the CPU while the device was down, see `htp_rt_context_set_fallback`.
+   */
+  uint64_t on_fallback;
 } htp_rt_context_stats_t;
 
 /**
@@ -847,6 +871,41 @@ uint64_t htp_rt_now_us(void);
 Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
 
 /**
+ * Has requests of a context executed on the CPU while the device is down: during a restart, while
+ * the context is rebuilt, and after the context or the DSP is lost. NULL ends it. Concerns the
+ * graphs that are finalized now; call it again when more are.
+ *
+ * A request that waits in the queue is executed by the library's own kernels, on the thread that
+ * otherwise drives the device, with the device's results bit by bit and much slower. At most one
+ * of all contexts is executed at a time, in the order in which they would go to the device.
+ * Exactly one notification comes as ever, with `htp_rt_completion_t::on_fallback` set;
+ * `htp_rt_context_stats_t::on_fallback` counts them. A request that was on the device when it
+ * crashed ends with `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` and is not executed again. A context
+ * that is lost, or whose DSP is, goes on executing these graphs; its other calls answer the fatal
+ * error.
+ *
+ * Where a crashed DSP is restarted, the context needs managed recovery that keeps its queue first
+ * (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the largest
+ * of these graphs of all contexts, is taken for the life of the process. The first call prepares
+ * each graph on the CPU, and takes as long. During a restart the call waits (bounded); within a
+ * notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs more
+ * memory while the CPU executes for another context: call again.
+ *
+ * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
+ * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if the interval is out of range, the
+ * recovery does not keep the queue or no graph is finalized (the log says which);
+ * `QNN_COMMON_ERROR_NOT_SUPPORTED` if the CPU cannot execute one of the graphs;
+ * `QNN_CONTEXT_ERROR_MEM_ALLOC` if the memory does not suffice;
+ * `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale,
+ * `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION_FATAL` if it is lost.
+ *
+ * # Safety
+ * `fallback` is NULL or points to a struct.
+ */
+Qnn_ErrorHandle_t htp_rt_context_set_fallback(Qnn_ContextHandle_t context,
+                                              const htp_rt_fallback_t *fallback);
+
+/**
  * Chooses what becomes of executions in this context, from the next one on, whose outputs overlap
  * those of another one that has not ended. `ownership` is one of `htp_rt_io_ownership_t`. Contexts
  * that watch see each other's outputs, and no others. 1,024 outputs are watched at once, 4,096 if
@@ -871,8 +930,8 @@ Qnn_ErrorHandle_t htp_rt_context_set_io_ownership(Qnn_ContextHandle_t context, u
  * answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`.
  *
  * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
- * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range (the log
- * says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
+ * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range, or the
+ * context has a fallback and would not keep its queue (the log says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
  * `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale before.
  *
  * # Safety

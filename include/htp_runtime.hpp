@@ -386,6 +386,24 @@ class Context : public detail::Owner<detail::ReleaseContext> {
         htp_rt_context_set_io_ownership(handle(), static_cast<std::uint32_t>(ownership)));
   }
 
+  /** While the device is down, and after it or the context is lost, requests for the graphs that
+   *  are finalized now are executed on the CPU: slower, with the same results, at most one at a
+   *  time and one of this context in `interval_us` (1..=5'000'000 microseconds). Its notification
+   *  says so (`on_fallback`). Needs set_recovery with Queued::requeue first, where a crashed DSP is
+   *  restarted.
+   */
+  Error set_fallback(std::uint64_t interval_us) const noexcept {
+    htp_rt_fallback_t given = {};
+    given.struct_size = sizeof given;
+    given.interval_us = interval_us;
+    return Error(htp_rt_context_set_fallback(handle(), &given));
+  }
+
+  /** Requests wait for the device again. */
+  Error set_no_fallback() const noexcept {
+    return Error(htp_rt_context_set_fallback(handle(), nullptr));
+  }
+
   /** How full the queue is and was, and how its requests ended. */
   Result<htp_rt_context_stats_t> stats() const noexcept {
     htp_rt_context_stats_t stats = {};
