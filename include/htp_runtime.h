@@ -885,11 +885,11 @@ Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
  * error.
  *
  * Where a crashed DSP is restarted, the context needs managed recovery that keeps its queue first
- * (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the largest
- * of these graphs of all contexts, is taken for the life of the process. The first call prepares
- * each graph on the CPU, and takes as long. During a restart the call waits (bounded); within a
- * notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs more
- * memory while the CPU executes for another context: call again.
+ * (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the
+ * largest of these graphs of all contexts, is taken for the life of the process. The first call
+ * prepares each graph on the CPU, and takes as long. During a restart the call waits (bounded);
+ * within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
+ * more memory while the CPU executes for another context: call again.
  *
  * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
  * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if the interval is out of range, the
@@ -931,7 +931,8 @@ Qnn_ErrorHandle_t htp_rt_context_set_io_ownership(Qnn_ContextHandle_t context, u
  *
  * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
  * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range, or the
- * context has a fallback and would not keep its queue (the log says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
+ * context has a fallback and would not keep its queue (the log says which);
+ * `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
  * `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale before.
  *
  * # Safety

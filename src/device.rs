@@ -24,8 +24,8 @@ pub struct ThreadPriority {
 }
 
 /// What the runtime wants done. Every command is answered by exactly one event, except `Probe`,
-/// `Abort`, `FallbackAbort`, `PowerVote` and `MemorySet`, and unless the device crashes first; then nothing of that
-/// epoch is answered any more.
+/// `Abort`, `FallbackAbort`, `PowerVote` and `MemorySet`, and unless the device crashes first; then
+/// nothing of that epoch is answered any more.
 pub enum Command<'a, 'm> {
     /// (Re)connect to the DSP and start epoch `epoch` with nothing loaded. Answer: `Connected` or
     /// `ConnectFailed`.

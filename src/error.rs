@@ -156,8 +156,8 @@ pub enum SubmitError {
     WrongTensorCount,
     /// No memory was given for the tensor with this id, or less than its size.
     BadTensor(u32),
-    /// An accepted request is going to write the memory given for the tensor with this id: wait for
-    /// its completion, or give other memory ([`crate::runtime::IoOwnership::Refused`]).
+    /// An accepted request is going to write the memory given for the tensor with this id: wait
+    /// for its completion, or give other memory ([`crate::runtime::IoOwnership::Refused`]).
     OutputInUse(u32),
     /// The platform has no asynchronous execution (ASYNC-022).
     AsyncNotSupported,

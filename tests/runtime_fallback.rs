@@ -204,10 +204,7 @@ fn a_second_crash_does_not_take_an_execution_from_the_cpu() {
     world.assert_outcomes(&requests[..1], Outcome::Completed);
     assert_eq!(world.runtime.counters().late_events, late, "its answer counts in any life");
     // One that was answered already is nobody's.
-    world.device.say(Event::FallbackExecuted {
-        request: requests[0],
-        result: Ok(()),
-    });
+    world.device.say(Event::FallbackExecuted { request: requests[0], result: Ok(()) });
     world.settle();
     assert_eq!(world.runtime.counters().late_events, late + 1);
     answer(&mut world);

@@ -1,6 +1,6 @@
 //! One inference: submit, dispatch, complete, on a device that is instantly done. Printed as ratios
-//! to a push and a pop of a lock-free queue and an indirect call, measured in the same rounds of the
-//! same run.
+//! to a push and a pop of a lock-free queue and an indirect call, measured in the same rounds of
+//! the same run.
 
 use std::hint::black_box;
 use std::time::Instant as Clock;

@@ -1,6 +1,6 @@
-//! One recovery: contexts under managed recovery, with graphs, buffers and requests, and a crash. The
-//! commands to the device are as many as docs/recovery.md says; the time inside the core is printed
-//! beside that of creating the same for the first time, and of submitting the requests.
+//! One recovery: contexts under managed recovery, with graphs, buffers and requests, and a crash.
+//! The commands to the device are as many as docs/recovery.md says; the time inside the core is
+//! printed beside that of creating the same for the first time, and of submitting the requests.
 
 use std::time::Instant as Clock;
 
@@ -89,11 +89,8 @@ fn settle(us: &mut f64, runtime: &mut Runtime<'static>) -> u32 {
 }
 
 fn create(us: &mut f64, runtime: &mut Runtime<'static>) -> Vec<GraphId> {
-    let recovery = Recovery::Managed {
-        attempts_max: 5,
-        time_budget_us: 1_000_000,
-        queued: Queued::Requeue,
-    };
+    let recovery =
+        Recovery::Managed { attempts_max: 5, time_budget_us: 1_000_000, queued: Queued::Requeue };
     let queue_depth = u32::from(DEPTH);
     let config = ContextConfig { queue_depth, recovery, ..ContextConfig::default() };
     let tables = (0..GRAPHS).map(|_| SharedBytes::from_borrowed(Vec::leak(table())));

@@ -43,11 +43,11 @@ pub struct htp_rt_fallback_t {
 /// error.
 ///
 /// Where a crashed DSP is restarted, the context needs managed recovery that keeps its queue first
-/// (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the largest
-/// of these graphs of all contexts, is taken for the life of the process. The first call prepares
-/// each graph on the CPU, and takes as long. During a restart the call waits (bounded); within a
-/// notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs more
-/// memory while the CPU executes for another context: call again.
+/// (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the
+/// largest of these graphs of all contexts, is taken for the life of the process. The first call
+/// prepares each graph on the CPU, and takes as long. During a restart the call waits (bounded);
+/// within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
+/// more memory while the CPU executes for another context: call again.
 ///
 /// Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
 /// is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if the interval is out of range, the
@@ -137,9 +137,9 @@ fn provide_memory(instance: &Instance, context: ContextId) -> Result<(), Code> {
 }
 
 fn take(instance: &Instance, bytes: usize) -> Result<Block, Code> {
-    let block = instance.driver.call(|machine, _| {
-        machine.region_mut().alloc_with(bytes, |_| MaybeUninit::<u8>::uninit())
-    });
+    let block = instance
+        .driver
+        .call(|machine, _| machine.region_mut().alloc_with(bytes, |_| MaybeUninit::<u8>::uninit()));
     block.map_err(|_| QNN_CONTEXT_ERROR_MEM_ALLOC)
 }
 

@@ -62,7 +62,8 @@ pub struct htp_rt_recovery_t {
 ///
 /// Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
 /// is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if a number is out of its range, or the
-/// context has a fallback and would not keep its queue (the log says which); `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
+/// context has a fallback and would not keep its queue (the log says which);
+/// `QNN_COMMON_ERROR_NOT_SUPPORTED` where a crashed DSP is not restarted;
 /// `QNN_COMMON_ERROR_SYSTEM_COMMUNICATION` if a restart made the context stale before.
 ///
 /// # Safety
@@ -94,7 +95,9 @@ fn set(context: Qnn_ContextHandle_t, recovery: Option<&htp_rt_recovery_t>) -> Re
         RecoveryError::Handle(error) => convert::handle_error(error, none()),
         RecoveryError::Attempts => invalid_config("recovery.attempts_max is not 1 to 100"),
         RecoveryError::TimeBudget => invalid_config("recovery.time_budget_us is not 1 to 8000000"),
-        RecoveryError::Fallback => invalid_config("the context has a fallback, which needs its queue"),
+        RecoveryError::Fallback => {
+            invalid_config("the context has a fallback, which needs its queue")
+        }
         RecoveryError::NotSupported => QNN_COMMON_ERROR_NOT_SUPPORTED,
     })
 }

@@ -1,5 +1,5 @@
 //! Degraded mode: requests of a context that its client chose are executed on the CPU while the
-//! device is down (docs/adr/009-cpu-fallback.md).
+//! device is down (docs/adr/012-cpu-fallback.md).
 //!
 //! A request is in one place at a time: waiting, on the device or on the fallback. It leaves the
 //! waiting ones before the command about it is handed out, so it is executed once.

@@ -115,7 +115,8 @@ const NO_GRAPH: GraphId = GraphId::from_parts(0, 0, Epoch::FIRST);
 
 impl<'m> Cpu<'m> {
     fn begin(&mut self, request: RequestId, table: SharedBytes<'m>, io: &[ClientMemory]) {
-        let kept = self.memory.as_mut().map(|memory| memory.alloc_from(io.len(), io, ClientMemory::NONE));
+        let kept =
+            self.memory.as_mut().map(|memory| memory.alloc_from(io.len(), io, ClientMemory::NONE));
         let (io, stage) = match kept {
             Some(Ok(io)) => {
                 let config = VhtpConfig::default();

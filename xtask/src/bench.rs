@@ -87,7 +87,8 @@ impl Counted {
 pub(crate) fn count_instructions() -> Result<Counted> {
     let valgrind = process::require("valgrind", "Debian's package valgrind")?;
     let built = process::succeed(cargo_bench().arg("--no-run"), process::BUILD_LIMIT)?;
-    let program = built.split_once("benches/costs/main.rs (").and_then(|(_, it)| it.split_once(')'));
+    let program =
+        built.split_once("benches/costs/main.rs (").and_then(|(_, it)| it.split_once(')'));
     let Some((program, _)) = program else { bail!("cargo does not say what it built:\n{built}") };
     let mut counted = Counted([[0; SHAPES.len()]; STEPS.len()]);
     for ((step, _), counts) in STEPS.iter().zip(&mut counted.0) {
@@ -96,10 +97,8 @@ pub(crate) fn count_instructions() -> Result<Counted> {
             command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
             command.args([&format!("--toggle-collect={step}"), program, "count"]);
             command.args([contexts.to_string(), depth.to_string()]);
-            let output = process::succeed(
-                command.current_dir(workspace::root()),
-                process::PROGRAM_LIMIT,
-            )?;
+            let output =
+                process::succeed(command.current_dir(workspace::root()), process::PROGRAM_LIMIT)?;
             *count = mean(&output)
                 .with_context(|| format!("valgrind did not count {step}:\n{output}"))?;
         }
