@@ -7,8 +7,10 @@ mod digits;
 #[allow(dead_code, reason = "shared with the test of the reference itself")]
 mod reference;
 
+use htp_runtime::capability::Capabilities;
 use htp_runtime::event::{Notice, Outcome};
 use htp_runtime::limits::QUEUE_DEPTH_MAX;
+use htp_runtime::power::PowerChange;
 
 use digits::{Digits, IMAGE_BYTES};
 use reference::{digits_file, Network};
@@ -28,6 +30,26 @@ fn every_image_gives_the_bytes_of_both_references() {
         }
     }
     assert_eq!(world.completed, images.len() / IMAGE_BYTES);
+}
+
+// REQ: ASYNC-030
+#[test]
+fn polling_of_remote_calls_is_accepted_and_means_nothing_to_asynchronous_requests() {
+    let images = digits_file("images.bin");
+    let [plain, polling] = [None, Some(9_999)].map(|rpc_polling_us| {
+        let mut world = Digits::allowing(Capabilities::RPC_SETTINGS, 20);
+        let id = world.runtime.power_config_create().unwrap();
+        let change = PowerChange { rpc_polling_us, ..PowerChange::default() };
+        world.runtime.power_config_set(id, &change).unwrap();
+        world.drain();
+        let voted = world.device.power().rpc_polling_us;
+        world.submit(&images[..20 * IMAGE_BYTES]);
+        (voted, world.drain(), world.logits())
+    });
+    assert_eq!((plain.0, polling.0), (0, 9_999), "the device knows it");
+    // Outcomes, times, cycles and results.
+    assert_eq!(plain.1.len(), 20);
+    assert_eq!((plain.1, plain.2), (polling.1, polling.2));
 }
 
 #[test]

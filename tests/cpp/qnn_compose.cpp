@@ -232,6 +232,35 @@ TEST(a_creation_may_have_a_signal) {
   CHECK_EQ(qnn().signalFree(signal), QNN_SUCCESS);
 }
 
+// REQ: CANCEL-001
+TEST(a_creation_ends_early_when_its_signal_says_so) {
+  Prepared prepared;
+  const Session& session = prepared.session;
+  QnnSignal_Config_t config{};
+  config.option = QNN_SIGNAL_CONFIG_OPTION_TIMEOUT;
+  config.timeoutDurationUs = 1;    // to check the binary takes longer
+  ConfigList<QnnSignal_Config_t> list{config};
+  Qnn_SignalHandle_t signal = nullptr;
+  CHECK_EQ(qnn().signalCreate(session.backend, list.get(), &signal), QNN_SUCCESS);
+  htp_rt_stats_t before{}, after{};
+  htp_rt_stats(&before);
+  Qnn_ContextHandle_t context = nullptr;
+  const auto create = [&](Qnn_SignalHandle_t handle) {
+    return qnn().contextCreateFromBinaryWithSignal(session.backend, session.device, nullptr,
+                                                   prepared.binary.data(), prepared.binary.size(),
+                                                   &context, nullptr, handle);
+  };
+  CHECK_EQ(create(signal), QNN_CONTEXT_ERROR_TIMED_OUT);
+  CHECK(context == nullptr);
+  // Nothing is left of it, the signal is free, and the same binary loads at once.
+  CHECK_EQ(qnn().signalFree(signal), QNN_SUCCESS);
+  CHECK_EQ(create(nullptr), QNN_SUCCESS);
+  CHECK_EQ(qnn().contextFree(context, nullptr), QNN_SUCCESS);
+  htp_rt_stats(&after);
+  CHECK_EQ(after.contexts, before.contexts);
+  CHECK_EQ(after.memory_used_bytes, before.memory_used_bytes);
+}
+
 // REQ: DEV-003
 TEST(operations_come_in_the_order_of_their_data) {
   Session session;

@@ -482,6 +482,7 @@ TEST(tensors_share_one_buffer) {
   CHECK_EQ(qnn().memDeRegister(&mem[1], 1), QNN_SUCCESS);
 }
 
+// REQ: CANCEL-004
 TEST(signals) {
   Session session;
   Qnn_SignalHandle_t signal = nullptr;

@@ -1,7 +1,10 @@
 //! The digit network on a virtual HTP, driven by hand.
 
+#![allow(dead_code, reason = "each test program uses its own part")]
+
 use std::path::Path;
 
+use htp_runtime::capability::Capabilities;
 use htp_runtime::device::{Device, Step};
 use htp_runtime::error::Status;
 use htp_runtime::event::{Notice, Outcome};
@@ -43,13 +46,23 @@ impl Digits {
         Self::under(Recovery::Native, queue_depth)
     }
 
+    /// On a platform that allows `more`.
+    pub fn allowing(more: Capabilities, queue_depth: u32) -> Self {
+        Self::with(Recovery::Native, more, queue_depth)
+    }
+
     pub fn under(recovery: Recovery, queue_depth: u32) -> Self {
+        Self::with(recovery, Capabilities::empty(), queue_depth)
+    }
+
+    fn with(recovery: Recovery, more: Capabilities, queue_depth: u32) -> Self {
         let capacities = VhtpCapacities { contexts: 16, graphs: 64, buffers: 256, journal: 64 };
         let device =
             Vhtp::new(Region::from_heap(8 << 20), VhtpConfig::default(), capacities).unwrap();
         let device = WithFallback::new(device);
         let region = Region::from_heap(8 << 20);
-        let runtime = Runtime::new(region, &Capacities::DEFAULT, device.capabilities()).unwrap();
+        let capabilities = device.capabilities().union(more);
+        let runtime = Runtime::new(region, &Capacities::DEFAULT, capabilities).unwrap();
         let mut world = Self {
             runtime,
             device,
