@@ -40,6 +40,7 @@ impl Runtime<'_> {
             hang,
             owed,
             plan,
+            fallback,
             trace: _,
             counters: _,
             lent_tables: _,
@@ -54,7 +55,7 @@ impl Runtime<'_> {
         (requests_free, serial).hash(hasher);
         outbox.hash_state(hasher);
         ssr.hash_state(hasher);
-        (hang, owed, plan).hash(hasher);
+        (hang, owed, plan, fallback).hash(hasher);
     }
 }
 
@@ -64,6 +65,7 @@ fn hash_context<H: Hasher>(context: &Context<'_>, hasher: &mut H) {
         epoch,
         recovery,
         rebuild,
+        fallback,
         priority,
         prepare_only,
         ownership,
@@ -78,7 +80,7 @@ fn hash_context<H: Hasher>(context: &Context<'_>, hasher: &mut H) {
         tensors: _,
         counts: _,
     } = context;
-    (state, epoch, recovery, rebuild, priority, prepare_only, ownership).hash(hasher);
+    (state, epoch, recovery, rebuild, fallback, priority, prepare_only, ownership).hash(hasher);
     queue.hash_state(hasher);
     (create_due, release_due, answers_due, maps_due, graphs, on_device).hash(hasher);
 }
@@ -97,12 +99,14 @@ fn hash_graph<H: Hasher>(graph: &Graph<'_>, hasher: &mut H) {
         report: _,
         hvx_threads,
         executed,
+        on_fallback,
     } = graph;
     discriminant(state).hash(hasher);
     if let GraphState::Failed(error) = state {
         error.hash(hasher);
     }
-    (context, told, priority, active_async, active_blocking, hvx_threads, executed).hash(hasher);
+    (context, told, priority, active_async, active_blocking).hash(hasher);
+    (hvx_threads, executed, on_fallback).hash(hasher);
 }
 
 fn hash_buffer<H: Hasher>(buffer: &Buffer, hasher: &mut H) {

@@ -29,7 +29,7 @@ pub struct Fallback {
 }
 
 /// The fallback of one context.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Turn {
     pub setting: Fallback,
     /// When its next execution may start.
@@ -37,7 +37,7 @@ pub(super) struct Turn {
 }
 
 /// The one execution on the fallback, and what waits for it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Desk {
     /// Contexts that have a fallback.
     contexts: u16,

@@ -348,5 +348,8 @@ fn epoch_of(event: &Event) -> htp_runtime::handle::Epoch {
         | Event::Executed { epoch, .. }
         | Event::Alive { epoch, .. }
         | Event::Crashed { epoch } => epoch,
+        Event::FallbackExecuted { .. } => {
+            unreachable!("no context of the simulation has a fallback")
+        }
     }
 }

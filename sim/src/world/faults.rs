@@ -141,5 +141,8 @@ fn epoch_mut(event: &mut Event) -> &mut Epoch {
         | Event::Executed { epoch, .. }
         | Event::Alive { epoch, .. }
         | Event::Crashed { epoch } => epoch,
+        Event::FallbackExecuted { .. } => {
+            unreachable!("no context of the simulation has a fallback")
+        }
     }
 }
