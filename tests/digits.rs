@@ -3,6 +3,7 @@
 //! `data/digits/logits.bin`).
 
 #[path = "support/digits_world.rs"]
+#[allow(dead_code, reason = "each test program uses its own part")]
 mod digits;
 #[allow(dead_code, reason = "shared with the test of the reference itself")]
 mod reference;

@@ -1,6 +1,7 @@
 //! The digit network on the CPU while the device is down: the same bytes as on the device.
 
 #[path = "support/digits_world.rs"]
+#[allow(dead_code, reason = "each test program uses its own part")]
 mod digits;
 #[allow(dead_code, reason = "shared with the test of the reference itself")]
 mod reference;

@@ -1,7 +1,5 @@
 //! The digit network on a virtual HTP, driven by hand.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
-
 use std::path::Path;
 
 use htp_runtime::capability::Capabilities;
