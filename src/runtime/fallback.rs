@@ -1,5 +1,5 @@
 //! Degraded mode: requests of a context that its client chose are executed on the CPU while the
-//! device is down (docs/adr/012-cpu-fallback.md).
+//! device is down (docs/adr/013-cpu-fallback.md).
 //!
 //! A request is in one place at a time: waiting, on the device or on the fallback. It leaves the
 //! waiting ones before the command about it is handed out, so it is executed once.
@@ -20,7 +20,7 @@ use crate::ssr::State;
 use crate::time::Instant;
 
 /// How a context uses the CPU while the device is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fallback {
     /// Least time from the start of one execution to that of the next, in microseconds, 1 to
