@@ -4,8 +4,10 @@ mod abi;
 mod audit;
 mod bench;
 mod conformance;
+mod core_alone;
 mod cross;
 mod demo;
+mod dist;
 mod emulate;
 mod examples;
 mod header;
@@ -14,9 +16,12 @@ mod loom;
 mod model;
 mod ort;
 mod process;
+mod product;
 mod programs;
 mod recovery;
 mod sim;
+mod sizes;
+mod stack;
 mod staticlib;
 mod steps;
 mod symbols;
@@ -69,6 +74,12 @@ enum Command {
     Symbols,
     /// Build the static library for every target and audit each archive
     Cross(cross::Options),
+    /// Write packages under target/dist, one for each target
+    Dist(dist::Options),
+    /// Compare the memory that the code takes with the committed table
+    Sizes(sizes::Options),
+    /// Find the most stack that each public entry can need
+    Stack(stack::Options),
 }
 
 #[derive(clap::Args)]
@@ -95,6 +106,9 @@ fn main() -> ExitCode {
         Command::Sim(options) => sim::run(&options),
         Command::Symbols => symbols::run(),
         Command::Cross(options) => cross::run(&options),
+        Command::Dist(options) => dist::run(&options),
+        Command::Sizes(options) => sizes::run(&options),
+        Command::Stack(options) => stack::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
