@@ -214,6 +214,59 @@ pub(crate) fn check() -> Outcome {
     all().into()
 }
 
+/// Packages for all targets; and this machine's once more, from a copy of the project in another
+/// folder, which gives the same bytes.
+pub(crate) fn check_all() -> Outcome {
+    let all = || -> Result<Tally> {
+        let mut tally = Tally::default();
+        for name in product::names() {
+            pack(&product::build(name)?)?;
+            tally.add(Tally::ONE);
+        }
+        let host = product::build(product::HOST)?;
+        let package = folder().join(format!("{}.tar.gz", name(&host)));
+        let elsewhere = workspace::target_dir().join("xtask/another place");
+        if elsewhere.exists() {
+            fs::remove_dir_all(&elsewhere)?;
+        }
+        copy_project(&elsewhere)?;
+        let mut again = Command::new("cargo");
+        again.current_dir(&elsewhere).env_remove("CARGO_TARGET_DIR");
+        again.args(["xtask", "dist", "--target", product::HOST]);
+        // What cargo told this process about its own project is wrong there.
+        again.env_remove("CARGO_MANIFEST_DIR");
+        process::succeed(&mut again, process::BUILD_LIMIT)?;
+        let other = elsewhere.join("target/dist").join(package.file_name().unwrap_or_default());
+        let is_same = fs::read(&package)? == fs::read(&other)?;
+        ensure!(is_same, "{} is other than {}", other.display(), package.display());
+        fs::remove_dir_all(&elsewhere)?;
+        tally.add(Tally::ONE);
+        Ok(tally)
+    };
+    all().into()
+}
+
+/// What version control has of the project.
+fn copy_project(to: &Path) -> Result<()> {
+    let root = workspace::root();
+    let files = ignore::WalkBuilder::new(&root)
+        .hidden(false)
+        .parents(false)
+        .git_global(false)
+        .require_git(false)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .build();
+    for entry in files {
+        let entry = entry?;
+        let place = to.join(entry.path().strip_prefix(&root)?);
+        match entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            true => fs::create_dir_all(place)?,
+            false => install::replace(entry.path(), &place)?,
+        }
+    }
+    Ok(())
+}
+
 /// A project that finds the package; its two programs are run.
 fn with_cmake(prefix: &Path, project: &str, arguments: &[PathBuf]) -> Result<Tally> {
     let build = prefix.join("..").join(project);

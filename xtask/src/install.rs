@@ -98,7 +98,7 @@ fn fill_in(text: &str, libraries: &Libraries<'_>) -> String {
         .replace("@THREADS@", if libraries.has_threads { "-pthread" } else { "" })
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;

@@ -12,8 +12,6 @@ pub(crate) const HOST: &str = "host";
 
 /// A built library.
 pub(crate) struct Product {
-    /// As developers call the target.
-    pub(crate) name: &'static str,
     /// As the compiler calls it.
     pub(crate) triple: &'static str,
     pub(crate) archive: PathBuf,
@@ -35,7 +33,6 @@ pub(crate) fn build(name: &str) -> Result<Product> {
         let archive = staticlib::release()?;
         let (report, reachable) = symbols::inspect(&archive)?;
         return Ok(Product {
-            name: HOST,
             triple: staticlib::HOST,
             shared: Some(archive.with_extension("so")),
             archive,
@@ -49,7 +46,6 @@ pub(crate) fn build(name: &str) -> Result<Product> {
     let archive = cross::build(target)?;
     let (report, reachable) = cross::inspect(target, &archive)?;
     Ok(Product {
-        name: target.name,
         triple: target.triple,
         shared: target.shared_linker.map(|_| archive.with_extension("so")),
         archive,

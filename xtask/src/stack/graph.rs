@@ -205,6 +205,13 @@ mod tests {
     }
 
     #[test]
+    fn recursion_with_an_end_is_a_larger_frame() {
+        let mut image = image(&[("a", 8, &[0, 1], 0), ("b", 4, &[], 0)]);
+        image.repeat("a", 3);
+        assert_eq!(Graph::new(&image).worst(&[0]).unwrap().bytes(0), 28);
+    }
+
+    #[test]
     fn calls_through_registers_need_an_entry_of_the_list() {
         let image = image(&[("asks", 8, &[], 1), ("callback", 100, &[], 0)]);
         let mut used = BTreeSet::new();

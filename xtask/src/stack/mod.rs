@@ -42,6 +42,19 @@ struct Data {
     edge: Vec<Edge>,
     #[serde(default)]
     frame: Vec<Frame>,
+    #[serde(default)]
+    repeat: Vec<Repeat>,
+}
+
+/// A function that calls itself, but not without end.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Repeat {
+    /// Its whole name, without hashes.
+    function: String,
+    /// How many of its frames there can be at once.
+    times: u64,
+    reason: String,
 }
 
 /// A function in assembly, of whose frame the compiler says nothing.
@@ -140,6 +153,7 @@ fn read() -> Result<Data> {
     let data: Data = toml::from_str(&text).context(FILE)?;
     let apart = data.image.iter().flat_map(|image| &image.apart);
     let reasons = data.edge.iter().map(|edge| &edge.reason).chain(apart.map(|a| &a.reason));
+    let reasons = reasons.chain(data.repeat.iter().map(|repeat| &repeat.reason));
     let reasons = reasons.chain(data.frame.iter().map(|frame| &frame.reason));
     for reason in reasons {
         ensure!(!reason.trim().is_empty(), "{FILE}: everything has a reason");
@@ -174,6 +188,9 @@ fn analyse(bounds: &Bounds, data: &Data, used: &mut BTreeSet<usize>) -> Result<V
     for Frame { function: name, bytes, .. } in &data.frame {
         let named = image.functions.iter_mut().filter(|function| function.names.contains(name));
         named.for_each(|function| function.frame = function.frame.or(Some(*bytes)));
+    }
+    for Repeat { function: name, times, .. } in &data.repeat {
+        image.repeat(name, *times);
     }
     judge(&image, &entries, bounds, &data.edge, used).with_context(|| bounds.name.clone())
 }
