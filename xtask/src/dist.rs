@@ -17,7 +17,7 @@ use flate2::{Compression, GzBuilder};
 use crate::install::{self, Libraries};
 use crate::product::{self, Product};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{process, programs, sizes, workspace};
+use crate::{process, programs, sizes, staticlib, workspace};
 
 /// Of every file: the first of January 1980, as early as any tool takes.
 const TIME: u64 = 315_532_800;
@@ -83,9 +83,7 @@ fn fill(product: &Product, tree: &Path) -> Result<()> {
     fs::create_dir_all(&scratch)?;
     let stripped = |library: &Path| -> Result<PathBuf> {
         let to = scratch.join(library.file_name().unwrap_or_default());
-        let mut strip = Command::new(objcopy()?);
-        strip.args(["--strip-debug", "--remove-section=.stack_sizes"]).arg(library).arg(&to);
-        process::succeed(&mut strip, process::BUILD_LIMIT)?;
+        strip(library, &to)?;
         Ok(to)
     };
     let archive = stripped(&product.archive)?;
@@ -123,13 +121,17 @@ fn fill(product: &Product, tree: &Path) -> Result<()> {
     Ok(fs::write(documents.join("sizes.txt"), sizes)?)
 }
 
-/// The tool that comes with the compiler and knows objects of every machine.
-fn objcopy() -> Result<PathBuf> {
+/// A copy without debug information and frames, by the tool that comes with the compiler and knows
+/// objects of every machine.
+fn strip(from: &Path, to: &Path) -> Result<()> {
     let mut rustc = Command::new("rustc");
-    let folder = process::succeed(rustc.args(["--print", "target-libdir"]), process::BUILD_LIMIT)?;
-    let tool = Path::new(folder.trim()).with_file_name("bin").join("rust-objcopy");
+    let sysroot = process::succeed(rustc.args(["--print", "sysroot"]), process::BUILD_LIMIT)?;
+    let libraries = Path::new(sysroot.trim()).join("lib");
+    let tool = libraries.join("rustlib").join(staticlib::HOST).join("bin/rust-objcopy");
     ensure!(tool.is_file(), "lacking: {} (it comes with rustup's toolchains)", tool.display());
-    Ok(tool)
+    let mut strip = Command::new(tool);
+    strip.args(["--strip-debug", "--remove-section=.stack_sizes"]).arg(from).arg(to);
+    process::succeed(strip.env("LD_LIBRARY_PATH", libraries), process::BUILD_LIMIT).map(drop)
 }
 
 /// Every file and link below `tree`, sorted, with its path in it.
