@@ -46,8 +46,8 @@ impl<'m> Region<'m> {
     /// Bytes of an arena that the allocator's own lists take.
     pub const OVERHEAD_BYTES: usize = size_of::<Heap<'_>>() + align_of::<Heap<'_>>();
 
-    /// Takes over `arena`. [`Region::OVERHEAD_BYTES`] and about 64 more are lost to bookkeeping, plus
-    /// one machine word a block.
+    /// Takes over `arena`. [`Region::OVERHEAD_BYTES`] and about 64 more are lost to bookkeeping,
+    /// plus one machine word a block.
     pub fn new(arena: &'m mut [MaybeUninit<u8>]) -> Self {
         let range = arena.as_ptr_range();
         let arena_addresses = range.start as usize..range.end as usize;

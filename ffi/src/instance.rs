@@ -10,7 +10,7 @@ use runtime::event::{Completion, Notice, Transition};
 use runtime::limits::Capacities;
 use runtime::platform::drive::{Driver, NoticeSink};
 use runtime::platform::os;
-use runtime::region::{OutOfMemory, Region};
+use runtime::region::Region;
 use runtime::runtime::Runtime;
 use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
 
@@ -175,26 +175,19 @@ fn make(
         buffers: capacities.buffers,
         ..VhtpCapacities::default()
     };
-    let place = PLACE.0.get().cast::<Instance>();
-    // SAFETY: INIT is held and STATE is ABSENT, so nobody reads or writes the place.
-    let made = unsafe {
-        fill(place, Region::new(memory), &capacities, |region| {
-            let machine = Runtime::new(region, &capacities, capabilities)?;
-            let device = Vhtp::new(Region::new(device_memory), config, device_capacities)?;
-            Ok(Driver::new(machine, device, Sink))
-        })
-    };
-    if made.is_err() {
-        return Err(QNN_COMMON_ERROR_MEM_ALLOC);
-    }
+    let mut region = Region::new(memory);
+    let made = Objects::new(&mut region, &capacities).and_then(|objects| {
+        let machine = Runtime::new(region, &capacities, capabilities)?;
+        let device = Vhtp::new(Region::new(device_memory), config, device_capacities)?;
+        Ok((objects, Driver::new(machine, device, Sink)))
+    });
+    let Ok((objects, driver)) = made else { return Err(QNN_COMMON_ERROR_MEM_ALLOC) };
+    let objects = os::Mutex::new(objects);
     let threaded = setup.threaded;
-    // SAFETY: as above; with these the place is filled.
-    let instance: &'static Instance = unsafe {
-        (&raw mut (*place).device).write(config);
-        (&raw mut (*place).capabilities).write(capabilities);
-        (&raw mut (*place).threaded).write(threaded);
-        &*place
-    };
+    let instance = Instance { driver, objects, device: config, capabilities, threaded };
+    // SAFETY: INIT is held and STATE is ABSENT, so nobody reads or writes the place.
+    let instance = unsafe { (*PLACE.0.get()).write(instance) };
+    let instance: &'static Instance = instance;
     instance.driver.init();
     instance.objects.init();
     SUBSCRIBERS.init();
@@ -206,26 +199,6 @@ fn make(
     }
     STATE.store(PRESENT, Ordering::Release);
     Ok(instance)
-}
-
-/// Makes the large parts of an instance where they stay, not on the stack.
-///
-/// # Safety
-/// Nobody else reads or writes the place.
-#[inline(never)]
-unsafe fn fill(
-    place: *mut Instance,
-    mut region: Region<'static>,
-    capacities: &Capacities,
-    driver: impl FnOnce(Region<'static>) -> Result<Driver<Vhtp<'static>, Sink>, OutOfMemory>,
-) -> Result<(), OutOfMemory> {
-    let objects = Objects::new(&mut region, capacities)?;
-    // SAFETY: the caller's promise.
-    unsafe {
-        (&raw mut (*place).objects).write(os::Mutex::new(objects));
-        (&raw mut (*place).driver).write(driver(region)?);
-    }
-    Ok(())
 }
 
 type Memory = &'static mut [MaybeUninit<u8>];

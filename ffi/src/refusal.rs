@@ -334,8 +334,8 @@ macro_rules! within {
 }
 pub(crate) use within;
 
-/// What [`because!`] says. Not inlined, nor are the others here: a caller would have room for each of
-/// its texts in its frame.
+/// What [`because!`] says. Not inlined, nor are the others here: a caller would have room for each
+/// of its texts in its frame.
 #[cold]
 #[inline(never)]
 pub(crate) fn because_of(code: Code, why: &[&dyn Say]) -> Code {

@@ -1,8 +1,8 @@
 //! `cargo xtask sizes`: how much memory the code takes on every target, against a committed table.
 //!
 //! Measured is what a linker leaves of the static library if a program uses every exported function
-//! (text with constants, initialised data, zeroed data). The core alone, without the virtual HTP, is
-//! measured in the same way, compiled for size.
+//! (text with constants, initialised data, zeroed data). The core alone, without the virtual HTP,
+//! is measured in the same way, compiled for size.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -10,8 +10,9 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, abi_diff, bench, conformance, cross, dist, emulate, examples, header, install, loom, misra,
-    model, ort, quality, recovery, safety, sim, sizes, stack, symbols, threads, tidy, trace, workspace,
+    abi, abi_diff, bench, conformance, cross, dist, emulate, examples, header, install, loom,
+    misra, model, ort, quality, recovery, safety, sim, sizes, stack, symbols, threads, tidy, trace,
+    workspace,
 };
 
 #[derive(clap::Args)]

@@ -79,6 +79,9 @@ struct Bounds {
     /// needs that much on top.
     #[serde(default)]
     apart: Vec<Apart>,
+    /// Entries that need more, each with its own bound. One that no longer does is a finding.
+    #[serde(default)]
+    above: Vec<Apart>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +109,8 @@ struct Entry {
     bytes: u64,
     path: Vec<String>,
     bound: u64,
+    /// The bound is its own, as this is not enough.
+    above: Option<u64>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -151,7 +156,7 @@ pub(crate) fn check() -> Outcome {
 fn read() -> Result<Data> {
     let text = fs::read_to_string(workspace::root().join(FILE)).context(FILE)?;
     let data: Data = toml::from_str(&text).context(FILE)?;
-    let apart = data.image.iter().flat_map(|image| &image.apart);
+    let apart = data.image.iter().flat_map(|image| image.apart.iter().chain(&image.above));
     let reasons = data.edge.iter().map(|edge| &edge.reason).chain(apart.map(|a| &a.reason));
     let reasons = reasons.chain(data.repeat.iter().map(|repeat| &repeat.reason));
     let reasons = reasons.chain(data.frame.iter().map(|frame| &frame.reason));
@@ -162,8 +167,11 @@ fn read() -> Result<Data> {
 }
 
 fn complaint(entry: &Entry) -> Option<String> {
+    if let Some(enough) = entry.above.filter(|enough| entry.bytes <= *enough) {
+        return Some(format!("{}: needs no bound of its own, {enough} are enough", entry.name));
+    }
     (entry.bytes > entry.bound).then(|| {
-        let Entry { name, bytes, bound, path } = entry;
+        let Entry { name, bytes, bound, path, .. } = entry;
         format!("{name}: {bytes} bytes of stack, at most {bound}:\n    {}", path.join("\n    "))
     })
 }
@@ -220,11 +228,47 @@ fn judge(
     let places: Vec<usize> = entries.iter().map(|(place, _)| *place).collect();
     graph.resolve(&places, edges, used)?;
     let worst = graph.worst(&places)?;
-    let show = |place: usize, bound: u64| Entry {
-        name: image.functions[place].shown(),
-        bytes: worst.bytes(place),
-        path: worst.path(place).map(|at| image.describe(at)).collect(),
-        bound,
+    for above in &bounds.above {
+        let is_entry = names.contains(&above.function);
+        ensure!(is_entry, "no entry is named `{}`", above.function);
+    }
+    let show = |place: usize, bound: u64| {
+        let names = &image.functions[place].names;
+        let above = bounds.above.iter().find(|above| names.contains(&above.function));
+        Entry {
+            name: image.functions[place].shown(),
+            bytes: worst.bytes(place),
+            path: worst.path(place).map(|at| image.describe(at)).collect(),
+            bound: above.map_or(bound, |above| above.bytes),
+            above: above.map(|_| bound),
+        }
     };
     Ok(entries.into_iter().map(|(place, bound)| show(place, bound)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_holds_and_one_that_is_not_needed_is_a_finding() {
+        let entry = |bytes, bound, above| Entry {
+            name: "f".to_owned(),
+            bytes,
+            path: Vec::new(),
+            bound,
+            above,
+        };
+        assert!(complaint(&entry(100, 100, None)).is_none());
+        assert!(complaint(&entry(101, 100, None)).is_some());
+        assert!(complaint(&entry(101, 200, Some(100))).is_none());
+        assert!(complaint(&entry(201, 200, Some(100))).is_some());
+        assert!(complaint(&entry(100, 200, Some(100))).is_some());
+    }
+
+    #[test]
+    fn the_committed_file_is_read_and_has_reasons() {
+        let data = read().unwrap();
+        assert!(!data.image.is_empty() && !data.edge.is_empty());
+    }
 }
