@@ -132,12 +132,15 @@ fn all_ways(world: &mut World, config: &ContextConfig) {
         let submit = |world: &mut World, options: SubmitOptions| {
             frugal(world, |runtime, now| runtime.submit(now, graph, &io[..], options)).unwrap()
         };
-        // Completed.
+        // Completed, and asked for by who waited.
         let blocking = submit(world, SubmitOptions { mode: Mode::Blocking, ..ASYNC });
-        submit(world, ASYNC);
         settle(world, &mut heard);
         finish_all(world, &mut heard);
         assert!(frugal(world, |runtime, now| runtime.take_outcome(now, blocking)).is_some());
+        // Completed, and heard.
+        submit(world, ASYNC);
+        settle(world, &mut heard);
+        finish_all(world, &mut heard);
         // Cancelled in the queue, and refused when it is full.
         let queued: Vec<_> = (0..config.queue_depth).map(|_| submit(world, ASYNC)).collect();
         assert!(frugal(world, |runtime, now| runtime.submit(now, graph, &io[..], ASYNC)).is_err());
