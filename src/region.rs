@@ -22,6 +22,8 @@ use rlsf::Tlsf;
 /// 32-bit targets. A larger arena is divided.
 const FIRST_LEVEL: usize = if usize::BITS == 64 { 30 } else { 26 };
 
+type Heap<'m> = Tlsf<'m, u32, u32, FIRST_LEVEL, 32>;
+
 /// The region has no block of the wanted size. Creation paths report it as a memory-allocation
 /// error; nothing was changed and the caller may retry after freeing something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,20 +34,45 @@ pub struct OutOfMemory;
 /// Allocation and release take constant time. Not shared between threads: whoever owns the `Region`
 /// allocates.
 pub struct Region<'m> {
-    heap: Tlsf<'m, u32, u32, FIRST_LEVEL, 32>,
+    /// At the beginning of the arena, as its lists are too large for a stack. Nothing if the arena
+    /// is too small for them.
+    heap: Option<&'m mut Heap<'m>>,
     arena: Range<usize>,
     used_bytes: usize,
     used_bytes_max: usize,
 }
 
 impl<'m> Region<'m> {
-    /// Takes over `arena`. About 64 bytes are lost to bookkeeping, plus one machine word a block.
+    /// Bytes of an arena that the allocator's own lists take.
+    pub const OVERHEAD_BYTES: usize = size_of::<Heap<'_>>() + align_of::<Heap<'_>>();
+
+    /// Takes over `arena`. [`Region::OVERHEAD_BYTES`] and about 64 more are lost to bookkeeping,
+    /// plus one machine word a block.
     pub fn new(arena: &'m mut [MaybeUninit<u8>]) -> Self {
         let range = arena.as_ptr_range();
         let arena_addresses = range.start as usize..range.end as usize;
-        let mut heap = Tlsf::new();
-        heap.insert_free_block(arena);
+        let padding = range.start.align_offset(align_of::<Heap<'_>>());
+        let heap = match arena.split_at_mut_checked(padding) {
+            Some((_, rest)) => Self::heap_in(rest),
+            None => None,
+        };
         Self { heap, arena: arena_addresses, used_bytes: 0, used_bytes_max: 0 }
+    }
+
+    /// A heap of these bytes, which begin as it is aligned.
+    fn heap_in(bytes: &'m mut [MaybeUninit<u8>]) -> Option<&'m mut Heap<'m>> {
+        let (place, rest) = bytes.split_at_mut_checked(size_of::<Heap<'_>>())?;
+        let place = place.as_mut_ptr().cast::<Heap<'m>>();
+        let empty: *const Heap<'m> = const { &Heap::new() };
+        // SAFETY: so many bytes of the arena, aligned, and nobody else has them. They get the value
+        // of a constant without a destructor, which is what `write(Heap::new())` would do by way of
+        // the stack.
+        let heap = unsafe {
+            place.copy_from_nonoverlapping(empty, 1);
+            &mut *place
+        };
+        heap.insert_free_block(rest);
+        Some(heap)
     }
 
     /// A region on the heap, kept for the life of the process. For hosted Rust users and tests.
@@ -208,7 +235,8 @@ impl<'m> Region<'m> {
             return NonNull::new(core::ptr::without_provenance_mut(layout.align()))
                 .ok_or(OutOfMemory);
         }
-        let ptr = self.heap.allocate(layout).ok_or(OutOfMemory)?;
+        let heap = self.heap.as_deref_mut().ok_or(OutOfMemory)?;
+        let ptr = heap.allocate(layout).ok_or(OutOfMemory)?;
         self.used_bytes = self.used_bytes.saturating_add(layout.size());
         self.used_bytes_max = self.used_bytes_max.max(self.used_bytes);
         Ok(ptr)
@@ -218,9 +246,10 @@ impl<'m> Region<'m> {
     /// `ptr` is a block of this heap, allocated with `align`, that nobody uses any more (or `bytes`
     /// is 0).
     unsafe fn free_raw(&mut self, ptr: NonNull<u8>, bytes: usize, align: usize) {
+        let Some(heap) = self.heap.as_deref_mut() else { return };
         if bytes != 0 {
             // SAFETY: the caller's promise.
-            unsafe { self.heap.deallocate(ptr, align) };
+            unsafe { heap.deallocate(ptr, align) };
             self.used_bytes = self.used_bytes.saturating_sub(bytes);
         }
     }
@@ -408,6 +437,20 @@ mod tests {
         assert!(region.alloc_bytes(1 << 17, 1).is_err());
         assert!(region.alloc(usize::MAX, 0u64).is_err());
         assert_eq!(region.used_bytes(), 0);
+    }
+
+    #[test]
+    fn an_arena_of_any_size_and_alignment_is_taken() {
+        let overhead = Region::OVERHEAD_BYTES;
+        let mut arena = std::vec![MaybeUninit::uninit(); overhead + 256];
+        for begin in 0..2 * align_of::<Heap<'_>>() {
+            for bytes in [0, 1, overhead - align_of::<Heap<'_>>(), overhead + 128] {
+                let mut region = Region::new(&mut arena[begin..][..bytes]);
+                assert_eq!(region.capacity_bytes(), bytes);
+                assert_eq!(region.alloc_bytes(16, 1).is_ok(), bytes > overhead);
+                assert!(region.alloc_bytes(0, 1).is_ok());
+            }
+        }
     }
 
     #[test]

@@ -334,7 +334,10 @@ macro_rules! within {
 }
 pub(crate) use within;
 
-/// What [`because!`] says.
+/// What [`because!`] says. Not inlined, nor are the others here: a caller would have room for each
+/// of its texts in its frame.
+#[cold]
+#[inline(never)]
 pub(crate) fn because_of(code: Code, why: &[&dyn Say]) -> Code {
     let words = Words::of(why);
     if let Some(refusal) = refusals().as_mut().and_then(|refusals| refusals.place()) {
@@ -346,6 +349,8 @@ pub(crate) fn because_of(code: Code, why: &[&dyn Say]) -> Code {
 }
 
 /// What [`within!`] says. Without words for `code` there is nothing to put anything in front of.
+#[cold]
+#[inline(never)]
 pub(crate) fn put_in_front(code: Code, parts: &[&dyn Say]) -> Code {
     if let Some(refusal) = refusals().as_mut().and_then(|refusals| refusals.open(code)) {
         let mut words = Words::of(parts);
@@ -365,6 +370,7 @@ pub(crate) fn instead(from: Code, to: Code) -> Code {
 
 /// `call` ends with `code`: gives what was said of that, if something was, for those who know the
 /// call. Words for another code were about something that the call tried in between.
+#[inline(never)]
 pub(crate) fn end(call: &CStr, code: Code) -> Option<Words> {
     let mut refusals = refusals()?;
     let refusal = refusals.of_this_thread()?;

@@ -153,21 +153,11 @@ impl<'m> Runtime<'m> {
     /// overhead. Contexts, graphs and their data need more on top, when they are created.
     pub const fn memory_required(capacities: &Capacities) -> usize {
         const BLOCK_OVERHEAD: usize = 64;
-        let tables = [
-            Slots::<'m, kind::Context, Context<'m>>::bytes(capacities.contexts),
-            Slots::<'m, kind::Graph, Graph<'m>>::bytes(capacities.graphs),
-            Slots::<'m, kind::Buffer, objects::Buffer>::bytes(capacities.buffers),
-            Slots::<'m, kind::Profile, Profile>::bytes(capacities.profiles),
-            Power::<'m>::bytes(capacities.power_configs),
-            ownership::Lent::<'m>::bytes(capacities.watched_outputs),
-            size_of::<RequestRef>().saturating_mul(capacities.requests as usize),
-            Outbox::bytes(capacities),
-            size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize),
-        ];
-        let mut sum = BLOCK_OVERHEAD;
+        let tables = Self::table_bytes(capacities);
+        let mut sum = BLOCK_OVERHEAD + Region::OVERHEAD_BYTES;
         let mut largest = 0;
-        let mut rest: &[usize] = &tables;
-        while let [first, tail @ ..] = rest {
+        let mut rest: &[(&str, usize)] = &tables;
+        while let [(_, first), tail @ ..] = rest {
             sum = sum.saturating_add(*first).saturating_add(BLOCK_OVERHEAD);
             if *first > largest {
                 largest = *first;
@@ -176,6 +166,24 @@ impl<'m> Runtime<'m> {
         }
         // The allocator looks for a block of the next of the 32 sizes between two powers of two.
         sum.saturating_add(largest / 32)
+    }
+
+    /// Bytes of each table that [`Runtime::new`] makes, without the allocator's overhead. The names
+    /// are those of [`Capacities`], and that of the commands that wait for the device.
+    pub const fn table_bytes(capacities: &Capacities) -> [(&'static str, usize); 9] {
+        let requests = size_of::<RequestRef>().saturating_mul(capacities.requests as usize);
+        let trace = size_of::<TraceRecord>().saturating_mul(capacities.trace_records as usize);
+        [
+            ("contexts", Slots::<'m, kind::Context, Context<'m>>::bytes(capacities.contexts)),
+            ("graphs", Slots::<'m, kind::Graph, Graph<'m>>::bytes(capacities.graphs)),
+            ("buffers", Slots::<'m, kind::Buffer, objects::Buffer>::bytes(capacities.buffers)),
+            ("profiles", Slots::<'m, kind::Profile, Profile>::bytes(capacities.profiles)),
+            ("power_configs", Power::<'m>::bytes(capacities.power_configs)),
+            ("watched_outputs", ownership::Lent::<'m>::bytes(capacities.watched_outputs)),
+            ("requests", requests),
+            ("commands", Outbox::bytes(capacities)),
+            ("trace_records", trace),
+        ]
     }
 
     /// What the platform allows.

@@ -142,7 +142,7 @@ mod tests {
     };
 
     fn outbox() -> Outbox<'static> {
-        Outbox::new(&mut Region::from_heap(1 << 12), &CAPACITIES).unwrap()
+        Outbox::new(&mut Region::from_heap(1 << 14), &CAPACITIES).unwrap()
     }
 
     #[test]

@@ -184,7 +184,7 @@ mod tests {
         fn each_overlap_is_found(
             steps in prop::collection::vec((any::<bool>(), 0usize..120, 1usize..12), 1..200)
         ) {
-            let mut lent = Lent::new(&mut Region::from_heap(1 << 12), 16).unwrap();
+            let mut lent = Lent::new(&mut Region::from_heap(1 << 14), 16).unwrap();
             let mut plain: Vec<(usize, usize)> = Vec::new();
             for (takes, start, size) in steps {
                 let end = start + size;

@@ -30,7 +30,7 @@ pub(crate) struct Report {
     /// What must neither be in the library nor be needed by it.
     forbidden: BTreeSet<String>,
     /// Functions it exports.
-    pub(crate) exported: usize,
+    pub(crate) exported: BTreeSet<String>,
     /// Processor and bits of its objects.
     pub(crate) machine: Machine,
 }
@@ -56,8 +56,8 @@ impl Report {
 /// Reads an archive. `linker` makes one object, `scratch`, of what its exports reach.
 pub(crate) fn inspect(archive: &Path, mut linker: Command, scratch: PathBuf) -> Result<Report> {
     let (machine, all) = members(archive)?;
-    let exported: BTreeSet<&str> =
-        all.iter().filter(|s| s.is_exported()).map(|s| s.name.as_str()).collect();
+    let exported: BTreeSet<String> =
+        all.iter().filter(|s| s.is_exported()).map(|s| s.name.clone()).collect();
     ensure!(!exported.is_empty(), "the static library exports no Qnn or htp_rt_ function");
 
     // The archive also holds the compiler's support library, of which a linker takes a few
@@ -81,7 +81,7 @@ pub(crate) fn inspect(archive: &Path, mut linker: Command, scratch: PathBuf) -> 
         .filter(|name| is_panic(name) || is_heap(name))
         .cloned()
         .collect();
-    Ok(Report { needed, forbidden, exported: exported.len(), machine })
+    Ok(Report { needed, forbidden, exported, machine })
 }
 
 /// The symbols of all members, and what they are made for, which is the same for all.

@@ -28,9 +28,11 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// As the compiler calls it.
     pub(crate) triple: &'static str,
-    machine: Machine,
+    pub(crate) machine: Machine,
     /// Links the shared library, where programs for that target are run that load it.
-    shared_linker: Option<&'static str>,
+    pub(crate) shared_linker: Option<&'static str>,
+    /// An operating system is under it, with threads.
+    pub(crate) has_threads: bool,
 }
 
 const fn target(
@@ -40,7 +42,7 @@ const fn target(
     is_64: bool,
 ) -> Target {
     let machine = Machine { architecture, is_64 };
-    Target { name, triple, machine, shared_linker: None }
+    Target { name, triple, machine, shared_linker: None, has_threads: is_64 }
 }
 
 /// All of them. Names of targets stand here and nowhere else.
@@ -52,7 +54,10 @@ pub(crate) const TARGETS: [Target; 8] = [
         shared_linker: Some("aarch64-linux-gnu-gcc"),
         ..target("aarch64", "aarch64-unknown-linux-gnu", Architecture::Aarch64, true)
     },
-    target("aarch64-none", "aarch64-unknown-none", Architecture::Aarch64, true),
+    Target {
+        has_threads: false,
+        ..target("aarch64-none", "aarch64-unknown-none", Architecture::Aarch64, true)
+    },
     target("thumbv7em", "thumbv7em-none-eabihf", Architecture::Arm, false),
     target("armv8r", "armv8r-none-eabihf", Architecture::Arm, false),
     target("hexagon", "hexagon-unknown-none-elf", Architecture::Hexagon, false),
@@ -107,6 +112,19 @@ pub(crate) fn check() -> Outcome {
     all().into()
 }
 
+/// The library for every target, as a step of `cargo xtask test --all`.
+pub(crate) fn check_all() -> Outcome {
+    let all = || -> Result<Tally> {
+        require_toolchain()?;
+        let mut tally = Tally::default();
+        for target in &TARGETS {
+            tally.add(build_and_audit(target, false)?);
+        }
+        Ok(tally)
+    };
+    all().into()
+}
+
 /// The target of a short name.
 pub(crate) fn find(name: &str) -> Result<&'static Target> {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
@@ -123,13 +141,21 @@ fn build_and_audit(target: &Target, write: bool) -> Result<Tally> {
 
 /// Builds the library; gives what was found in it, and one object of what its exports reach.
 pub(crate) fn build_and_inspect(target: &Target) -> Result<(Report, PathBuf)> {
-    let archive = build(target)?;
-    // It links objects of every architecture.
+    inspect(target, &build(target)?)
+}
+
+/// The second half of [`build_and_inspect`].
+pub(crate) fn inspect(target: &Target, archive: &Path) -> Result<(Report, PathBuf)> {
+    let reachable = workspace::target_dir().join("xtask/reachable").join(target.triple);
+    let report = audit::inspect(archive, linker(), reachable.clone())?;
+    Ok((report, reachable))
+}
+
+/// It links objects of every architecture.
+pub(crate) fn linker() -> Command {
     let mut linker = Command::new("rust-lld");
     linker.args(["-flavor", "gnu"]);
-    let reachable = workspace::target_dir().join("xtask/reachable").join(target.triple);
-    let report = audit::inspect(&archive, linker, reachable.clone())?;
-    Ok((report, reachable))
+    linker
 }
 
 /// Builds the release static library for a target, and the shared one where programs load it; gives
@@ -152,12 +178,27 @@ pub(crate) fn build(target: &Target) -> Result<PathBuf> {
     staticlib::existing(folder.join(staticlib::FILE))
 }
 
-fn cargo(command: &str, target: &Target) -> Command {
+pub(crate) fn cargo(command: &str, target: &Target) -> Command {
     let mut cargo = process::cargo();
     cargo.arg(format!("+{TOOLCHAIN}")).args([command, "--release", "-Zbuild-std=core"]);
     cargo.args(["--target", target.triple]);
     cargo.env("RUSTC_BOOTSTRAP", "1"); // building `core` is unstable; only these targets need it
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\u{1f}"));
     cargo
+}
+
+/// Sizes of stack frames for `cargo xtask stack`, and no path of this machine.
+fn flags() -> Vec<String> {
+    let mut flags = vec!["-Zemit-stack-sizes".to_owned()];
+    let remapped = [
+        (workspace::root(), "/htp-runtime"),
+        (workspace::cargo_home(), "/cargo"),
+        (PathBuf::from("/usr/lib/rustlib/src/rust"), "/rustc"),
+    ];
+    flags.extend(
+        remapped.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())),
+    );
+    flags
 }
 
 pub(crate) fn require_toolchain() -> Result<()> {

@@ -34,9 +34,20 @@ const WITH_FOREIGN_OBJECTS: [&str; 5] =
 
 /// Runs the targets whose library another step of `cargo xtask test` has built, so it costs little.
 pub(crate) fn check(bar: &ProgressBar) -> Outcome {
+    run_all(&cross::TESTED, bar)
+}
+
+/// Every target of which something can be run.
+pub(crate) fn check_all(bar: &ProgressBar) -> Outcome {
+    let others = ["aarch64", "qnx710", "qnx800", "android"];
+    let boards = BOARDS.iter().map(|board| board.target);
+    run_all(&others.into_iter().chain(boards).collect::<Vec<_>>(), bar)
+}
+
+fn run_all(targets: &[&str], bar: &ProgressBar) -> Outcome {
     let mut tally = Tally::default();
     let mut texts = Vec::new();
-    for target in cross::TESTED {
+    for target in targets {
         let outcome = run(target, bar);
         tally.add(outcome.tally);
         texts.extend(outcome.failure.map(|text| format!("{target}:\n{text}")));

@@ -1,4 +1,5 @@
-//! `cargo xtask install FOLDER`: the libraries and headers as a client takes them.
+//! `cargo xtask install FOLDER`: the libraries and headers as a client takes them, with what CMake
+//! and pkg-config find them by.
 //!
 //! `lib` also has the names by which QNN's clients look for a backend: `libQnnHtp.so`, and beside
 //! it `libQnnSystem.so`. Both are links to the one shared library.
@@ -19,6 +20,23 @@ const STATIC: &str = "libhtp_runtime.a";
 const BACKEND: &str = "libQnnHtp.so";
 const LINKS: [&str; 2] = [BACKEND, "libQnnSystem.so"];
 const CLIENT: &str = "tests/install/client.c";
+/// Files with the version and the like filled in, and the folder they go to.
+const FILLED_IN: [(&str, &str); 3] = [
+    ("packaging/cmake/htp_runtime-config.cmake", "lib/cmake/htp_runtime"),
+    ("packaging/cmake/htp_runtime-config-version.cmake", "lib/cmake/htp_runtime"),
+    ("packaging/pkgconfig/htp_runtime.pc", "lib/pkgconfig"),
+];
+/// Of the project; the members of the workspace have the same.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What is installed, and for which machine.
+pub(crate) struct Libraries<'a> {
+    pub(crate) archive: &'a Path,
+    pub(crate) shared: Option<&'a Path>,
+    pub(crate) pointer_bytes: usize,
+    /// An operating system brings them.
+    pub(crate) has_threads: bool,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -35,20 +53,52 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Builds for release and writes into `folder`; returns the path of the backend in it.
 pub(crate) fn into(folder: &Path) -> Result<PathBuf> {
     let archive = staticlib::release()?;
-    let lib = folder.join("lib");
-    fs::create_dir_all(&lib).with_context(|| format!("cannot make {}", lib.display()))?;
-    replace(&archive, &lib.join(STATIC))?;
-    replace(&archive.with_file_name(SHARED), &lib.join(SHARED))?;
-    for name in LINKS {
-        let link = lib.join(name);
-        remove(&link)?;
-        symlink(SHARED, &link).with_context(|| format!("cannot make {}", link.display()))?;
-    }
-    copy_folder(&workspace::root().join("include"), &folder.join("include"))?;
-    Ok(lib.join(BACKEND))
+    let libraries = Libraries {
+        shared: Some(&archive.with_file_name(SHARED)),
+        archive: &archive,
+        pointer_bytes: size_of::<usize>(),
+        has_threads: true,
+    };
+    write(folder, &libraries)?;
+    Ok(folder.join("lib").join(BACKEND))
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Writes libraries, headers, and what CMake and pkg-config read.
+pub(crate) fn write(folder: &Path, libraries: &Libraries<'_>) -> Result<()> {
+    let lib = folder.join("lib");
+    fs::create_dir_all(&lib).with_context(|| format!("cannot make {}", lib.display()))?;
+    replace(libraries.archive, &lib.join(STATIC))?;
+    if let Some(shared) = libraries.shared {
+        replace(shared, &lib.join(SHARED))?;
+        for name in LINKS {
+            let link = lib.join(name);
+            remove(&link)?;
+            symlink(SHARED, &link).with_context(|| format!("cannot make {}", link.display()))?;
+        }
+    }
+    let root = workspace::root();
+    for (source, to) in FILLED_IN {
+        let source = root.join(source);
+        let text = fs::read_to_string(&source)
+            .with_context(|| format!("cannot read {}", source.display()))?;
+        let to = folder.join(to);
+        fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
+        let to = to.join(source.file_name().unwrap_or_default());
+        fs::write(&to, fill_in(&text, libraries))
+            .with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    copy_folder(&root.join("include"), &folder.join("include"))
+}
+
+fn fill_in(text: &str, libraries: &Libraries<'_>) -> String {
+    text.replace("@VERSION@", VERSION)
+        .replace("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
+        .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
+        .replace("@POINTER_BYTES@", &libraries.pointer_bytes.to_string())
+        .replace("@THREADS@", if libraries.has_threads { "-pthread" } else { "" })
+}
+
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
@@ -61,7 +111,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Copies to a new file: a process that has mapped the old one keeps it.
-fn replace(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     remove(to)?;
     fs::copy(from, to).with_context(|| format!("cannot write {}", to.display()))?;
     Ok(())
@@ -108,4 +158,25 @@ fn install_and_build() -> Result<Tally> {
         tally.add(programs::tally(&finished)?);
     }
     Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_filled_in() {
+        for (source, _) in FILLED_IN {
+            let text = fs::read_to_string(workspace::root().join(source)).unwrap();
+            let libraries = Libraries {
+                archive: Path::new("a"),
+                shared: None,
+                pointer_bytes: 4,
+                has_threads: false,
+            };
+            let filled = fill_in(&text, &libraries);
+            assert!(!filled.contains('@'), "{filled}");
+            assert!(source.ends_with("config.cmake") || filled.contains(VERSION), "{filled}");
+        }
+    }
 }

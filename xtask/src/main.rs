@@ -1,22 +1,31 @@
 //! Developer commands: `cargo xtask <command>`. CI calls what a developer types.
 
 mod abi;
+mod abi_diff;
 mod audit;
 mod bench;
 mod conformance;
+mod core_alone;
 mod cross;
 mod demo;
+mod dist;
 mod emulate;
 mod examples;
 mod header;
 mod install;
 mod loom;
+mod misra;
 mod model;
 mod ort;
 mod process;
+mod product;
 mod programs;
+mod quality;
 mod recovery;
+mod safety;
 mod sim;
+mod sizes;
+mod stack;
 mod staticlib;
 mod steps;
 mod symbols;
@@ -69,6 +78,22 @@ enum Command {
     Symbols,
     /// Build the static library for every target and audit each archive
     Cross(cross::Options),
+    /// Compare the C interface with that of the last release
+    AbiDiff(abi_diff::Options),
+    /// Measure how much of the core its tests run
+    Coverage,
+    /// Find changes to queue, scheduler and restart machine that no test notices
+    Mutants,
+    /// Write what the headers deviate from in MISRA C into docs/safety/misra.md
+    Misra(Check),
+    /// Write the tables of docs/safety/limits.md
+    Safety(Check),
+    /// Write packages under target/dist, one for each target
+    Dist(dist::Options),
+    /// Compare the memory that the code takes with the committed table
+    Sizes(sizes::Options),
+    /// Find the most stack that each public entry can need
+    Stack(stack::Options),
 }
 
 #[derive(clap::Args)]
@@ -95,6 +120,14 @@ fn main() -> ExitCode {
         Command::Sim(options) => sim::run(&options),
         Command::Symbols => symbols::run(),
         Command::Cross(options) => cross::run(&options),
+        Command::AbiDiff(options) => abi_diff::run(&options),
+        Command::Coverage => quality::coverage(),
+        Command::Mutants => quality::mutants(),
+        Command::Misra(options) => misra::run(options.check),
+        Command::Safety(options) => safety::run(options.check),
+        Command::Dist(options) => dist::run(&options),
+        Command::Sizes(options) => sizes::run(&options),
+        Command::Stack(options) => stack::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

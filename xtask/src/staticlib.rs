@@ -10,8 +10,9 @@ use crate::{cross, process, workspace};
 pub(crate) const PACKAGE: &str = "htp-runtime-ffi";
 /// Its name.
 pub(crate) const FILE: &str = "libhtp_runtime.a";
-/// Sanitizers need an explicit target, so that build scripts stay without them.
-const HOST: &str = concat!("x86_64", "-unknown-linux-gnu");
+/// This machine, as the compiler calls it. Sanitizers need an explicit target, so that build
+/// scripts stay without them.
+pub(crate) const HOST: &str = concat!("x86_64", "-unknown-linux-gnu");
 
 /// What a program linked with the library needs besides it.
 pub(crate) const LINK_FLAGS: [&str; 2] = ["-lpthread", "-ldl"];

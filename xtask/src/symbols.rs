@@ -3,7 +3,7 @@
 //! it was linked with.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{ensure, Result};
@@ -17,14 +17,14 @@ const HOW_TO_GET: &str = "apt-get install binutils";
 pub(crate) fn run() -> Result<()> {
     let bar = crate::steps::spinner("building the release library");
     let archive = staticlib::release()?;
-    let report = inspect(&archive)?;
+    let (report, _) = inspect(&archive)?;
     bar.finish_and_clear();
     println!("needed from outside ({}):", report.needed.len());
     for name in &report.needed {
         println!("  {name}");
     }
     report.verdict()?;
-    println!("no heap, no panic: {} exported functions", report.exported);
+    println!("no heap, no panic: {} exported functions", report.exported.len());
     bound(&archive)?;
     println!("the shared library names the C library, with the version of each function");
     Ok(())
@@ -33,14 +33,17 @@ pub(crate) fn run() -> Result<()> {
 /// The same as a step of `cargo xtask test`.
 pub(crate) fn check() -> Result<Tally> {
     let archive = staticlib::release()?;
-    inspect(&archive)?.verdict()?;
+    inspect(&archive)?.0.verdict()?;
     bound(&archive)?;
     Ok(Tally { passed: 3, failed: 0 })
 }
 
-fn inspect(archive: &Path) -> Result<Report> {
+/// What the library of this machine needs, and one object, at the second path, of what its exports
+/// reach.
+pub(crate) fn inspect(archive: &Path) -> Result<(Report, PathBuf)> {
     process::require("ld", HOW_TO_GET)?;
-    audit::inspect(archive, Command::new("ld"), workspace::target_dir().join("xtask/reachable.o"))
+    let reachable = workspace::target_dir().join("xtask/reachable.o");
+    Ok((audit::inspect(archive, Command::new("ld"), reachable.clone())?, reachable))
 }
 
 /// Fails if the shared library beside the static one names functions without saying which version

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check in order. A failure does not hide the checks after it.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -10,8 +10,9 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, bench, conformance, cross, emulate, examples, header, install, loom, model, ort, recovery,
-    sim, symbols, threads, tidy, trace,
+    abi, abi_diff, bench, conformance, cross, dist, emulate, examples, header, install, loom,
+    misra, model, ort, quality, recovery, safety, sim, sizes, stack, symbols, threads, tidy, trace,
+    workspace,
 };
 
 #[derive(clap::Args)]
@@ -19,6 +20,10 @@ pub(crate) struct Options {
     /// Run these steps only
     #[arg(long, value_delimiter = ',')]
     only: Vec<Step>,
+    /// Everything: also ONNX Runtime, every target and package, coverage and mutants. Installs what
+    /// it needs, so it wants to be root on Debian 12
+    #[arg(long, conflicts_with_all = ["only", "skip", "target"])]
+    all: bool,
     /// Also run models through ONNX Runtime (installs packages from PyPI under target/)
     #[arg(long)]
     ort: bool,
@@ -62,6 +67,10 @@ enum Step {
     Emulated,
     /// no heap, no panic in the release library
     Symbols,
+    /// memory that the code takes, against the committed table
+    Sizes,
+    /// stack that each public entry can need; no recursion
+    Stack,
     /// C and C++ programs
     Programs,
     /// C and C++ programs under sanitizers
@@ -72,11 +81,31 @@ enum Step {
     Conformance,
     /// the installed folder serves a client
     Install,
+    /// the package serves clients that CMake and pkg-config build
+    Dist,
+    /// deviations of the headers from MISRA C are those that are listed
+    Misra,
+    /// the C interface is that of the last release; changes are seen
+    Abi,
     /// the examples in C and Rust; README.md shows what is compiled; the C++ benchmark compiles
     Examples,
-    /// models through ONNX Runtime; only with --ort
+    /// models through ONNX Runtime; only with --ort or --all
     Ort,
+    /// the static library for every target; only with --all
+    CrossAll,
+    /// what can be run of every target under emulation; only with --all
+    EmulatedAll,
+    /// a package for every target, the same from another folder; only with --all
+    DistAll,
+    /// how much of the core its tests run; only with --all
+    Coverage,
+    /// changes to the core that no test notices; only with --all
+    Mutants,
 }
+
+/// Too slow for every time.
+const ONLY_WITH_ALL: [Step; 5] =
+    [Step::CrossAll, Step::EmulatedAll, Step::DistAll, Step::Coverage, Step::Mutants];
 
 impl Step {
     fn name(self) -> &'static str {
@@ -98,7 +127,17 @@ impl Step {
             Step::Sanitizers => "C and C++ programs under sanitizers",
             Step::Threads => "client threads under the thread sanitizer",
             Step::Conformance => "conformance",
+            Step::Sizes => "sizes",
+            Step::Stack => "stack",
             Step::Install => "installed folder",
+            Step::Dist => "package",
+            Step::Misra => "MISRA deviations of the headers",
+            Step::Abi => "C interface of the last release",
+            Step::CrossAll => "static library for every target",
+            Step::EmulatedAll => "every target under emulation",
+            Step::DistAll => "packages",
+            Step::Coverage => "coverage",
+            Step::Mutants => "mutants",
             Step::Examples => "examples",
             Step::Ort => "ONNX Runtime",
         }
@@ -112,7 +151,8 @@ impl Step {
             Step::Trace => one(trace::check()),
             Step::Header => {
                 let interface = abi::run(true).and_then(|()| header::run(true));
-                one(interface.and_then(|()| model::run(true)).and_then(|()| recovery::run(true)))
+                let pages = || recovery::run(true).and_then(|()| safety::run(true));
+                one(interface.and_then(|()| model::run(true)).and_then(|()| pages()))
             }
             Step::Rust => rust_tests(),
             Step::Sim => sim::check(),
@@ -126,7 +166,17 @@ impl Step {
             Step::Sanitizers => programs::run_all(Mode::Sanitized, bar),
             Step::Threads => threads::check(),
             Step::Conformance => conformance::check(),
+            Step::Sizes => sizes::check(),
+            Step::Stack => stack::check(),
             Step::Install => install::check(),
+            Step::Dist => dist::check(),
+            Step::Misra => one(misra::run(true)),
+            Step::Abi => abi_diff::check(),
+            Step::CrossAll => cross::check_all(),
+            Step::EmulatedAll => emulate::check_all(bar),
+            Step::DistAll => dist::check_all(),
+            Step::Coverage => quality::check_coverage(),
+            Step::Mutants => quality::check_mutants(),
             Step::Examples => examples().into(),
             Step::Ort => ort::check(),
         }
@@ -143,6 +193,9 @@ const FEATURE_SETS: [&str; 4] = ["", "vhtp", "os,vhtp", "std,os,vhtp"];
 /// The code says what the last line says, so nothing needs to follow it.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let mut steps = Steps::new();
+    if options.all {
+        steps.run("what is needed", |_| one(install_all()));
+    }
     for target in &options.target {
         steps.run(&format!("{target} under emulation"), |bar| emulate::run(target, bar));
     }
@@ -151,7 +204,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             break;
         }
         let left_out = options.skip.contains(step)
-            || (*step == Step::Ort && !options.ort)
+            || (*step == Step::Ort && !options.ort && !options.all)
+            || (ONLY_WITH_ALL.contains(step) && !options.all && !options.only.contains(step))
             || (!options.only.is_empty() && !options.only.contains(step));
         if left_out {
             steps.skip(step.name());
@@ -168,6 +222,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 fn one(result: Result<()>) -> Outcome {
     result.map(|()| Tally::ONE).into()
+}
+
+fn install_all() -> Result<()> {
+    let mut install = Command::new(workspace::root().join(".ci/run"));
+    process::succeed(install.arg("--install-all"), BUILD_LIMIT).map(drop)
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {

@@ -21,6 +21,12 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
+/// Folder of cargo's own files, registry sources among them.
+pub(crate) fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
+
 /// One file of the project.
 pub(crate) struct SourceFile {
     /// Path from the root, with `/` between its parts.

@@ -195,7 +195,7 @@ fn a_full_region_refuses_and_loses_nothing() {
     // Every size up to enough, so that memory runs out at each allocation in turn.
     let mut outcomes = [0, 0];
     for arena_bytes in (256..12_000).step_by(64) {
-        let mut region = Region::from_heap(arena_bytes);
+        let mut region = Region::from_heap(Region::OVERHEAD_BYTES + arena_bytes);
         let Ok(mut graph) = GraphBuilder::new(&mut region, "tight") else { continue };
         let (x, y) = (ACTIVATION, TensorSpec { kind: TensorKind::AppRead, ..ACTIVATION });
         let steps = [

@@ -9,12 +9,14 @@ use super::fixed::Channel;
 use super::run;
 use super::scheme::RealScheme;
 
+/// A tile lies on the stack, which is small where addresses are.
+const IS_LARGE: bool = usize::BITS >= 64;
 /// Most rows.
-pub(super) const ROWS: usize = 16;
+pub(super) const ROWS: usize = if IS_LARGE { 16 } else { 8 };
 /// Most columns.
 pub(super) const COLUMNS: usize = BLOCK * BLOCKS;
 /// Most products that are added to a sum at once.
-pub(super) const DEPTH: usize = 16;
+pub(super) const DEPTH: usize = if IS_LARGE { 16 } else { 4 };
 /// Columns whose sums are kept in registers.
 const BLOCK: usize = 16;
 const BLOCKS: usize = 2;

@@ -1,0 +1,244 @@
+//! `cargo xtask coverage` and `cargo xtask mutants`: how much of the code the tests run, and how
+//! many small changes to it they notice. Each installs its tool below `target/` when it is lacking.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+use serde::Deserialize;
+
+use crate::steps::{self, Tally};
+use crate::{process, workspace};
+
+/// Least part of the core's lines that its tests run, in per cent.
+const LINES_MIN: f64 = 95.0;
+/// Least part of the mutants that are caught, in per cent.
+const CAUGHT_MIN: f64 = 90.0;
+/// Where mutants are made: what a wrong line in would be hardest to see from outside.
+const MUTATED: [&str; 3] = ["src/queue/", "src/sched/", "src/ssr/"];
+/// Longest run of all mutants.
+const MUTANTS_LIMIT: Duration = Duration::from_secs(3 * 3600);
+/// The tests that both run.
+const TESTS: [&str; 4] = ["--package", "htp-runtime", "--features", "std,os"];
+/// Tools and their versions.
+const COVERAGE_TOOL: (&str, &str) = ("cargo-llvm-cov", "0.9.1");
+const MUTANTS_TOOL: (&str, &str) = ("cargo-mutants", "27.1.0");
+
+/// A tool of cargo's, installed below `target/` unless it is there or in the search path.
+fn tool((name, version): (&str, &str)) -> Result<PathBuf> {
+    if let Some(found) = process::find(name) {
+        return Ok(found);
+    }
+    let root = workspace::target_dir().join("tools");
+    let installed = root.join("bin").join(name);
+    if !installed.is_file() {
+        let mut install = process::cargo();
+        install.args(["install", "--locked", "--version", version, "--root"]).arg(&root).arg(name);
+        process::succeed(&mut install, process::BUILD_LIMIT)?;
+    }
+    Ok(installed)
+}
+
+/// Lines or branches, and how many of them were run.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct Count {
+    count: u64,
+    covered: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: Count) {
+        self.count += other.count;
+        self.covered += other.covered;
+    }
+
+    fn per_cent(self) -> f64 {
+        match self.count {
+            0 => 100.0,
+            count => self.covered as f64 * 100.0 / count as f64,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct Summary {
+    lines: Count,
+    branches: Count,
+}
+
+#[derive(Deserialize)]
+struct Export {
+    data: Vec<ExportData>,
+}
+
+#[derive(Deserialize)]
+struct ExportData {
+    files: Vec<ExportFile>,
+}
+
+#[derive(Deserialize)]
+struct ExportFile {
+    filename: String,
+    summary: Summary,
+}
+
+/// Prints lines and branches of each room of the core; fails below [`LINES_MIN`].
+pub(crate) fn coverage() -> Result<()> {
+    let (text, result) = measure_coverage()?;
+    println!("{text}");
+    result
+}
+
+/// The same as a step of `cargo xtask test --all`.
+pub(crate) fn check_coverage() -> steps::Outcome {
+    reported(measure_coverage())
+}
+
+fn reported(measured: Result<(String, Result<()>)>) -> steps::Outcome {
+    match measured {
+        Ok((text, result)) => {
+            let mut outcome = steps::Outcome::from(result.map(|()| Tally::ONE));
+            outcome.report = Some(text);
+            outcome
+        }
+        Err(error) => Err(error).into(),
+    }
+}
+
+fn measure_coverage() -> Result<(String, Result<()>)> {
+    let how = "apt-get install llvm-22";
+    let tools = [process::require("llvm-cov-22", how)?, process::require("llvm-profdata-22", how)?];
+    let report = workspace::target_dir().join("coverage.json");
+    let mut run = Command::new(tool(COVERAGE_TOOL)?);
+    run.current_dir(workspace::root()).arg("llvm-cov").args(TESTS);
+    run.args(["--branch", "--json", "--summary-only", "--output-path"]).arg(&report);
+    run.env("LLVM_COV", &tools[0]).env("LLVM_PROFDATA", &tools[1]);
+    run.env("RUSTC_BOOTSTRAP", "1"); // branches are unstable; only this build counts them
+    process::succeed(&mut run, process::BUILD_LIMIT)?;
+    let text = fs::read_to_string(&report).context("no report of the coverage")?;
+    let export: Export = serde_json::from_str(&text).context("the report of the coverage")?;
+    let files = export.data.into_iter().flat_map(|data| data.files);
+    judge_coverage(files.map(|file| (file.filename, file.summary)), &workspace::root())
+}
+
+fn judge_coverage(
+    files: impl Iterator<Item = (String, Summary)>,
+    root: &Path,
+) -> Result<(String, Result<()>)> {
+    let mut rooms: BTreeMap<String, Summary> = BTreeMap::new();
+    let mut all = Summary::default();
+    for (name, summary) in files {
+        let Ok(path) = Path::new(&name).strip_prefix(root.join("src")) else { continue };
+        let room = path.iter().next().unwrap_or_default().to_string_lossy().into_owned();
+        for sum in [rooms.entry(room).or_default(), &mut all] {
+            sum.lines.add(summary.lines);
+            sum.branches.add(summary.branches);
+        }
+    }
+    ensure!(all.lines.count > 0, "no line of the core was counted");
+    let mut text = format!("{:<20} {:>14} {:>18}\n", "src/", "lines", "branches");
+    let sums = rooms.iter().map(|(room, sum)| (room.as_str(), sum));
+    for (room, Summary { lines, branches }) in sums.chain([("all", &all)]) {
+        text.push_str(&format!(
+            "{room:<20} {:>6.2} % {:>5} {:>8.2} % {:>7}\n",
+            lines.per_cent(),
+            lines.count,
+            branches.per_cent(),
+            branches.count
+        ));
+    }
+    let reached = all.lines.per_cent();
+    let result = match reached >= LINES_MIN {
+        true => Ok(()),
+        false => {
+            Err(anyhow::anyhow!("{reached:.2} % of the lines, at least {LINES_MIN} % shall be"))
+        }
+    };
+    Ok((text, result))
+}
+
+/// Prints the mutants that no test noticed; fails below [`CAUGHT_MIN`].
+pub(crate) fn mutants() -> Result<()> {
+    let (text, result) = measure_mutants()?;
+    println!("{text}");
+    result
+}
+
+/// The same as a step of `cargo xtask test --all`.
+pub(crate) fn check_mutants() -> steps::Outcome {
+    reported(measure_mutants())
+}
+
+fn measure_mutants() -> Result<(String, Result<()>)> {
+    let folder = workspace::target_dir().join("mutants");
+    fs::create_dir_all(&folder)?;
+    let mut run = Command::new(tool(MUTANTS_TOOL)?);
+    run.current_dir(workspace::root()).args(["mutants", "--no-shuffle", "--output"]).arg(&folder);
+    run.args(&TESTS[..2]).args(["--features", "std,os"]);
+    for place in MUTATED {
+        run.arg("--file").arg(format!("{place}**/*.rs"));
+    }
+    if process::find("cargo-nextest").is_some() {
+        run.args(["--test-tool", "nextest"]);
+    }
+    run.env("PROPTEST_CASES", "64");
+    // It ends with an error if a mutant survives, which is judged below.
+    let finished = process::capture(&mut run, MUTANTS_LIMIT)?;
+    let found = folder.join("mutants.out");
+    let list = |name: &str| -> Result<Vec<String>> {
+        let text = fs::read_to_string(found.join(name))
+            .with_context(|| format!("no {name}:\n{}", finished.output))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    };
+    let caught = list("caught.txt")?.len() + list("timeout.txt")?.len();
+    judge_mutants(caught, &list("missed.txt")?)
+}
+
+fn judge_mutants(caught: usize, missed: &[String]) -> Result<(String, Result<()>)> {
+    let all =
+        Count { count: u64::try_from(caught + missed.len())?, covered: u64::try_from(caught)? };
+    ensure!(all.count > 0, "there was no mutant");
+    let part = all.per_cent();
+    let mut text = format!("{caught} of {} mutants were caught, {part:.1} %\n", all.count);
+    for mutant in missed {
+        text.push_str(&format!("  survived: {mutant}\n"));
+    }
+    let result = match part >= CAUGHT_MIN {
+        true => Ok(()),
+        false => Err(anyhow::anyhow!("{part:.1} % were caught, at least {CAUGHT_MIN} % shall be")),
+    };
+    Ok((text, result))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, count: u64, covered: u64) -> (String, Summary) {
+        let lines = Count { count, covered };
+        (format!("/p/{name}"), Summary { lines, branches: Count::default() })
+    }
+
+    #[test]
+    fn rooms_are_summed_and_others_left_out() {
+        let files = [file("src/a/x.rs", 90, 90), file("src/a/y.rs", 10, 5), file("sim/z.rs", 9, 0)];
+        let (text, result) = judge_coverage(files.into_iter(), Path::new("/p")).unwrap();
+        assert!(result.is_ok());
+        assert!(text.contains("a                     95.00 %   100"), "{text}");
+        let files = [file("src/a.rs", 100, 94)];
+        assert!(judge_coverage(files.into_iter(), Path::new("/p")).unwrap().1.is_err());
+        assert!(judge_coverage([].into_iter(), Path::new("/p")).is_err());
+    }
+
+    #[test]
+    fn survivors_are_listed_and_nine_in_ten_are_caught() {
+        let missed = ["replace a with b".to_owned()];
+        let (text, result) = judge_mutants(9, &missed).unwrap();
+        assert!(text.contains("survived: replace a with b") && result.is_ok());
+        assert!(judge_mutants(8, &missed).unwrap().1.is_err());
+        assert!(judge_mutants(0, &[]).is_err());
+    }
+}
