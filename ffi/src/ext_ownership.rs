@@ -44,14 +44,18 @@ pub extern "C" fn htp_rt_context_set_io_ownership(
     answer(c"htp_rt_context_set_io_ownership", set(context, ownership))
 }
 
+const UNWATCHED: u32 = htp_rt_io_ownership_t::HTP_RT_IO_UNWATCHED as u32;
+const COUNTED: u32 = htp_rt_io_ownership_t::HTP_RT_IO_COUNTED as u32;
+const REFUSED: u32 = htp_rt_io_ownership_t::HTP_RT_IO_REFUSED as u32;
+
 fn set(context: Qnn_ContextHandle_t, ownership: u32) -> Result<(), Code> {
     let none = no_handle::<kind::Context>(QNN_CONTEXT_ERROR_INVALID_HANDLE, "context", context);
     let instance = living(&none)?;
     let id = convert::context_id(context).ok_or_else(&none)?;
     let ownership = match ownership {
-        0 => IoOwnership::Unwatched,
-        1 => IoOwnership::Counted,
-        2 => IoOwnership::Refused,
+        UNWATCHED => IoOwnership::Unwatched,
+        COUNTED => IoOwnership::Counted,
+        REFUSED => IoOwnership::Refused,
         other => {
             let code = QNN_CONTEXT_ERROR_INVALID_ARGUMENT;
             return Err(because!(code, "ownership is ", other, ", there are 0, 1 and 2"));

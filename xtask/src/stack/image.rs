@@ -26,7 +26,7 @@ pub(super) struct Function {
     pub(super) addresses: BTreeSet<usize>,
     /// Calls through a register.
     pub(super) indirect: usize,
-    range: (u64, u64),
+    pub(super) range: (u64, u64),
 }
 
 impl Function {
