@@ -96,7 +96,7 @@ inline void configure(Values& values) {
   }
 }
 
-/** What a restart does to a context, and outputs that overlap. */
+/** What a restart does to a context, what executes it meanwhile, and outputs that overlap. */
 inline void set_recovery(Values& values) {
   Numbers& numbers = values.numbers;
   htp_rt_recovery_t recovery = {};
@@ -106,6 +106,10 @@ inline void set_recovery(Values& values) {
   recovery.attempts_max = numbers.number(8);
   recovery.time_budget_us = numbers.chance(50) ? 8000000 : numbers.number(50000);
   RUNTIME(context_set_recovery, values.pick(contexts), numbers.chance(99) ? &recovery : nullptr);
+  htp_rt_fallback_t fallback = {};
+  fallback.struct_size = numbers.chance(97) ? sizeof fallback : numbers.number();
+  fallback.interval_us = numbers.chance(90) ? 1 + numbers.below(20000) : numbers.number();
+  RUNTIME(context_set_fallback, values.pick(contexts), numbers.chance(80) ? &fallback : nullptr);
   RUNTIME(context_set_io_ownership, values.pick(contexts), numbers.number(4));
 }
 
