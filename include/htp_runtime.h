@@ -415,6 +415,10 @@ typedef struct {
    * The most that was ever in use.
    */
   uint64_t memory_used_max_bytes;
+  /**
+   * Bytes in use that executions on the CPU keep for good (`htp_rt_context_set_fallback`).
+   */
+  uint64_t memory_fallback_bytes;
 } htp_rt_stats_t;
 
 /**
@@ -886,7 +890,8 @@ Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
  *
  * Where a crashed DSP is restarted, the context needs managed recovery that keeps its queue first
  * (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the
- * largest of these graphs of all contexts, is taken for the life of the process. The first call
+ * largest of these graphs of all contexts, is taken for the life of the process and counted in
+ * `htp_rt_stats_t::memory_fallback_bytes`. The first call
  * prepares each graph on the CPU, and takes as long. During a restart the call waits (bounded);
  * within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
  * more memory while the CPU executes for another context: call again.

@@ -219,6 +219,8 @@ pub struct htp_rt_stats_t {
     pub memory_used_bytes: u64,
     /// The most that was ever in use.
     pub memory_used_max_bytes: u64,
+    /// Bytes in use that executions on the CPU keep for good (`htp_rt_context_set_fallback`).
+    pub memory_fallback_bytes: u64,
 }
 
 /// Reads the runtime's statistics.
@@ -235,6 +237,7 @@ pub unsafe extern "C" fn htp_rt_stats(stats: *mut htp_rt_stats_t) -> Qnn_ErrorHa
         Ok(instance) => instance,
         Err(error) => return refusal::plain(error),
     };
+    let memory_fallback_bytes = instance.objects.lock().fallback_bytes as u64;
     *stats = instance.driver.call(|machine, _| {
         let counters = machine.counters();
         let region = machine.region();
@@ -252,6 +255,7 @@ pub unsafe extern "C" fn htp_rt_stats(stats: *mut htp_rt_stats_t) -> Qnn_ErrorHa
             memory_bytes: region.capacity_bytes() as u64,
             memory_used_bytes: region.used_bytes() as u64,
             memory_used_max_bytes: region.used_bytes_max() as u64,
+            memory_fallback_bytes,
         }
     });
     QNN_SUCCESS

@@ -44,7 +44,8 @@ pub struct htp_rt_fallback_t {
 ///
 /// Where a crashed DSP is restarted, the context needs managed recovery that keeps its queue first
 /// (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the
-/// largest of these graphs of all contexts, is taken for the life of the process. The first call
+/// largest of these graphs of all contexts, is taken for the life of the process and counted in
+/// `htp_rt_stats_t::memory_fallback_bytes`. The first call
 /// prepares each graph on the CPU, and takes as long. During a restart the call waits (bounded);
 /// within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
 /// more memory while the CPU executes for another context: call again.
@@ -170,6 +171,7 @@ fn check_graphs(
 
 /// The block is the CPU's, unless it has one of that size.
 fn hand_over(instance: &Instance, block: Block) -> Result<(), Code> {
+    let bytes = block.len();
     let refused = instance.driver.with_device(|device| {
         if device.fallback_memory_bytes() >= block.len() {
             return Some((block, Ok(())));
@@ -180,7 +182,11 @@ fn hand_over(instance: &Instance, block: Block) -> Result<(), Code> {
         device.set_fallback_memory(Region::new(block.leak()));
         None
     });
-    let Some((block, answer)) = refused else { return Ok(()) };
+    let Some((block, answer)) = refused else {
+        let total = &mut instance.objects.lock().fallback_bytes;
+        *total = total.saturating_add(bytes);
+        return Ok(());
+    };
     give_back(instance, block);
     answer
 }

@@ -138,6 +138,8 @@ pub(crate) struct Objects {
     /// Who is in a log's callback.
     pub(crate) calls: [Option<Call>; CALLS_MAX],
     owners: RegionSlice<'static, Option<Owner>>,
+    /// Bytes that executions on the CPU were given.
+    pub(crate) fallback_bytes: usize,
     /// What `QnnProfile_getEvents` handed out of each profile object.
     profiles: RegionSlice<'static, Listing>,
 }
@@ -177,6 +179,7 @@ impl Objects {
             targets: Slots::new(region, TARGETS_MAX)?,
             calls: [None; CALLS_MAX],
             owners: region.alloc(CONTEXTS_MAX, None)?,
+            fallback_bytes: 0,
             profiles: region.alloc_with(PROFILES_MAX, |_| Listing::EMPTY)?,
         })
     }

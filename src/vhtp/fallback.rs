@@ -38,16 +38,11 @@ struct Cpu<'m> {
 struct Job<'m> {
     request: RequestId,
     io: RegionSlice<'m, ClientMemory>,
-    stage: Stage<'m>,
+    /// Its graph, prepared or not yet; nothing if it cannot be executed.
+    work: Option<Preparing<'m>>,
+    /// The op that runs next, once the graph is prepared.
+    next_op: Option<usize>,
     aborted: bool,
-}
-
-enum Stage<'m> {
-    Preparing(Preparing<'m>),
-    /// The op that runs next.
-    Running(Graph<'m>, usize),
-    /// It cannot be executed.
-    Refused,
 }
 
 impl<'m, D: Device<'m>> WithFallback<'m, D> {
@@ -117,14 +112,14 @@ impl<'m> Cpu<'m> {
     fn begin(&mut self, request: RequestId, table: SharedBytes<'m>, io: &[ClientMemory]) {
         let kept =
             self.memory.as_mut().map(|memory| memory.alloc_from(io.len(), io, ClientMemory::NONE));
-        let (io, stage) = match kept {
+        let (io, work) = match kept {
             Some(Ok(io)) => {
                 let config = VhtpConfig::default();
-                (io, Stage::Preparing(Preparing::new(NO_GRAPH, table, &config, Instant::ZERO)))
+                (io, Some(Preparing::new(NO_GRAPH, table, &config, Instant::ZERO)))
             }
-            _ => (RegionSlice::empty(), Stage::Refused),
+            _ => (RegionSlice::empty(), None),
         };
-        self.job = Some(Job { request, io, stage, aborted: false });
+        self.job = Some(Job { request, io, work, next_op: None, aborted: false });
     }
 
     fn abort(&mut self, request: RequestId) {
@@ -133,67 +128,65 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// A part of the preparation, or one op; `None` if there is nothing to do.
+    /// A part of the preparation, or one op; `None` if there is nothing to do. Works where the job
+    /// lies: it is large.
     fn step(&mut self) -> Option<Step> {
-        let mut job = self.job.take()?;
-        let memory = self.memory.as_mut();
-        let (stage, ended) = match (job.stage, memory) {
-            (Stage::Preparing(preparing), Some(memory)) => {
-                prepare(preparing, job.aborted, &job.io, memory)
-            }
-            (Stage::Running(graph, op), _) => run(graph, op, job.aborted),
-            (refused, _) => (refused, Some(Err(ExecuteError::Internal))),
+        let job = self.job.as_mut()?;
+        let request = job.request;
+        let ended = match (&mut job.work, &mut self.memory) {
+            _ if job.aborted => Err(ExecuteError::Aborted),
+            (Some(work), Some(memory)) => match &mut job.next_op {
+                Some(op) => run(work.graph(), op),
+                none => prepare(work, &job.io, memory).map(|is_ready| {
+                    *none = is_ready.then_some(0);
+                    false
+                }),
+            },
+            _ => Err(ExecuteError::Internal),
         };
-        job.stage = stage;
-        let Some(result) = ended else {
-            self.job = Some(job);
-            return Some(Step::Worked);
+        let result = match ended {
+            Ok(false) => return Some(Step::Worked),
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
         };
-        let Job { request, io, stage, .. } = job;
-        if let Some(memory) = &mut self.memory {
-            match stage {
-                Stage::Preparing(preparing) => preparing.release(memory),
-                Stage::Running(graph, _) => graph.release(memory),
-                Stage::Refused => {}
-            }
-            memory.free(io);
-        }
+        self.release();
         Some(Step::Event(Event::FallbackExecuted { request, result }))
     }
+
+    fn release(&mut self) {
+        let (Some(job), Some(memory)) = (self.job.take(), &mut self.memory) else { return };
+        if let Some(work) = job.work {
+            work.release(memory);
+        }
+        memory.free(job.io);
+    }
 }
 
-type Ended = Option<Result<(), ExecuteError>>;
-
+/// A part of the preparation; whether it is done, and the inputs are read.
 fn prepare<'m>(
-    mut preparing: Preparing<'m>,
-    aborted: bool,
+    work: &mut Preparing<'m>,
     io: &[ClientMemory],
     memory: &mut Region<'m>,
-) -> (Stage<'m>, Ended) {
-    if aborted {
-        return (Stage::Preparing(preparing), Some(Err(ExecuteError::Aborted)));
-    }
-    match preparing.advance(memory, &VhtpConfig::default(), Instant::ZERO) {
-        Ok(None) => (Stage::Preparing(preparing), None),
+) -> Result<bool, ExecuteError> {
+    match work.advance(memory, &VhtpConfig::default(), Instant::ZERO) {
+        Ok(None) => Ok(false),
         Ok(Some(_)) => {
-            let mut graph = preparing.into_graph();
+            let graph = work.graph();
             let lent = graph.lend(io) && graph.read_inputs();
-            let ended = (!lent).then_some(Err(ExecuteError::BadMemory));
-            (Stage::Running(graph, 0), ended)
+            lent.then_some(true).ok_or(ExecuteError::BadMemory)
         }
-        Err(_) => (Stage::Preparing(preparing), Some(Err(ExecuteError::Internal))),
+        Err(_) => Err(ExecuteError::Internal),
     }
 }
 
-fn run(mut graph: Graph<'_>, op: usize, aborted: bool) -> (Stage<'_>, Ended) {
-    let ended = if aborted {
-        Some(Err(ExecuteError::Aborted))
-    } else if op >= graph.op_count() {
-        Some(graph.write_outputs().then_some(()).ok_or(ExecuteError::BadMemory))
-    } else {
-        graph.run_op(op).is_none().then_some(Err(ExecuteError::Internal))
-    };
-    (Stage::Running(graph, op.saturating_add(1)), ended)
+/// One op; whether it was the last, and the outputs are written.
+fn run(graph: &mut Graph<'_>, op: &mut usize) -> Result<bool, ExecuteError> {
+    if *op >= graph.op_count() {
+        return graph.write_outputs().then_some(true).ok_or(ExecuteError::BadMemory);
+    }
+    graph.run_op(*op).ok_or(ExecuteError::Internal)?;
+    *op = op.saturating_add(1);
+    Ok(false)
 }
 
 impl<'m, D: Device<'m>> Device<'m> for WithFallback<'m, D> {

@@ -152,6 +152,11 @@ impl<'m> Preparing<'m> {
         Ok(None)
     }
 
+    /// The graph where it lies, to be used when all parts are done.
+    pub(super) fn graph(&mut self) -> &mut Graph<'m> {
+        &mut self.prepared
+    }
+
     /// The graph, when all parts are done.
     pub(super) fn into_graph(self) -> Graph<'m> {
         self.prepared
