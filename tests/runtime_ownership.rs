@@ -183,6 +183,39 @@ fn a_request_kept_across_a_restart_keeps_its_outputs() {
 }
 
 #[test]
+fn a_context_that_is_freed_anywhere_in_its_rebuild_gives_its_outputs_back() {
+    for answers in 0..6 {
+        let mut world = World::new();
+        let recovery = Recovery::Managed {
+            attempts_max: 3,
+            time_budget_us: 1_000_000,
+            queued: Queued::Complete,
+        };
+        let context = world.context(&ContextConfig { recovery, ..depth(8) });
+        let graph = world.graph(context, "net", Priority::Normal);
+        world.runtime.context_set_io_ownership(context, IoOwnership::Refused).unwrap();
+        let io = bindings();
+        submit(&mut world, graph, io, ASYNC).unwrap();
+        world.settle();
+        world.device.crash_at_once();
+        assert!(world.deliver());
+        for _ in 0..answers {
+            world.drain_commands();
+            world.deliver();
+        }
+        world.runtime.context_free(world.now, context).unwrap();
+        // The device answers it all before anything is heard.
+        while world.drain_commands() > 0 || world.deliver() {}
+        world.settle();
+        let (after, graph) = watching(&mut world, IoOwnership::Refused);
+        let accepted = submit(&mut world, graph, io, ASYNC);
+        assert!(accepted.is_ok(), "freed after {answers} answers: {accepted:?}");
+        end_all(&mut world);
+        world.free_and_check(&[after]);
+    }
+}
+
+#[test]
 fn a_full_table_refuses_for_now_or_stops_watching() {
     let mut world = World::new();
     let (strict, first) = watching(&mut world, IoOwnership::Refused);

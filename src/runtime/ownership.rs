@@ -114,6 +114,22 @@ impl<'m> Lent<'m> {
         moved.rotate_left(1);
         self.len = self.len.saturating_sub(1);
     }
+
+    /// All that one request is going to write. Linear in the table.
+    fn remove_all_of(&mut self, writer: RequestRef) {
+        let mut kept: usize = 0;
+        for index in 0..self.len {
+            let Some(range) = self.ranges.get(index).copied() else { break };
+            if range.writer == writer {
+                continue;
+            }
+            if let Some(place) = self.ranges.get_mut(kept) {
+                *place = range;
+            }
+            kept = kept.saturating_add(1);
+        }
+        self.len = kept;
+    }
 }
 
 impl Graph<'_> {
@@ -162,10 +178,14 @@ impl Runtime<'_> {
         }
     }
 
-    /// The request at `place` has ended.
+    /// The request at `place` has ended. Its graph may be gone: of a context that was freed while
+    /// it was rebuilt, before what a restart had caught was heard.
     pub(super) fn return_outputs(&mut self, place: RequestRef, graph: GraphId) {
-        if let Ok(graph) = self.graphs.get(graph) {
-            graph.writes(place.slot).for_each(|(_, start, _)| self.lent.remove(start, place));
+        match self.graphs.get(graph) {
+            Ok(graph) => {
+                graph.writes(place.slot).for_each(|(_, start, _)| self.lent.remove(start, place));
+            }
+            Err(_) => self.lent.remove_all_of(place),
         }
     }
 }
