@@ -877,7 +877,8 @@ Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
 /**
  * Has requests of a context executed on the CPU while the device is down: during a restart, while
  * the context is rebuilt, and after the context or the DSP is lost. NULL ends it. Concerns the
- * graphs that are finalized now; call it again when more are.
+ * graphs that are finalized now; call it again when more are: a request of another one holds back
+ * those behind it until the device is there.
  *
  * A request that waits in the queue is executed by the library's own kernels, on the thread that
  * otherwise drives the device, with the device's results bit by bit and much slower. At most one

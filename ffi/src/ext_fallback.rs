@@ -5,7 +5,7 @@
 use core::mem::MaybeUninit;
 
 use runtime::device::PrepareError;
-use runtime::error::{FallbackError, HandleError, Status};
+use runtime::error::{FallbackError, HandleError};
 use runtime::handle::{kind, ContextId};
 use runtime::limits::GRAPHS_PER_CONTEXT_MAX;
 use runtime::region::{Region, RegionSlice};
@@ -31,7 +31,8 @@ pub struct htp_rt_fallback_t {
 
 /// Has requests of a context executed on the CPU while the device is down: during a restart, while
 /// the context is rebuilt, and after the context or the DSP is lost. NULL ends it. Concerns the
-/// graphs that are finalized now; call it again when more are.
+/// graphs that are finalized now; call it again when more are: a request of another one holds back
+/// those behind it until the device is there.
 ///
 /// A request that waits in the queue is executed by the library's own kernels, on the thread that
 /// otherwise drives the device, with the device's results bit by bit and much slower. At most one
@@ -148,7 +149,8 @@ fn give_back(instance: &Instance, block: Block) {
     instance.driver.call(|machine, _| machine.region_mut().free(block));
 }
 
-/// Whether each graph of the context that can be executed fits. Each is prepared outside the lock.
+/// Whether each graph of the context that has a table fits, also while a restart is under way. Each
+/// is prepared outside the lock.
 fn check_graphs(
     instance: &Instance,
     context: ContextId,
@@ -157,8 +159,7 @@ fn check_graphs(
     for index in 0..usize::from(GRAPHS_PER_CONTEXT_MAX) {
         let lent = instance.driver.call(|machine, _| {
             let graph = machine.graphs_of(context).nth(index)?;
-            let ready = machine.graph_status(graph) == Ok(Status::Ready);
-            Some(ready.then(|| machine.lend_table(graph).ok()).flatten())
+            Some(machine.lend_table(graph).ok())
         });
         let Some(lent) = lent else { break };
         let Some(table) = lent else { continue };

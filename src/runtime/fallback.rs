@@ -151,7 +151,7 @@ impl<'m> Runtime<'m> {
         id: ContextId,
         fallback: Option<Fallback>,
     ) -> Result<(), FallbackError> {
-        let context = self.context(id)?;
+        let context = self.context_taking_more(id)?;
         let keeps = context.recovery.keeps_queued() || !self.restarts_dsp();
         let settled = context.state == ContextState::Ready
             && context.rebuild.phase == Phase::Settled
@@ -251,6 +251,8 @@ impl<'m> Runtime<'m> {
             return Some(Command::FallbackAbort { request: place.with_generation(generation) });
         }
         let place = self.next_on_fallback(now)?;
+        let graph = self.contexts.node(place)?.graph;
+        let table = self.graphs.get(graph).ok()?.table.clone()?;
         match self.contexts.node(place)?.state {
             RequestState::Aside => self.fallback.take_aside(),
             _ => self.leave_run_list(place),
@@ -263,14 +265,12 @@ impl<'m> Runtime<'m> {
         request.dispatched = true;
         request.times.dispatched = now;
         request.times.on_fallback = true;
-        let (graph, generation) = (request.graph, request.generation);
+        let generation = request.generation;
         self.fallback.running = Some(Running { request: place, graph });
         self.fallback.last = place.context;
         let request = place.with_generation(generation);
         self.record(now, TraceKind::FellBack, request, 0);
-        let object = self.graphs.get(graph).ok();
-        let table = object.and_then(|object| object.table.clone())?;
-        let io = memories(object, place.slot);
+        let io = memories(self.graphs.get(graph).ok(), place.slot);
         Some(Command::FallbackExecute { request, graph, table, io })
     }
 

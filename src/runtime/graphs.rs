@@ -327,6 +327,15 @@ impl<'m> Runtime<'m> {
         GraphTable::open(table).map_err(|_| HandleError::Invalid)
     }
 
+    /// What the tensors of an execution are compared with: the context of a finalized graph and its
+    /// table. Also of a lost context whose graph the fallback executes.
+    pub fn graph_to_bind(&self, id: GraphId) -> Result<(ContextId, GraphTable<'_>), HandleError> {
+        let graph = self.graph_to_execute(id)?;
+        let table = graph.table.as_deref().ok_or(HandleError::Invalid)?;
+        let table = GraphTable::open(table).map_err(|_| HandleError::Invalid)?;
+        Ok((graph.context, table))
+    }
+
     /// The table of a finalized graph to read without the runtime, which may free the graph
     /// meanwhile. Hand it back with [`Runtime::return_table`].
     pub fn lend_table(&mut self, id: GraphId) -> Result<SharedBytes<'m>, HandleError> {

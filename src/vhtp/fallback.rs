@@ -196,7 +196,11 @@ impl<'m, D: Device<'m>> Device<'m> for WithFallback<'m, D> {
                 self.cpu.begin(request, table, io);
             }
             Command::FallbackAbort { request } => self.cpu.abort(request),
-            command => self.device.submit(now, command),
+            command => {
+                // What it answers at once shall not wait for an op of the CPU.
+                self.device_was_last = false;
+                self.device.submit(now, command);
+            }
         }
     }
 

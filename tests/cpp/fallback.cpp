@@ -2,6 +2,9 @@
 // std: c++17
 // Degraded mode: requests are executed on the CPU while the device is down.
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <array>
 #include <memory>
 #include <vector>
@@ -145,6 +148,25 @@ TEST(a_lost_context_goes_on_beside_others_on_the_device) {
     CHECK(on_device.completion.error == QNN_SUCCESS && on_device.completion.on_fallback == 0);
     CHECK(on_cpu.execution.right(client) && on_device.execution.right(client));
   }
+  // Tensors are compared with the graph as ever, and memory of another context is nobody's here.
+  const int fd = memfd_create("fallback", 0);
+  CHECK_EQ(ftruncate(fd, 4096), 0);
+  Execution execution;
+  execution.bind(client, lost, 0);
+  std::array<std::uint32_t, 1> dims{{execution.input.v1.clientBuf.dataSize}};
+  Qnn_MemDescriptor_t shared = QNN_MEM_DESCRIPTOR_INIT;
+  shared.memShape.numDim = 1;
+  shared.memShape.dimSize = dims.data();
+  shared.dataType = QNN_DATATYPE_UFIXED_POINT_8;
+  shared.memType = QNN_MEM_TYPE_ION;
+  shared.ionInfo.fd = fd;
+  Qnn_MemHandle_t memory = nullptr;
+  CHECK_EQ(client.api->memRegister(lives.context, &shared, 1, &memory), QNN_SUCCESS);
+  execution.input.v1.memType = QNN_TENSORMEMTYPE_MEMHANDLE;
+  execution.input.v1.memHandle = memory;
+  CHECK_EQ(execution.run(client, lost), QNN_GRAPH_ERROR_INVALID_TENSOR);
+  CHECK_EQ(client.api->memDeRegister(&memory, 1), QNN_SUCCESS);
+  CHECK_EQ(close(fd), 0);
   Qnn_GraphHandle_t graph = nullptr;
   CHECK_EQ(client.api->graphRetrieve(lost.context, "digits", &graph), fatal);
   CHECK_EQ(fall_back(lost), fatal);

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use runtime::error::{HandleError, SubmitError};
 use runtime::event::Completion;
-use runtime::graph::TensorList;
+use runtime::graph::{GraphTable, TensorList};
 use runtime::handle::{ContextId, GraphId, RequestId};
 use runtime::limits::{BLOCKING_TIMEOUT_US, NO_TIMEOUT_US};
 use runtime::memory::ClientMemory;
@@ -76,18 +76,17 @@ impl<'a> Bindings<'a> {
     /// host objects until the result is dropped, so that none of those buffers goes meanwhile.
     pub(crate) fn resolve(&self, machine: &Machine) -> Result<Resolved<'_>, SubmitError> {
         let mut context = None;
-        if let Some(graph) = self.graph {
-            self.check(machine, graph)?;
-            context = machine.graph_context(graph).ok();
+        // A graph without a table is not finalized, which submit says better.
+        if let Some(Ok((of, table))) = self.graph.map(|graph| machine.graph_to_bind(graph)) {
+            self.check(&table)?;
+            context = Some(of);
         }
         Ok(Resolved { bindings: self, context, objects: self.instance.objects.lock() })
     }
 
     /// Inputs are inputs of the graph, outputs are outputs, and dimensions, where given, are the
     /// graph's own. What is not so has been told, with the code of the error.
-    fn check(&self, machine: &Machine, graph: GraphId) -> Result<(), SubmitError> {
-        // A graph without a table is not finalized, which submit says better.
-        let Ok(table) = machine.graph_table(graph) else { return Ok(()) };
+    fn check(&self, table: &GraphTable<'_>) -> Result<(), SubmitError> {
         for (name, number, list, own) in [
             ("inputs", "numInputs", self.inputs, table.inputs()),
             ("outputs", "numOutputs", self.outputs, table.outputs()),
@@ -258,7 +257,8 @@ impl Resolved<'_> {
 
     fn registered(&self, handle: Qnn_MemHandle_t) -> Option<ClientMemory> {
         let mapping = self.objects.mappings.get(from_client(handle)?).ok()?;
-        let own = self.context.is_none_or(|context| context == mapping.context);
+        let without_graph = self.bindings.graph.is_none();
+        let own = self.context.map_or(without_graph, |context| context == mapping.context);
         // SAFETY: the pages stay mapped while a request of their context is in flight.
         (own && !mapping.released)
             .then(|| unsafe { ClientMemory::new(mapping.address, mapping.bytes) })
