@@ -890,10 +890,10 @@ Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
  * error.
  *
  * Where a crashed DSP is restarted, the context needs managed recovery that keeps its queue first
- * (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the
- * largest of these graphs of all contexts, is taken for the life of the process and counted in
- * `htp_rt_stats_t::memory_fallback_bytes`. The first call
- * prepares each graph on the CPU, and takes as long. During a restart the call waits (bounded);
+ * (`htp_rt_context_set_recovery`). A block of the memory given at initialisation, for the largest
+ * of these graphs, is taken for the life of the process and counted in
+ * `htp_rt_stats_t::memory_fallback_bytes`; a later call that needs a larger one takes that too.
+ * Each call prepares each graph on the CPU, and takes as long. In a restart it waits (bounded);
  * within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
  * more memory while the CPU executes for another context: call again.
  *

@@ -44,10 +44,10 @@ pub struct htp_rt_fallback_t {
 /// error.
 ///
 /// Where a crashed DSP is restarted, the context needs managed recovery that keeps its queue first
-/// (`htp_rt_context_set_recovery`). One block of the memory given at initialisation, for the
-/// largest of these graphs of all contexts, is taken for the life of the process and counted in
-/// `htp_rt_stats_t::memory_fallback_bytes`. The first call
-/// prepares each graph on the CPU, and takes as long. During a restart the call waits (bounded);
+/// (`htp_rt_context_set_recovery`). A block of the memory given at initialisation, for the largest
+/// of these graphs, is taken for the life of the process and counted in
+/// `htp_rt_stats_t::memory_fallback_bytes`; a later call that needs a larger one takes that too.
+/// Each call prepares each graph on the CPU, and takes as long. In a restart it waits (bounded);
 /// within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
 /// more memory while the CPU executes for another context: call again.
 ///
@@ -84,7 +84,11 @@ fn set(context: Qnn_ContextHandle_t, fallback: Option<&htp_rt_fallback_t>) -> Re
     let code = |error| match error {
         FallbackError::Handle(HandleError::Recovering) => QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE,
         FallbackError::Handle(error) => convert::handle_error(error, none()),
-        FallbackError::Interval => invalid("fallback.interval_us is not 1 to 5000000"),
+        FallbackError::Interval => {
+            let given = fallback.map_or(0, |fallback| fallback.interval_us);
+            let code = QNN_CONTEXT_ERROR_INVALID_CONFIG;
+            because!(code, "fallback->interval_us is ", given, ", not 1 to 5000000")
+        }
         FallbackError::QueueNotKept => {
             invalid("the recovery of the context does not keep its queue")
         }
@@ -149,8 +153,8 @@ fn give_back(instance: &Instance, block: Block) {
     instance.driver.call(|machine, _| machine.region_mut().free(block));
 }
 
-/// Whether each graph of the context that has a table fits, also while a restart is under way. Each
-/// is prepared outside the lock.
+/// Whether each graph of the context fits that is ready or will be, when a restart is over. Each is
+/// prepared outside the lock.
 fn check_graphs(
     instance: &Instance,
     context: ContextId,
@@ -159,7 +163,8 @@ fn check_graphs(
     for index in 0..usize::from(GRAPHS_PER_CONTEXT_MAX) {
         let lent = instance.driver.call(|machine, _| {
             let graph = machine.graphs_of(context).nth(index)?;
-            Some(machine.lend_table(graph).ok())
+            let counts = machine.graph_status(graph).is_ok();
+            Some(counts.then(|| machine.lend_table(graph).ok()).flatten())
         });
         let Some(lent) = lent else { break };
         let Some(table) = lent else { continue };

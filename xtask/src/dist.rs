@@ -251,14 +251,7 @@ pub(crate) fn check_all() -> Outcome {
 /// What version control has of the project.
 fn copy_project(to: &Path) -> Result<()> {
     let root = workspace::root();
-    let files = ignore::WalkBuilder::new(&root)
-        .hidden(false)
-        .parents(false)
-        .git_global(false)
-        .require_git(false)
-        .filter_entry(|entry| entry.file_name() != ".git")
-        .build();
-    for entry in files {
+    for entry in workspace::tracked(&root) {
         let entry = entry?;
         let place = to.join(entry.path().strip_prefix(&root)?);
         match entry.file_type().is_some_and(|kind| kind.is_dir()) {

@@ -42,17 +42,21 @@ impl SourceFile {
     }
 }
 
-/// Every text file below `base` that version control does not ignore, sorted by path.
-pub(crate) fn text_files(base: &Path) -> Result<Vec<SourceFile>> {
-    let mut files = Vec::new();
-    let walk = ignore::WalkBuilder::new(base)
+/// What is below `base` and version control does not ignore.
+pub(crate) fn tracked(base: &Path) -> ignore::Walk {
+    ignore::WalkBuilder::new(base)
         .hidden(false)
         .parents(false)
         .git_global(false)
         .require_git(false)
         .filter_entry(|entry| entry.file_name() != ".git")
-        .build();
-    for entry in walk {
+        .build()
+}
+
+/// Every text file below `base` that version control does not ignore, sorted by path.
+pub(crate) fn text_files(base: &Path) -> Result<Vec<SourceFile>> {
+    let mut files = Vec::new();
+    for entry in tracked(base) {
         let entry = entry?;
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;

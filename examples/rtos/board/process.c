@@ -7,15 +7,10 @@
 #include "../board.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 void board_write(const char* bytes, size_t count) {
   (void)fwrite(bytes, 1, count, stdout);
-}
-
-void board_exit(int code) {
-  exit(code);
 }
 
 uint64_t board_now_us(void) {
