@@ -895,7 +895,8 @@ Qnn_ErrorHandle_t htp_rt_stats(htp_rt_stats_t *stats);
  * `htp_rt_stats_t::memory_fallback_bytes`; a later call that needs a larger one takes that too.
  * Each call prepares each graph on the CPU, and takes as long. In a restart it waits (bounded);
  * within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
- * more memory while the CPU executes for another context: call again.
+ * more memory while the CPU executes for another context, if graphs are finalized by other threads
+ * all the time, or, without threads, if it interrupts what drives the device: call again.
  *
  * Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
  * is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if the interval is out of range, the
@@ -1018,6 +1019,9 @@ Qnn_ErrorHandle_t htp_rt_vdev_configure(const htp_rt_vdev_config_t *config);
 /**
  * From now on no op starts on the virtual device, so that queues fill. Waits for the present op to
  * end. A device that is held makes no progress: blocking calls end after 10 seconds of it.
+ *
+ * Where nobody sleeps, this call and the others on the virtual device answer
+ * `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE` if they interrupt what drives it.
  */
 Qnn_ErrorHandle_t htp_rt_vdev_hold(void);
 

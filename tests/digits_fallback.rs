@@ -6,7 +6,7 @@ mod digits;
 #[allow(dead_code, reason = "shared with the test of the reference itself")]
 mod reference;
 
-use htp_runtime::device::{Device, Event, ExecuteError, PrepareError, Step};
+use htp_runtime::device::{Command, Device, Event, ExecuteError, PrepareError, Step};
 use htp_runtime::event::{Completion, Notice, Outcome};
 use htp_runtime::region::{Region, SharedBytes};
 use htp_runtime::runtime::Fallback;
@@ -99,6 +99,38 @@ fn a_device_that_comes_back_takes_over() {
     assert_eq!(counts.on_fallback as usize, count(true));
     for image in 1..BATCH {
         assert_eq!(world.logits()[image], expected[image * 10..(image + 1) * 10], "image {image}");
+    }
+}
+
+#[test]
+fn what_is_asked_of_the_device_does_not_wait_for_the_cpu() {
+    let images = digits_file("images.bin");
+    let mut world = world(100);
+    world.submit(&images[..2 * IMAGE_BYTES]);
+    assert!(world.runtime.poll_command(world.now).is_some());
+    world.device.inject(Fault::CrashNow);
+    world.device.inject(Fault::ReconnectFails { times: 100 });
+    let (mut asked, mut answers) = (false, 0);
+    while answers < 3 {
+        let step = world.device.step(world.now);
+        let failed = matches!(step, Step::Event(Event::ConnectFailed { .. }));
+        assert!(failed || !asked, "{step:?} came first");
+        answers += usize::from(failed);
+        match step {
+            Step::Event(event) => world.runtime.handle_event(world.now, event),
+            _ => assert!(world.device.fallback_used_bytes() > 0, "the CPU is at work"),
+        }
+        let due = world.runtime.poll_timeout().filter(|_| failed);
+        world.now = due.unwrap_or(world.now);
+        world.runtime.handle_timeout(world.now);
+        if answers == 2 {
+            assert_eq!(world.device.step(world.now), Step::Worked, "the CPU has its turns between");
+        }
+        asked = false;
+        while let Some(command) = world.runtime.poll_command(world.now) {
+            asked |= matches!(command, Command::Connect { .. });
+            world.device.submit(world.now, command);
+        }
     }
 }
 

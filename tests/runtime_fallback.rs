@@ -434,9 +434,31 @@ fn what_cannot_be_had_is_refused_and_changes_nothing() {
     answer(&mut world);
     world.runtime.context_set_fallback(context, None).unwrap();
     world.runtime.context_set_recovery(context, complete).unwrap();
+    world.device.refuse_next = Some(PrepareError::OutOfMemory);
+    let failed = world.runtime.context_create(&config(4, kept())).unwrap();
+    world.settle();
+    let set = world.runtime.context_set_fallback(failed, Some(EVERY));
+    assert_eq!(set, Err(FallbackError::Handle(HandleError::Invalid)), "it will never be usable");
     world.runtime.context_free(world.now, native).unwrap();
     let gone = world.runtime.context_set_fallback(native, None);
     assert_eq!(gone, Err(FallbackError::Handle(HandleError::Invalid)));
+}
+
+#[test]
+fn whoever_looked_at_the_graphs_can_tell_that_there_is_another() {
+    let mut world = world();
+    let (context, _) = with_fallback(&mut world);
+    let looked = world.runtime.graphs_ready();
+    world.composed(context, "composing");
+    assert_eq!(world.runtime.graphs_ready(), looked, "not executable yet");
+    world.device.refuse_next = Some(PrepareError::OutOfMemory);
+    let table = world.shared_table("refused");
+    let refused = world.runtime.graph_load(context, table, None).unwrap();
+    world.settle();
+    assert!(world.runtime.graph_status(refused).is_err());
+    assert_eq!(world.runtime.graphs_ready(), looked, "it never will be");
+    world.graph(context, "more", Priority::Normal);
+    assert_eq!(world.runtime.graphs_ready(), looked + 1);
 }
 
 #[test]

@@ -62,19 +62,23 @@ fn a_crash_after_each_answer_leaves_what_no_crash_would_have() {
 
 #[test]
 fn a_crash_costs_the_context_whose_turn_it_was() {
-    // Three crashes in a row meet the first context; then the second has all its attempts yet.
+    // Three crashes meet the first context; the second, which is tried next each time, pays none.
     let mut managed = Managed::with(requeue(3), requeue(1));
     let lost = managed.world.submit_n(managed.loaded, 1)[0];
     let queued = managed.world.submit_n(managed.composed, 3);
     let kept = managed.world.submit_n(managed.other, 2);
-    for crash in 0..4 {
+    assert!(managed.crash_and_answer(2), "the first is at its first attempt");
+    for attempt in 2..=3 {
+        // The second is usable after four answers; then comes the first.
+        assert!(managed.crash_and_answer(1 + 3 + 1), "{attempt}");
+        assert_eq!(managed.last_life()[1], Seen::ContextCreate(managed.second), "tried least");
         let status = managed.world.runtime.context_status(managed.first);
-        assert!(crash == 0 || status == Ok(Status::Pending), "{crash}");
-        assert!(managed.crash_and_answer(2));
+        assert_eq!(status, Ok(Status::Pending), "{attempt}");
+        assert_eq!(managed.world.runtime.context_status(managed.second), Ok(Status::Ready));
     }
-    // Its attempts are spent: on this connection the device heard of the second alone.
+    // Its attempts are spent: on this connection the device hears of the second alone.
+    managed.world.crash();
     assert_eq!(managed.world.runtime.context_status(managed.first), Err(LOST));
-    managed.world.settle();
     assert_eq!(managed.last_life()[1], Seen::ContextCreate(managed.second));
     assert_eq!(managed.world.runtime.context_status(managed.second), Ok(Status::Ready));
     managed.world.assert_outcomes(&queued, Outcome::DeviceLost);

@@ -7,14 +7,14 @@ use core::mem::MaybeUninit;
 use runtime::device::PrepareError;
 use runtime::error::{FallbackError, HandleError};
 use runtime::handle::{kind, ContextId};
-use runtime::limits::GRAPHS_PER_CONTEXT_MAX;
 use runtime::region::{Region, RegionSlice};
 use runtime::runtime::Fallback;
+use runtime::time::Instant;
 use runtime::vhtp::check_fallback;
 
 use crate::abi::*;
 use crate::convert::{self, Code};
-use crate::export::{answer, living, settled, MayRecover};
+use crate::export::{answer, living, settled, Machine, MayRecover};
 use crate::instance::Instance;
 use crate::refusal::{because, no_handle};
 
@@ -49,7 +49,8 @@ pub struct htp_rt_fallback_t {
 /// `htp_rt_stats_t::memory_fallback_bytes`; a later call that needs a larger one takes that too.
 /// Each call prepares each graph on the CPU, and takes as long. In a restart it waits (bounded);
 /// within a notification it answers `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE`, as it does if it needs
-/// more memory while the CPU executes for another context: call again.
+/// more memory while the CPU executes for another context, if graphs are finalized by other threads
+/// all the time, or, without threads, if it interrupts what drives the device: call again.
 ///
 /// Errors: `QNN_CONTEXT_ERROR_INVALID_HANDLE`; `QNN_CONTEXT_ERROR_INVALID_ARGUMENT` if the struct
 /// is not understood; `QNN_CONTEXT_ERROR_INVALID_CONFIG` if the interval is out of range, the
@@ -95,26 +96,47 @@ fn set(context: Qnn_ContextHandle_t, fallback: Option<&htp_rt_fallback_t>) -> Re
         FallbackError::NoGraph => invalid("no graph of the context is finalized"),
         FallbackError::NotSupported => QNN_COMMON_ERROR_NOT_SUPPORTED,
     };
-    let waits = !instance.driver.on_completion_thread();
-    let checked = match waits {
-        true => settled(instance, |machine, _| machine.context_check_fallback(id, fallback)),
-        false => instance.driver.call(|machine, _| machine.context_check_fallback(id, fallback)),
-    };
-    checked.map_err(code)?;
-    if fallback.is_some() {
-        provide_memory(instance, id)?;
+    for _ in 0..CHECKS_MAX {
+        let look = |machine: &mut Machine, _: Instant| {
+            machine.context_check_fallback(id, fallback)?;
+            Ok(machine.graphs_ready())
+        };
+        let checked = outside_notification(instance, look).map_err(code)?;
+        if fallback.is_some() {
+            provide_memory(instance, id)?;
+        }
+        let set = |machine: &mut Machine, _: Instant| {
+            if machine.graphs_ready() != checked && fallback.is_some() {
+                return Ok(false); // one that was not looked at
+            }
+            machine.context_set_fallback(id, fallback).map(|()| true)
+        };
+        if outside_notification(instance, set).map_err(code)? {
+            return Ok(());
+        }
     }
-    let set = match waits {
-        true => settled(instance, |machine, _| machine.context_set_fallback(id, fallback)),
-        false => instance.driver.call(|machine, _| machine.context_set_fallback(id, fallback)),
-    };
-    set.map_err(code)
+    let why = "other threads finalize graphs all the time: call again";
+    Err(because!(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE, why))
+}
+
+/// Makes a call on the runtime, again at the end of a restart that it meets; not within a
+/// notification, which would wait for itself.
+fn outside_notification<R>(
+    instance: &Instance,
+    mut call: impl FnMut(&mut Machine, Instant) -> Result<R, FallbackError>,
+) -> Result<R, FallbackError> {
+    match instance.driver.on_completion_thread() {
+        true => instance.driver.call(&mut call),
+        false => settled(instance, call),
+    }
 }
 
 fn invalid(why: &'static str) -> Code {
     because!(QNN_CONTEXT_ERROR_INVALID_CONFIG, why)
 }
 
+/// How often graphs may be finalized by others between the look at them and the setting.
+const CHECKS_MAX: usize = 8;
 /// The least that is tried.
 const BYTES_MIN: usize = 64 << 10;
 /// What a block has beyond what was tried: at another address it may hold less.
@@ -160,41 +182,47 @@ fn check_graphs(
     context: ContextId,
     block: &mut [MaybeUninit<u8>],
 ) -> Result<(), PrepareError> {
-    for index in 0..usize::from(GRAPHS_PER_CONTEXT_MAX) {
+    let mut next = 0;
+    loop {
         let lent = instance.driver.call(|machine, _| {
-            let graph = machine.graphs_of(context).nth(index)?;
-            let counts = machine.graph_status(graph).is_ok();
-            Some(counts.then(|| machine.lend_table(graph).ok()).flatten())
+            let mut rest = machine.graphs_of(context).filter(|graph| graph.index() >= next);
+            let graph = rest.find(|graph| machine.graph_status(*graph).is_ok())?;
+            drop(rest);
+            next = graph.index().saturating_add(1);
+            Some(machine.lend_table(graph).ok())
         });
-        let Some(lent) = lent else { break };
+        let Some(lent) = lent else { return Ok(()) };
         let Some(table) = lent else { continue };
         let fits = check_fallback(block, &table);
         instance.driver.call(|machine, _| machine.return_table(table));
         fits?;
     }
-    Ok(())
 }
 
 /// The block is the CPU's, unless it has one of that size.
 fn hand_over(instance: &Instance, block: Block) -> Result<(), Code> {
     let bytes = block.len();
-    let refused = instance.driver.with_device(|device| {
-        if device.fallback_memory_bytes() >= block.len() {
-            return Some((block, Ok(())));
+    let mut block = Some(block);
+    let done = instance.driver.with_device(|device| {
+        if device.fallback_memory_bytes() >= bytes {
+            return Ok(());
         }
         if !device.fallback_is_idle() {
-            return Some((block, Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE)));
+            return Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE);
         }
-        device.set_fallback_memory(Region::new(block.leak()));
-        None
+        if let Some(block) = block.take() {
+            device.set_fallback_memory(Region::new(block.leak()));
+        }
+        Ok(())
     });
-    let Some((block, answer)) = refused else {
-        let total = &mut instance.objects.lock().fallback_bytes;
-        *total = total.saturating_add(bytes);
-        return Ok(());
-    };
-    give_back(instance, block);
-    answer
+    match block {
+        Some(unused) => give_back(instance, unused),
+        None => {
+            let total = &mut instance.objects.lock().fallback_bytes;
+            *total = total.saturating_add(bytes);
+        }
+    }
+    done.unwrap_or(Err(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE))
 }
 
 static_assertions::const_assert_eq!(runtime::limits::FALLBACK_INTERVAL_US_MAX, 5_000_000);

@@ -106,16 +106,19 @@ fn vdev_config(given: &htp_rt_vdev_config_t) -> Option<VhtpConfig> {
 
 fn with_device(call: impl FnOnce(&mut Device)) -> Qnn_ErrorHandle_t {
     match instance::get() {
-        Ok(instance) => {
-            instance.driver.with_device(|device| call(device));
-            QNN_SUCCESS
-        }
+        Ok(instance) => match instance.driver.with_device(|device| call(device)) {
+            Some(()) => QNN_SUCCESS,
+            None => refusal::plain(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE),
+        },
         Err(error) => refusal::plain(error),
     }
 }
 
 /// From now on no op starts on the virtual device, so that queues fill. Waits for the present op to
 /// end. A device that is held makes no progress: blocking calls end after 10 seconds of it.
+///
+/// Where nobody sleeps, this call and the others on the virtual device answer
+/// `QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE` if they interrupt what drives it.
 #[no_mangle]
 pub extern "C" fn htp_rt_vdev_hold() -> Qnn_ErrorHandle_t {
     with_device(Device::hold)

@@ -224,16 +224,26 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         }
     }
 
-    /// Works on the device itself: fault injection, journals. Waits for the present step to end.
-    pub fn with_device<R>(&self, call: impl FnOnce(&mut D) -> R) -> R {
+    /// Works on the device itself: fault injection, journals. Waits for the present step to end;
+    /// where nobody sleeps, `None` if somebody drives: that may be the very code it interrupted.
+    pub fn with_device<R>(&self, call: impl FnOnce(&mut D) -> R) -> Option<R> {
         self.device_wanted.fetch_add(1, Ordering::AcqRel);
-        let mut device = self.device.lock();
+        let device = self.take_role();
         self.device_wanted.fetch_sub(1, Ordering::AcqRel);
+        let mut device = device?;
         let answer = call(&mut device);
         drop(device);
         self.device_due_us.store(0, Ordering::Release);
         self.hand_over(&self.runtime.lock());
-        answer
+        Some(answer)
+    }
+
+    /// The driver's role, when it is free; where nobody sleeps, only if it is.
+    fn take_role(&self) -> Option<impl DerefMut<Target = D> + use<'_, D, S>> {
+        match os::CAN_SLEEP {
+            true => Some(self.device.lock()),
+            false => self.device.try_lock(),
+        }
     }
 
     /// Waits until every notice so far was delivered, at most `timeout_us`. On the thread that
@@ -294,11 +304,11 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             self.drive_if_free(done);
             return;
         }
-        let take_role = || match os::CAN_SLEEP {
-            true => Some(self.device.lock()),
-            false => self.device.try_lock(),
-        };
-        while take_role().is_some_and(|role| self.drive_in_role(role, &mut done) == End::Wanted) {}
+        while let Some(role) = self.take_role() {
+            if self.drive_in_role(role, &mut done) != End::Wanted {
+                break;
+            }
+        }
     }
 
     fn drive_in_role(
@@ -319,21 +329,21 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         mut done: impl FnMut(&mut Runtime<'static>, Instant) -> bool,
     ) -> End {
         let mut event: Option<Event> = None;
-        let mut worked = false;
+        let mut worked = None;
         loop {
             let now = self.now();
             {
                 let mut runtime = self.runtime.lock();
-                if core::mem::take(&mut worked) {
-                    runtime.note_work(now);
-                }
+                // A step may take long: what the device has to say by now comes before anything is
+                // judged to be late.
+                let asked = worked.take().inspect(|_| runtime.note_work(now)).unwrap_or(now);
                 // What is asked of the device may be what a call has left of a rebuild.
                 let mut happened = event.is_some() || runtime.has_command();
                 if let Some(event) = event.take() {
                     runtime.handle_event(now, event);
                 }
-                if runtime.poll_timeout().is_some_and(|due| due <= now) {
-                    runtime.handle_timeout(now);
+                if runtime.poll_timeout().is_some_and(|due| due <= asked) {
+                    runtime.handle_timeout(asked);
                     happened = true;
                 }
                 while let Some(command) = runtime.poll_command(now) {
@@ -350,7 +360,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             }
             match device.step(now) {
                 Step::Event(happened) => event = Some(happened),
-                Step::Worked => worked = true,
+                Step::Worked => worked = Some(now),
                 Step::Waiting(due) => {
                     let due_us = due.map_or(u64::MAX, Instant::as_us);
                     self.device_due_us.store(due_us, Ordering::Release);

@@ -44,6 +44,7 @@ impl Runtime<'_> {
             trace: _,
             counters: _,
             lent_tables: _,
+            graphs_ready: _,
         } = self;
         contexts.hash_state(hasher, hash_context);
         graphs.hash_state(hasher, hash_graph);

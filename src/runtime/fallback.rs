@@ -250,6 +250,11 @@ impl<'m> Runtime<'m> {
             let generation = self.contexts.node(place)?.generation;
             return Some(Command::FallbackAbort { request: place.with_generation(generation) });
         }
+        if self.state() == State::Online && self.fallback.aside == 0 {
+            self.fallback.look = false;
+            self.fallback.timer = None;
+            return None;
+        }
         let place = self.next_on_fallback(now)?;
         let graph = self.contexts.node(place)?.graph;
         let table = self.graphs.get(graph).ok()?.table.clone()?;

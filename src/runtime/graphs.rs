@@ -344,6 +344,12 @@ impl<'m> Runtime<'m> {
         Ok(table)
     }
 
+    /// How often a graph of any context became executable: what was found about those of a context
+    /// still concerns all of them if this is the same. Wraps.
+    pub fn graphs_ready(&self) -> u32 {
+        self.graphs_ready
+    }
+
     /// Takes a lent table back; its memory goes if its graph did.
     pub fn return_table(&mut self, table: SharedBytes<'m>) {
         self.lent_tables = self.lent_tables.saturating_sub(1);
@@ -407,6 +413,7 @@ impl<'m> Runtime<'m> {
             Ok(report) => {
                 graph.report = report;
                 graph.state = GraphState::Ready;
+                self.graphs_ready = self.graphs_ready.wrapping_add(1);
             }
             // It was ready before: that is the failure of its context's rebuild, not its own.
             Err(_) if matches!(graph.state, GraphState::Rebuilding) => {

@@ -108,6 +108,8 @@ pub struct Runtime<'m> {
     counters: Counters,
     /// Tables that are read outside.
     lent_tables: u32,
+    /// How often a graph became executable, wrapping.
+    graphs_ready: u32,
 }
 
 impl<'m> Runtime<'m> {
@@ -144,6 +146,7 @@ impl<'m> Runtime<'m> {
             trace: Trace::new(&mut region, capacities.trace_records)?,
             counters: Counters::default(),
             lent_tables: 0,
+            graphs_ready: 0,
             capabilities,
             region,
         })

@@ -4,7 +4,7 @@
 //! So a crash meets the rebuild of one context, and it is that one's attempt that is spent
 //! (docs/adr/005-managed-recovery.md).
 
-use super::objects::{BufferState, ContextState, GraphState};
+use super::objects::{BufferState, Context, ContextState, GraphState};
 use super::outbox::Control;
 use super::Runtime;
 use crate::capability::Capabilities;
@@ -207,12 +207,20 @@ impl Runtime<'_> {
         self.set_plan_timer();
     }
 
+    /// The waiting context that was tried least, so that one which fails again and again does not
+    /// use up the time of those behind it; the first of them.
+    fn next_to_rebuild(&self) -> Option<u16> {
+        let attempts = |index: u16| {
+            let waits = |context: &&Context<'_>| context.rebuild.phase == Phase::Waiting;
+            let context = self.contexts.at(index).filter(waits)?;
+            Some((context.rebuild.attempts, index))
+        };
+        self.context_slots().filter_map(attempts).min().map(|(_, index)| index)
+    }
+
     fn rebuild_next(&mut self, now: Instant) {
-        for index in self.context_slots() {
-            let waits = |context: &&super::Context<'_>| context.rebuild.phase == Phase::Waiting;
-            if self.contexts.at(index).filter(waits).is_some() {
-                self.begin_rebuild(now, index);
-            }
+        while let Some(index) = self.next_to_rebuild() {
+            self.begin_rebuild(now, index);
             if self.plan.current.is_some() {
                 return;
             }
@@ -450,7 +458,7 @@ impl Runtime<'_> {
     }
 
     pub(super) fn set_plan_timer(&mut self) {
-        let waits = |context: &super::Context<'_>| {
+        let waits = |context: &Context<'_>| {
             Some(context.rebuild.deadline).filter(|&at| context.is_alive() && at != Instant::FAR)
         };
         self.plan.timer = self.contexts.iter().filter_map(|(_, context)| waits(context)).min();

@@ -263,17 +263,22 @@ impl<'m> Runtime<'m> {
     }
 
     /// The first of the three requests at the head of a priority's list that can run beside what
-    /// runs.
+    /// runs. Those of a graph that the fallback still executes are passed over: they would keep all
+    /// others from the device for as long as the CPU takes. Linear in their number.
     fn runnable(&self, priority: Priority) -> Option<RequestRef> {
         let mut next = self.run_lists.get(priority.level())?.front();
         if next.is_none() || !self.in_flight.has_room(priority) {
             return None;
         }
-        for _ in 0..DISPATCH_WINDOW {
+        let mut looked_at = 0;
+        while looked_at < DISPATCH_WINDOW {
             let place = next?;
             let graph = self.contexts.node(place)?.graph;
-            if !self.in_flight.runs(graph) && !self.fallback.runs(graph) {
-                return Some(place);
+            if !self.fallback.runs(graph) {
+                if !self.in_flight.runs(graph) {
+                    return Some(place);
+                }
+                looked_at += 1;
             }
             next = List::after(&self.contexts, place);
         }

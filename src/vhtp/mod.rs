@@ -361,15 +361,16 @@ impl<'m> Device<'m> for Vhtp<'m> {
         if self.hung {
             return Step::Waiting(None);
         }
+        // Whoever asks has waited long.
+        if core::mem::take(&mut self.probe) {
+            let (epoch, steps, held) = (self.epoch, self.steps, self.held);
+            return self.emit(Event::Alive { epoch, steps, held });
+        }
         if let Some(preparing) = self.preparing.take() {
             return self.prepare_on(preparing);
         }
         if let Some(control) = self.control.pop() {
             return self.process(control);
-        }
-        if core::mem::take(&mut self.probe) {
-            let (epoch, steps, held) = (self.epoch, self.steps, self.held);
-            return self.emit(Event::Alive { epoch, steps, held });
         }
         self.execute(now)
     }

@@ -183,7 +183,11 @@ fn list(instance: &Instance, id: ProfileId) -> Result<(*const QnnProfile_EventId
         .driver
         .call(|machine, _| machine.profile(id).is_ok_and(|profile| profile.execution().is_some()));
     if has_nodes {
-        instance.driver.with_device(|device| refresh(instance, id, Some(&**device)))
+        let listed = instance.driver.with_device(|device| refresh(instance, id, Some(&**device)));
+        listed.unwrap_or_else(|| {
+            let why = "the device is being driven by what this call interrupted: call again";
+            Err(because!(QNN_COMMON_ERROR_RESOURCE_UNAVAILABLE, why))
+        })
     } else {
         refresh(instance, id, None)
     }

@@ -143,8 +143,8 @@ impl Model {
         }
     }
 
-    /// The plan goes on as far as it goes without another answer: one context after the other, in
-    /// the order of their slots; then the votes.
+    /// The plan goes on as far as it goes without another answer: one context after the other, those
+    /// that were tried least first, in the order of their slots; then the votes.
     pub fn drive_plan(&mut self, now: Instant) {
         while self.link.phase == Phase::Rebuilding {
             match self.turn {
@@ -160,7 +160,8 @@ impl Model {
 
     fn next_turn(&mut self, now: Instant) {
         let waiting = self.contexts.iter().filter(|c| c.rebuild.stage == Stage::Waiting);
-        let Some(id) = waiting.map(|context| context.id).min_by_key(|id| id.index()) else {
+        let turn = |context: &&Context| (context.rebuild.attempts, context.id.index());
+        let Some(id) = waiting.min_by_key(turn).map(|context| context.id) else {
             let lives = |c: &Context| c.policy != Policy::Native && c.lives();
             if self.contexts.iter().any(lives) {
                 self.restore_votes(self.voted);

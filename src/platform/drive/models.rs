@@ -91,6 +91,13 @@ fn rig() -> &'static Rig {
         Box::leak(Box::new(Driver::new(runtime, Echo::default(), Ear::default())));
     driver.init();
     driver.threaded.store(true, Ordering::Release);
+    // The explorer's numbers begin when they are first used: here, before there are threads.
+    for number in [&driver.waiting, &driver.device_wanted, &driver.telling] {
+        number.load(Ordering::Acquire);
+    }
+    for number in [&driver.worker_wakes_us, &driver.device_due_us] {
+        number.load(Ordering::Acquire);
+    }
     driver
 }
 
@@ -248,6 +255,46 @@ fn a_worker_that_is_not_woken_sleeps_for_ever() {
         rig
     };
     in_every_order("worker", 1, deaf, [crash_and_sleep, Rig::run_worker], (1, Rig::end));
+}
+
+/// Has the device itself crash, which nobody but the worker can find out.
+fn break_and_sleep(rig: &'static Rig) {
+    let epoch = rig.call(|runtime, _| runtime.epoch());
+    let broken = rig.with_device(|device| device.0.push_back(Event::Crashed { epoch }));
+    assert_eq!(broken, Some(()));
+    let mut runtime = rig.runtime.lock();
+    while runtime.epoch() == epoch || runtime.state() != State::Online {
+        rig.waiting.fetch_add(1, Ordering::AcqRel);
+        runtime = rig.progress.wait_until(runtime, Instant::FAR);
+        rig.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn touch(rig: &'static Rig) {
+    assert_eq!(rig.with_device(|_| ()), Some(()));
+}
+
+#[test]
+fn what_happens_to_the_device_itself_is_seen_to() {
+    for turn in 0..2 {
+        let roles: [Role<_>; 2] = [break_and_sleep, Rig::run_worker];
+        in_every_order("device", turn, rig, roles, (1, Rig::end));
+    }
+    for turn in 0..3 {
+        let roles: [Role<_>; 3] = [break_and_sleep, touch, Rig::run_worker];
+        in_every_order("device and another", turn, rig, roles, (2, Rig::end));
+    }
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_device_that_nobody_looks_at_is_waited_for_for_ever() {
+    let deaf = || {
+        let rig = rig();
+        rig.work.forget();
+        rig
+    };
+    in_every_order("device", 1, deaf, [break_and_sleep, Rig::run_worker], (1, Rig::end));
 }
 
 /// Drives a restart, then waits until all of it was heard.
