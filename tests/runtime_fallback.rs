@@ -162,6 +162,29 @@ fn a_context_starts_one_in_each_interval_and_all_of_them_one_at_a_time() {
 }
 
 #[test]
+fn an_execution_that_outlives_the_restart_holds_back_its_own_graph_alone() {
+    let mut world = world();
+    let (context, graph) = with_fallback(&mut world);
+    let other = world.graph(context, "other", Priority::Normal);
+    let less = world.graph(context, "less important", Priority::Low);
+    let of_graph = world.submit_n(graph, 6);
+    go_down(&mut world);
+    let behind = world.submit_n(other, 1);
+    let last = world.submit_n(less, 1);
+    assert_eq!(on_fallback(&world), Some(of_graph[1]));
+    come_back(&mut world);
+    // More of its graph than the device is offered at a time stand before the other one.
+    assert_eq!(world.running(), behind);
+    world.finish_all();
+    assert_eq!(world.running(), [], "{last:?} came after it");
+    world.assert_outcomes(&[behind[0], last[0]], Outcome::Completed);
+    answer(&mut world);
+    world.finish_all();
+    world.assert_outcomes(&of_graph[1..], Outcome::Completed);
+    world.free_and_check(&[context]);
+}
+
+#[test]
 fn order_and_priorities_within_a_context_are_kept() {
     let mut world = world();
     let context = world.context(&config(10, kept()));

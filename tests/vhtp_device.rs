@@ -161,7 +161,7 @@ fn hold_stops_ops_but_not_control() {
     let events = rig.run();
     assert!(matches!(
         events[..],
-        [Event::BufferMapped { result: Ok(()), .. }, Event::Alive { .. }]
+        [Event::Alive { .. }, Event::BufferMapped { result: Ok(()), .. }]
     ));
     assert_eq!(blocks[1], [0xEE; 4]);
     rig.device.resume();
@@ -374,6 +374,26 @@ fn probes_show_progress() {
     assert_eq!(steps(&mut rig), before + 1);
     rig.run();
     assert_eq!(steps(&mut rig), before + 3);
+}
+
+#[test]
+fn a_probe_does_not_wait_for_a_preparation() {
+    let mut rig = Rig::new(VhtpConfig::default());
+    let epoch = Epoch::FIRST;
+    let table = chain(3, 64).1;
+    rig.submit(Command::ContextCreate { context: context(), epoch });
+    rig.submit(Command::GraphPrepare { graph: graph(0), context: context(), epoch, table });
+    assert!(matches!(rig.step(), Step::Event(Event::ContextCreated { .. })));
+    let mut last = 0;
+    for part in 0..2 {
+        assert_eq!(rig.step(), Step::Worked, "part {part}");
+        rig.submit(Command::Probe { epoch });
+        let Step::Event(Event::Alive { steps, .. }) = rig.step() else { panic!("part {part}") };
+        assert!(steps > last, "each part is progress");
+        last = steps;
+    }
+    let events = rig.run();
+    assert!(matches!(events[..], [Event::GraphPrepared { result: Ok(_), .. }]), "{events:?}");
 }
 
 #[test]

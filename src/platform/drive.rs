@@ -420,14 +420,14 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
 
     fn run_worker(&'static self) {
         while os::goes_on() {
-            while self.device_wanted.load(Ordering::Acquire) > 0 {
-                // Whoever wants the device is blocked on its lock, which is free now.
-                drop(self.device.lock());
-            }
-            let drove = self.drive_if_free(|_, _| false);
+            let is_wanted = || self.device_wanted.load(Ordering::Acquire) > 0;
+            let drove = !is_wanted() && self.drive_if_free(|_, _| false);
             let runtime = self.runtime.lock();
-            let due = self.next_due(&runtime);
-            if due > self.now() && !runtime.has_command() {
+            // Whoever wants the device may not have reached its lock yet. It has to run for that,
+            // and tells when it is done.
+            let wanted = is_wanted();
+            let due = if wanted { Instant::FAR } else { self.next_due(&runtime) };
+            if wanted || (due > self.now() && !runtime.has_command()) {
                 self.worker_wakes_us.store(due.as_us(), Ordering::Release);
                 let runtime = self.work.wait_until(runtime, due);
                 self.worker_wakes_us.store(0, Ordering::Release);
