@@ -1,9 +1,9 @@
 //! Contexts made from a list of binaries, each of which is told of when it is there.
 //!
-//! They are made one after the other, on the thread of the caller, as
-//! `QnnContext_createFromBinary` makes them; when the call returns, everything was told
-//! (C-40). So it needs no thread and no memory beside that of the contexts, and works without
-//! threads. The clients' functions are called outside all locks and may call the library.
+//! They are made one after the other, on the thread of the caller, as `QnnContext_createFromBinary`
+//! makes them; when the call returns, everything was told (C-120). So it needs no thread, and no
+//! memory but for the names of one context's graphs. The clients' functions are called outside all
+//! locks and may call the library.
 
 use core::ffi::{c_char, c_void};
 
