@@ -211,7 +211,8 @@ fn name_graphs(machine: &mut Machine, context: ContextId) -> Result<Made, Create
 }
 
 /// Tells of a context: of each of its graphs, then of itself. One that could not be made has no
-/// graphs.
+/// graphs. Not inlined: packaging/stack.toml names it.
+#[inline(never)]
 fn tell_all(instance: &Instance, entry: &Entry, made: Result<Made, Code>) {
     const CALL: &core::ffi::CStr = c"QnnContext_createFromBinaryListAsync";
     let status = answer(CALL, made.as_ref().map(|_| ()).map_err(|code| *code));
