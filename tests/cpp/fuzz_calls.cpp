@@ -17,6 +17,7 @@
 #include "support/fuzz/compositions.hpp"
 #include "support/fuzz/executions.hpp"
 #include "support/fuzz/host_calls.hpp"
+#include "support/fuzz/lists.hpp"
 #include "support/fuzz/system_calls.hpp"
 
 namespace {
@@ -34,7 +35,7 @@ struct Weighted {
   void (*call)(Values&);
 };
 
-constexpr std::array<Weighted, 35> kinds_of_calls{{
+constexpr std::array<Weighted, 36> kinds_of_calls{{
     {16, &try_execute},
     {10, &execute_async},
     {8, &execute},
@@ -44,6 +45,7 @@ constexpr std::array<Weighted, 35> kinds_of_calls{{
     {3, &load},
     {1, &load_in_place},
     {4, &load_broken},
+    {2, &load_list},
     {3, &free_context},
     {6, &compose},
     {1, &reload},
@@ -239,7 +241,9 @@ htp_rt_stats_t init(std::uint32_t flags) {
 /** Every function of the tables was called, and every offered one accepted at least once. */
 void check_coverage() {
   const std::size_t entry = sizeof(void (*)());
-  CHECK_EQ(coverage().called("qnn") + coverage().called("qnn, not offered"), sizeof(Table) / entry);
+  CHECK_EQ(coverage().called("qnn") + coverage().called("qnn, of some platforms") +
+               coverage().called("qnn, not offered"),
+           sizeof(Table) / entry);
   CHECK_EQ(coverage().called("system") + coverage().called("system, not offered"),
            sizeof(QNN_SYSTEM_INTERFACE_VER_TYPE) / entry);
   CHECK_EQ(coverage().never_accepted("qnn"), 0);
@@ -321,6 +325,9 @@ TEST(random_calls_on_every_platform_lose_nothing) {
       Round& round = open_round(false);
       round.comes_back = platform != HTP_RT_PLATFORM_X86_SIMULATION;
       play(round, seed, 4, before, calls_per_round / 6);
+      const bool has_lists =
+          platform == HTP_RT_PLATFORM_ANDROID || platform == HTP_RT_PLATFORM_WINDOWS;
+      CHECK_EQ(coverage().never_accepted("qnn, of some platforms"), has_lists ? 0 : 1);
     });
   });
 }

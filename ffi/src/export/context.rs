@@ -249,10 +249,6 @@ fn release_timed(instance: &Instance, id: ContextId) -> Result<u64, Code> {
 }
 
 not_supported! {
-    QnnContext_createFromBinaryListAsync(
-        Qnn_BackendHandle_t, Qnn_DeviceHandle_t, *mut *const QnnContext_Params_t,
-        *mut *const QnnContext_Config_t, Qnn_SignalHandle_t,
-    );
     QnnContext_createFromBinaryWithCallback(
         Qnn_BackendHandle_t, Qnn_DeviceHandle_t, *mut *const QnnContext_Config_t,
         *const Qnn_ContextBinaryCallback_t, *const c_void, Qnn_ContextBinarySize_t,

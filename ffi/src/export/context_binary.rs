@@ -9,7 +9,7 @@ use runtime::binary::{
 };
 use runtime::error::{CreateError, HandleError, Status};
 use runtime::graph::table::CONSTANTS_ALIGN;
-use runtime::handle::{ContextId, GraphId};
+use runtime::handle::{ContextId, GraphId, ProfileId};
 use runtime::profile::ProfileCall;
 use runtime::region::SharedBytes;
 
@@ -212,22 +212,56 @@ unsafe fn create(
     let instance = parents.instance;
     // SAFETY: the caller's promise.
     let context = unsafe { client::out(context) }.ok_or_else(null(BAD, "context"))?;
-    // SAFETY: the caller's promise; it is copied below unless it is persistent.
-    let binary = unsafe { bytes(binary) }?;
     // SAFETY: the caller's promise.
-    let config = unsafe { Config::read(config, Call::CreateFromBinary) }?;
-    let profile = profile::optional(instance, profile, ("profile", BAD))?;
+    let source = unsafe { Source::read(instance, &[config], binary, profile) }?;
     let signal = begin(instance, signal)?;
-    let started = instance.driver.now();
-    let created = load(parents, binary, &config, signal);
-    if let Some((signal, _)) = signal {
-        signal::attach_call(instance, signal, false);
-    }
-    let (id, device_us) = created?;
-    *context = to_client(id);
-    let total_us = instance.driver.now().since_us(started);
-    profile::record(instance, profile, ProfileCall::Load { total_us, device_us });
+    let created = source.create(parents, signal);
+    end(instance, signal);
+    *context = to_client(created?);
     Ok(())
+}
+
+/// What a context is made of.
+pub(crate) struct Source<'a> {
+    binary: &'static [u8],
+    config: Config<'a>,
+    profile: Option<ProfileId>,
+}
+
+impl<'a> Source<'a> {
+    /// Checks the arguments, all but what is in the binary. Several configuration lists count as
+    /// one.
+    ///
+    /// # Safety
+    /// As the QNN API says; a persistent binary stays as it is until the context is freed, any
+    /// other as long as this.
+    pub(crate) unsafe fn read(
+        instance: &Instance,
+        config: &[*mut *const QnnContext_Config_t],
+        binary: (*const c_void, Qnn_ContextBinarySize_t),
+        profile: Qnn_ProfileHandle_t,
+    ) -> Result<Self, Code> {
+        // SAFETY: the caller's promise; it is copied unless it is persistent.
+        let binary = unsafe { bytes(binary) }?;
+        // SAFETY: the caller's promise.
+        let config = unsafe { Config::read_lists("config", config, Call::CreateFromBinary) }?;
+        let profile = profile::optional(instance, profile, ("profile", BAD))?;
+        Ok(Self { binary, config, profile })
+    }
+
+    /// Makes the context and waits until it is ready, or the signal ends that.
+    pub(crate) fn create(
+        &self,
+        parents: &Parents,
+        signal: Option<Bound>,
+    ) -> Result<ContextId, Code> {
+        let instance = parents.instance;
+        let started = instance.driver.now();
+        let (id, device_us) = load(parents, self.binary, &self.config, signal)?;
+        let total_us = instance.driver.now().since_us(started);
+        profile::record(instance, self.profile, ProfileCall::Load { total_us, device_us });
+        Ok(id)
+    }
 }
 
 /// Views a binary.
@@ -254,10 +288,14 @@ fn check_buffer(address: *const c_void, size: Qnn_ContextBinarySize_t) -> Result
     }
 }
 
-type Bound = (SignalId, runtime::time::Instant);
+/// A signal, and when it ends what it is attached to.
+pub(crate) type Bound = (SignalId, runtime::time::Instant);
 
 /// Attaches the signal of a creation, and gives the deadline that it sets.
-fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound>, Code> {
+pub(crate) fn begin(
+    instance: &Instance,
+    signal: Qnn_SignalHandle_t,
+) -> Result<Option<Bound>, Code> {
     if signal.is_null() {
         return Ok(None);
     }
@@ -273,6 +311,13 @@ fn begin(instance: &Instance, signal: Qnn_SignalHandle_t) -> Result<Option<Bound
         signal::attach_call(instance, id, true);
         Ok(Some((id, deadline)))
     })
+}
+
+/// Detaches the signal of a creation.
+pub(crate) fn end(instance: &Instance, signal: Option<Bound>) {
+    if let Some((signal, _)) = signal {
+        signal::attach_call(instance, signal, false);
+    }
 }
 
 /// How often a load that meets a restart begins anew.

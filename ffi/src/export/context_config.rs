@@ -52,28 +52,27 @@ impl<'a> Config<'a> {
         call: Call,
     ) -> Result<Self, Code> {
         // SAFETY: the caller's promise.
-        let configs = unsafe { Configs::read(list) }.map_err(no_list(BAD, "config"))?;
-        let mut last: [Option<(usize, &QnnContext_Config_t)>; OPTIONS] = [None; OPTIONS];
+        unsafe { Self::read_lists("config", &[list], call) }
+    }
+
+    /// Reads lists as if they were one. `name` is the argument, for messages.
+    ///
+    /// # Safety
+    /// As the QNN API says of configuration lists.
+    pub(crate) unsafe fn read_lists(
+        name: &'static str,
+        lists: &[*mut *const QnnContext_Config_t],
+        call: Call,
+    ) -> Result<Self, Code> {
+        let mut last: Last<'_> = [None; OPTIONS];
         let mut custom = Custom::NOTHING;
-        for (at, config) in configs.iter().enumerate() {
-            if config.option == QNN_CONTEXT_CONFIG_OPTION_CUSTOM {
-                // SAFETY: the option selects this member, which points to an HTP option or is null.
-                let option = unsafe { config.u.customConfig };
+        for list in lists {
+            // SAFETY: the caller's promise.
+            let configs = unsafe { Configs::read(*list) }.map_err(no_list(BAD, name))?;
+            for (at, config) in configs.iter().enumerate() {
                 // SAFETY: the caller's promise.
-                let option = unsafe { client::one(option.cast::<QnnHtpContext_CustomConfig_t>()) };
-                let option = option.ok_or_else(null(BAD, "customConfig"));
-                let taken = option.and_then(|option| custom.take(at, option));
-                taken.map_err(|code| in_entry(at, code))?;
-                continue;
-            }
-            let place = usize::try_from(config.option).ok().and_then(|at| last.get_mut(at));
-            match place.filter(|_| call.takes(config.option)) {
-                Some(place) => *place = Some((at, config)),
-                None => {
-                    let why = ", which is not for this call";
-                    let code = QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE;
-                    return Err(in_entry(at, because!(code, "option is ", config.option, why)));
-                }
+                unsafe { take((at, config), call, &mut last, &mut custom) }
+                    .map_err(|code| in_entry(name, at, code))?;
             }
         }
         let mut read = Self {
@@ -86,9 +85,9 @@ impl<'a> Config<'a> {
         };
         for (at, config) in last.into_iter().flatten() {
             // SAFETY: the caller's promise.
-            unsafe { read.apply(config, call) }.map_err(|code| in_entry(at, code))?;
+            unsafe { read.apply(config, call) }.map_err(|code| in_entry(name, at, code))?;
         }
-        let prepare_only = custom.check()?;
+        let prepare_only = custom.check(name)?;
         read.has_prepare_only = prepare_only.is_some();
         read.context.prepare_only = prepare_only.unwrap_or(false);
         Ok(read)
@@ -161,8 +160,37 @@ impl<'a> Config<'a> {
 }
 
 /// What is wrong with an entry, told with its place in the list.
-fn in_entry(at: usize, code: Code) -> Code {
-    within!(code, "config[", at, "]->")
+fn in_entry(name: &'static str, at: usize, code: Code) -> Code {
+    within!(code, name, "[", at, "]->")
+}
+
+/// The last entry of each option that is no HTP option.
+type Last<'a> = [Option<(usize, &'a QnnContext_Config_t)>; OPTIONS];
+
+/// Takes an entry in, without looking at its value.
+///
+/// # Safety
+/// As the QNN API says of an HTP option.
+unsafe fn take<'a>(
+    (at, config): (usize, &'a QnnContext_Config_t),
+    call: Call,
+    last: &mut Last<'a>,
+    custom: &mut Custom<'a>,
+) -> Result<(), Code> {
+    if config.option == QNN_CONTEXT_CONFIG_OPTION_CUSTOM {
+        // SAFETY: the option selects this member, which points to an HTP option or is null.
+        let option = unsafe { config.u.customConfig };
+        // SAFETY: the caller's promise.
+        let option = unsafe { client::one(option.cast::<QnnHtpContext_CustomConfig_t>()) };
+        return custom.take(at, option.ok_or_else(null(BAD, "customConfig"))?);
+    }
+    let place = usize::try_from(config.option).ok().and_then(|at| last.get_mut(at));
+    let place = place.filter(|_| call.takes(config.option)).ok_or_else(|| {
+        let why = ", which is not for this call";
+        because!(QNN_CONTEXT_ERROR_UNSUPPORTED_FEATURE, "option is ", config.option, why)
+    })?;
+    *place = Some((at, config));
+    Ok(())
 }
 
 impl Call {

@@ -37,15 +37,16 @@ impl<'a> Custom<'a> {
         Ok(())
     }
 
-    /// Checks all values; says whether graphs are only to be prepared, if an entry does.
-    pub(crate) fn check(&self) -> Result<Option<bool>, Code> {
+    /// Checks all values; says whether graphs are only to be prepared, if an entry does. `name` is
+    /// the argument, for messages.
+    pub(crate) fn check(&self, name: &'static str) -> Result<Option<bool>, Code> {
         let mut prepare_only = None;
         for (at, config) in self.last.into_iter().flatten() {
             if config.option == QNN_HTP_CONTEXT_CONFIG_OPTION_PREPARE_ONLY {
                 // SAFETY: the option selects this member, a byte.
                 prepare_only = Some(unsafe { config.u.isPrepareOnly } != 0);
             } else {
-                check(config).map_err(|code| within!(code, "config[", at, "]->customConfig"))?;
+                check(config).map_err(|code| within!(code, name, "[", at, "]->customConfig"))?;
             }
         }
         Ok(prepare_only)

@@ -4,8 +4,8 @@ use crate::abi::provider::{ProviderStorage, RESERVED_ENTRIES};
 use crate::abi::*;
 use crate::client;
 use crate::export::{
-    backend, context, context_binary, context_section, device, error, execute, global_config,
-    graph, infrastructure, log, mem, node, profile, property, signal, tensor,
+    backend, context, context_binary, context_list, context_section, device, error, execute,
+    global_config, graph, infrastructure, log, mem, node, profile, property, signal, tensor,
 };
 
 /// Version of the core API and of the HTP API (DEV-001 names an older one; entries only ever were
@@ -80,7 +80,7 @@ const TABLE: QnnInterface_ImplementationV2_39_t = QnnInterface_ImplementationV2_
     graphGetProperty: Some(graph::QnnGraph_getProperty),
     contextValidateBinary: Some(context_binary::QnnContext_validateBinary),
     contextCreateFromBinaryWithSignal: Some(context_binary::QnnContext_createFromBinaryWithSignal),
-    contextCreateFromBinaryListAsync: Some(context::QnnContext_createFromBinaryListAsync),
+    contextCreateFromBinaryListAsync: Some(context_list::QnnContext_createFromBinaryListAsync),
     tensorUpdateGraphTensors: Some(tensor::QnnTensor_updateGraphTensors),
     tensorUpdateContextTensors: Some(tensor::QnnTensor_updateContextTensors),
     contextGetBinarySectionSize: Some(context_section::QnnContext_getBinarySectionSize),

@@ -15,6 +15,7 @@ pub(crate) mod backend;
 pub(crate) mod context;
 pub(crate) mod context_binary;
 pub(crate) mod context_config;
+pub(crate) mod context_list;
 pub(crate) mod context_section;
 pub(crate) mod device;
 pub(crate) mod error;

@@ -63,6 +63,9 @@ fn capability(key: QnnProperty_Key_t) -> Option<Needs> {
         QNN_PROPERTY_BACKEND_SUPPORT_COMPOSITION | QNN_PROPERTY_GRAPH_SUPPORT_ONLINE_PREPARE => {
             Needs::Platform(Capabilities::ONLINE_COMPOSITION)
         }
+        QNN_PROPERTY_CONTEXT_SUPPORT_CREATE_FROM_BINARY_LIST_ASYNC => {
+            Needs::Platform(Capabilities::LIST_ASYNC)
+        }
         QNN_PROPERTY_GRAPH_SUPPORT_ASYNC_EXECUTION
         | QNN_PROPERTY_GRAPH_SUPPORT_EXECUTE_ASYNC_SIGNAL => {
             Needs::Platform(Capabilities::ASYNC_EXECUTION)

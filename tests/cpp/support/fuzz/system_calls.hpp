@@ -188,7 +188,7 @@ Qnn_ErrorHandle_t with_anything(Values& values, Qnn_ErrorHandle_t (*function)(Ar
 inline void not_offered(Values& values) {
   NO_QNN(backendRegisterOpPackage); NO_QNN(backendRegisterOpPackageFromBinary);
   NO_QNN(backendGetProperty); NO_QNN(contextAddToDlc); NO_QNN(contextGetProperty);
-  NO_QNN(contextCreateFromBinaryListAsync); NO_QNN(contextCreateFromBinaryWithCallback);
+  NO_QNN(contextCreateFromBinaryWithCallback);
   NO_QNN(contextGetBinarySectionSize); NO_QNN(contextGetBinarySection);
   NO_QNN(contextApplyBinarySection); NO_QNN(contextGetBinarySectionUpdate);
   NO_QNN(contextFreeBinarySectionUpdate); NO_QNN(contextGetIncrementalBinary);
