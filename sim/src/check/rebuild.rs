@@ -143,8 +143,8 @@ impl Model {
         }
     }
 
-    /// The plan goes on as far as it goes without another answer: one context after the other, those
-    /// that were tried least first, in the order of their slots; then the votes.
+    /// The plan goes on as far as it goes without another answer: one context after the other,
+    /// those that were tried least first, in the order of their slots; then the votes.
     pub fn drive_plan(&mut self, now: Instant) {
         while self.link.phase == Phase::Rebuilding {
             match self.turn {
