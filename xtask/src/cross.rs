@@ -80,12 +80,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         find(name)?;
     }
     require_toolchain()?;
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     let mut steps = Steps::new();
-    for target in &TARGETS {
-        let wanted = options.only.is_empty() || options.only.iter().any(|o| o == target.name);
-        if !wanted {
-            continue;
-        }
+    steps.run("libraries", |_| build_together(wanted).map(|()| Tally::ONE).into());
+    for target in TARGETS.iter().filter(|target| wanted(target.name)) {
         steps.run(target.triple, |_| build_and_audit(target, options.write).into());
     }
     ensure!(steps.finish(), "not every target is as it should be");
@@ -96,6 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn check() -> Outcome {
     let all = || -> Result<Tally> {
         require_toolchain()?;
+        build_together(|name| TESTED.contains(&name))?;
         let mut tally = Tally::default();
         for set in CORE_FEATURE_SETS {
             let mut build = cargo("build", find(CORE_TARGET)?);
@@ -116,6 +115,7 @@ pub(crate) fn check() -> Outcome {
 pub(crate) fn check_all() -> Outcome {
     let all = || -> Result<Tally> {
         require_toolchain()?;
+        build_together(|_| true)?;
         let mut tally = Tally::default();
         for target in &TARGETS {
             tally.add(build_and_audit(target, false)?);
@@ -158,6 +158,30 @@ pub(crate) fn linker() -> Command {
     linker
 }
 
+/// Builds the libraries for the targets of some names, so that [`build`] finds them built. Most of a
+/// build is one thread's, so there are two at a time.
+pub(crate) fn build_together(wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let chosen = TARGETS.iter().filter(|target| wanted(target.name));
+    let (wide, narrow): (Vec<&Target>, Vec<&Target>) = chosen.partition(|t| t.machine.is_64);
+    let all = |targets: Vec<&Target>| -> Result<()> {
+        targets.into_iter().try_for_each(|target| build(target).map(drop))
+    };
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(move || all(narrow));
+        let here = all(wide);
+        let beside = beside.join().unwrap_or_else(|_| bail!("a thread panicked"));
+        here.and(beside)
+    })
+}
+
+/// Where a target is built: cargo lets one build at a time into a folder, and there are two.
+fn target_dir(target: &Target) -> PathBuf {
+    match target.machine.is_64 {
+        true => workspace::target_dir(),
+        false => workspace::target_dir().join("32-bit"),
+    }
+}
+
 /// Builds the release static library for a target, and the shared one where programs load it; gives
 /// the path of the first.
 pub(crate) fn build(target: &Target) -> Result<PathBuf> {
@@ -174,14 +198,14 @@ pub(crate) fn build(target: &Target) -> Result<PathBuf> {
         }
     }
     process::succeed(&mut build, process::BUILD_LIMIT)?;
-    let folder = workspace::target_dir().join(target.triple).join("release");
+    let folder = target_dir(target).join(target.triple).join("release");
     staticlib::existing(folder.join(staticlib::FILE))
 }
 
 pub(crate) fn cargo(command: &str, target: &Target) -> Command {
     let mut cargo = process::cargo();
     cargo.arg(format!("+{TOOLCHAIN}")).args([command, "--release", "-Zbuild-std=core"]);
-    cargo.args(["--target", target.triple]);
+    cargo.args(["--target", target.triple]).env("CARGO_TARGET_DIR", target_dir(target));
     cargo.env("RUSTC_BOOTSTRAP", "1"); // building `core` is unstable; only these targets need it
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\u{1f}"));
     cargo
