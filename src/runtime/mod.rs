@@ -476,6 +476,15 @@ impl<'m> Runtime<'m> {
     }
 }
 
+/// What [`Runtime::table_bytes`] says of the default capacities, in its order, and then
+/// [`Runtime::memory_required`]: constants of a target, for tools that read objects made for it.
+pub static DEFAULT_BYTES: [usize; 10] = {
+    let capacities = &Capacities::DEFAULT;
+    let [(_, a), (_, b), (_, c), (_, d), (_, e), (_, f), (_, g), (_, h), (_, i)] =
+        Runtime::table_bytes(capacities);
+    [a, b, c, d, e, f, g, h, i, Runtime::memory_required(capacities)]
+};
+
 /// The memories of a request, for a command.
 fn memories<'a>(graph: Option<&'a Graph<'_>>, slot: u16) -> &'a [ClientMemory] {
     graph.map_or(&[], |graph| graph.row(slot))

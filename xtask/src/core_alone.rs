@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
+use htp_runtime::limits::Capacities;
+use htp_runtime::runtime::Runtime;
 use object::read::archive::ArchiveFile;
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::cross::{self, Target};
 use crate::{process, staticlib, workspace};
@@ -15,8 +17,9 @@ use crate::{process, staticlib, workspace};
 /// As developers call it in tables.
 pub(crate) const NAME: &str = "core-thumbv7em";
 
-/// One object, and its entries by their names in it.
+/// One object, its entries by their names in it, and the library that both are from.
 pub(crate) struct Linked {
+    library: PathBuf,
     pub(crate) object: PathBuf,
     pub(crate) entries: BTreeSet<String>,
 }
@@ -45,7 +48,55 @@ pub(crate) fn reachable(target: &Target) -> Result<Linked> {
     link.arg("--start-group").arg(&library);
     link.args(libraries(&folder.join("deps"))?).arg("--end-group").arg("-o").arg(&object);
     process::succeed(&mut link, process::BUILD_LIMIT)?;
-    Ok(Linked { object, entries })
+    Ok(Linked { library, object, entries })
+}
+
+impl Linked {
+    /// Bytes of each table with the default capacities, as the target has them, then the sum with
+    /// what blocks cost.
+    pub(crate) fn default_bytes(&self) -> Result<Vec<(&'static str, u64)>> {
+        let bytes = fs::read(&self.library)?;
+        let tables = Runtime::table_bytes(&Capacities::DEFAULT);
+        let names: Vec<&str> = tables.map(|(name, _)| name).into_iter().chain([ALL]).collect();
+        for object in objects(&bytes)? {
+            let file = object::File::parse(&*object)?;
+            if let Some(words) = words_of(&file, "htp_runtime::runtime::DEFAULT_BYTES")? {
+                ensure!(words.len() == names.len(), "{} words", words.len());
+                return Ok(names.into_iter().zip(words).collect());
+            }
+        }
+        bail!("{} does not say how large its tables are", self.library.display())
+    }
+}
+
+/// The sum of all tables.
+pub(crate) const ALL: &str = "all";
+
+/// Words of 32 bits of a static variable.
+fn words_of(file: &object::File<'_>, name: &str) -> Result<Option<Vec<u64>>> {
+    ensure!(!file.is_64() && file.is_little_endian(), "not of 32 bits, little-endian");
+    let is_it = |symbol: &object::Symbol<'_, '_>| {
+        symbol.is_definition()
+            && symbol.name().is_ok_and(|it| format!("{:#}", rustc_demangle::demangle(it)) == name)
+    };
+    let Some(symbol) = file.symbols().find(is_it) else { return Ok(None) };
+    let section = symbol.section_index().context("a variable of no section")?;
+    let data = file.section_by_index(section)?.data_range(symbol.address(), symbol.size())?;
+    let words = data.context("a variable of nothing")?.chunks_exact(4);
+    let word = |bytes: &[u8]| Ok(u32::from_le_bytes(bytes.try_into()?).into());
+    words.map(word).collect::<Result<_>>().map(Some)
+}
+
+/// The objects in a library.
+fn objects(library: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let mut objects = Vec::new();
+    for member in ArchiveFile::parse(library)?.members() {
+        let member = member?;
+        if member.name().ends_with(b".o") {
+            objects.push(member.data(library)?.to_vec());
+        }
+    }
+    Ok(objects)
 }
 
 /// What the core is built upon. Names carry hashes, so one of an earlier build harms nobody.
@@ -65,13 +116,8 @@ fn libraries(folder: &Path) -> Result<BTreeSet<PathBuf>> {
 fn public_functions(library: &Path) -> Result<BTreeSet<String>> {
     let bytes = fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
     let mut names = BTreeSet::new();
-    for member in ArchiveFile::parse(&*bytes)?.members() {
-        let member = member?;
-        if !member.name().ends_with(b".o") {
-            continue;
-        }
-        let data = member.data(&*bytes)?.to_vec();
-        let object = object::File::parse(&*data)?;
+    for object in objects(&bytes)? {
+        let object = object::File::parse(&*object)?;
         let functions = object.symbols().filter(|symbol| {
             symbol.is_global()
                 && symbol.is_definition()

@@ -29,7 +29,7 @@ pub(crate) struct Target {
     /// As the compiler calls it.
     pub(crate) triple: &'static str,
     pub(crate) machine: Machine,
-    /// Links the shared library, where programs for that target are run that load it.
+    /// Links the shared library, and programs, where such are run for that target.
     pub(crate) shared_linker: Option<&'static str>,
     /// An operating system is under it, with threads.
     pub(crate) has_threads: bool,
@@ -79,13 +79,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for name in &options.only {
         find(name)?;
     }
-    require_toolchain()?;
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     let mut steps = Steps::new();
-    for target in &TARGETS {
-        let wanted = options.only.is_empty() || options.only.iter().any(|o| o == target.name);
-        if !wanted {
-            continue;
-        }
+    steps.run("libraries", |_| build_together(wanted).map(|()| Tally::ONE).into());
+    for target in TARGETS.iter().filter(|target| wanted(target.name)) {
         steps.run(target.triple, |_| build_and_audit(target, options.write).into());
     }
     ensure!(steps.finish(), "not every target is as it should be");
@@ -95,7 +92,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// The core, and the library for two targets, as a step of `cargo xtask test`.
 pub(crate) fn check() -> Outcome {
     let all = || -> Result<Tally> {
-        require_toolchain()?;
+        build_together(|name| TESTED.contains(&name))?;
         let mut tally = Tally::default();
         for set in CORE_FEATURE_SETS {
             let mut build = cargo("build", find(CORE_TARGET)?);
@@ -115,7 +112,7 @@ pub(crate) fn check() -> Outcome {
 /// The library for every target, as a step of `cargo xtask test --all`.
 pub(crate) fn check_all() -> Outcome {
     let all = || -> Result<Tally> {
-        require_toolchain()?;
+        build_together(|_| true)?;
         let mut tally = Tally::default();
         for target in &TARGETS {
             tally.add(build_and_audit(target, false)?);
@@ -158,30 +155,59 @@ pub(crate) fn linker() -> Command {
     linker
 }
 
+/// Builds the libraries for the targets of some names, so that [`build`] finds them built. Most of
+/// a build is one thread's, so there are two at a time.
+pub(crate) fn build_together(wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let chosen: Vec<&Target> = TARGETS.iter().filter(|target| wanted(target.name)).collect();
+    if !chosen.is_empty() {
+        require_toolchain()?;
+    }
+    let (wide, narrow): (Vec<&Target>, Vec<&Target>) =
+        chosen.into_iter().partition(|target| target.machine.is_64);
+    let all = |targets: Vec<&Target>| -> Result<()> {
+        targets.into_iter().try_for_each(|target| build(target).map(drop))
+    };
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(move || all(narrow));
+        let here = all(wide);
+        let beside = beside.join().unwrap_or_else(|_| bail!("a thread panicked"));
+        here.and(beside)
+    })
+}
+
+/// Where a target is built: cargo lets one build at a time into a folder, and there are two.
+fn target_dir(target: &Target) -> PathBuf {
+    match target.machine.is_64 {
+        true => workspace::target_dir(),
+        false => workspace::target_dir().join("32-bit"),
+    }
+}
+
 /// Builds the release static library for a target, and the shared one where programs load it; gives
 /// the path of the first.
 pub(crate) fn build(target: &Target) -> Result<PathBuf> {
     let mut build = cargo("rustc", target);
     build.args(["--package", staticlib::PACKAGE, "--lib", "--crate-type"]);
-    match target.shared_linker {
-        Some(linker) => {
-            let variable = target.triple.to_uppercase().replace('-', "_");
-            build.env(format!("CARGO_TARGET_{variable}_LINKER"), linker).arg("staticlib,cdylib");
-            process::require(linker, "apt-get install g++-aarch64-linux-gnu")?;
-        }
-        None => {
-            build.arg("staticlib");
-        }
-    }
+    let kinds = if target.shared_linker.is_some() { "staticlib,cdylib" } else { "staticlib" };
+    link(build.arg(kinds), target)?;
     process::succeed(&mut build, process::BUILD_LIMIT)?;
-    let folder = workspace::target_dir().join(target.triple).join("release");
+    let folder = target_dir(target).join(target.triple).join("release");
     staticlib::existing(folder.join(staticlib::FILE))
+}
+
+/// Names the linker of a target that has one.
+pub(crate) fn link(build: &mut Command, target: &Target) -> Result<()> {
+    let Some(linker) = target.shared_linker else { return Ok(()) };
+    process::require(linker, "apt-get install g++-aarch64-linux-gnu")?;
+    let variable = target.triple.to_uppercase().replace('-', "_");
+    build.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
+    Ok(())
 }
 
 pub(crate) fn cargo(command: &str, target: &Target) -> Command {
     let mut cargo = process::cargo();
     cargo.arg(format!("+{TOOLCHAIN}")).args([command, "--release", "-Zbuild-std=core"]);
-    cargo.args(["--target", target.triple]);
+    cargo.args(["--target", target.triple]).env("CARGO_TARGET_DIR", target_dir(target));
     cargo.env("RUSTC_BOOTSTRAP", "1"); // building `core` is unstable; only these targets need it
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\u{1f}"));
     cargo

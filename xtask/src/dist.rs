@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use flate2::{Compression, GzBuilder};
@@ -17,18 +18,24 @@ use flate2::{Compression, GzBuilder};
 use crate::install::{self, Libraries};
 use crate::product::{self, Product};
 use crate::steps::{Outcome, Steps, Tally};
-use crate::{process, programs, sizes, staticlib, workspace};
+use crate::{cross, process, programs, sizes, staticlib, workspace};
 
 /// Of every file: the first of January 1980, as early as any tool takes.
 const TIME: u64 = 315_532_800;
 const DOCUMENTS: [&str; 3] = ["LICENSE-APACHE", "LICENSE-MIT", "CHANGELOG.md"];
 const CLIENTS: &str = "tests/install";
+/// Longest time that all targets take.
+const AGAIN_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Make the packages of these targets only; this machine is `host`
     #[arg(long, value_delimiter = ',')]
     target: Vec<String>,
+    /// Build and pack them once more from a copy of the project in another folder; fail unless that
+    /// gives the same bytes
+    #[arg(long)]
+    again: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -37,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ensure!(all.contains(name), "no target `{name}`; there are {}", all.join(", "));
     }
     let chosen = if options.target.is_empty() { &all } else { &options.target };
+    cross::build_together(|name| chosen.iter().any(|it| it == name))?;
     let mut steps = Steps::new();
     let mut made = Vec::new();
     for name in chosen {
@@ -44,6 +52,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let package = product::build(name).and_then(|product| pack(&product));
             package.map(|path| made.push(path)).map(|()| Tally::ONE).into()
         });
+    }
+    if options.again {
+        steps.run("from another folder", |_| same_from_another_folder(chosen, &made).into());
     }
     for path in &made {
         println!("{:>9}  {}", fs::metadata(path)?.len(), path.display());
@@ -216,36 +227,49 @@ pub(crate) fn check() -> Outcome {
     all().into()
 }
 
-/// Packages for all targets; and this machine's once more, from a copy of the project in another
-/// folder, which gives the same bytes.
+/// Packages for all targets; some of them once more from another folder. Which do not matter to
+/// what is compared, and each costs its build once more.
 pub(crate) fn check_all() -> Outcome {
     let all = || -> Result<Tally> {
+        cross::build_together(|_| true)?;
+        let (mut again, mut packages) = (Vec::new(), Vec::new());
         let mut tally = Tally::default();
         for name in product::names() {
-            pack(&product::build(name)?)?;
+            let package = pack(&product::build(name)?)?;
             tally.add(Tally::ONE);
+            if name == product::HOST || cross::TESTED.contains(&name) {
+                again.push(name.to_owned());
+                packages.push(package);
+            }
         }
-        let host = product::build(product::HOST)?;
-        let package = folder().join(format!("{}.tar.gz", name(&host)));
-        let elsewhere = workspace::target_dir().join("xtask/another place");
-        if elsewhere.exists() {
-            fs::remove_dir_all(&elsewhere)?;
-        }
-        copy_project(&elsewhere)?;
-        let mut again = Command::new("cargo");
-        again.current_dir(&elsewhere).env_remove("CARGO_TARGET_DIR");
-        again.args(["xtask", "dist", "--target", product::HOST]);
-        // What cargo told this process about its own project is wrong there.
-        again.env_remove("CARGO_MANIFEST_DIR");
-        process::succeed(&mut again, process::BUILD_LIMIT)?;
-        let other = elsewhere.join("target/dist").join(package.file_name().unwrap_or_default());
-        let is_same = fs::read(&package)? == fs::read(&other)?;
-        ensure!(is_same, "{} is other than {}", other.display(), package.display());
-        fs::remove_dir_all(&elsewhere)?;
-        tally.add(Tally::ONE);
+        tally.add(same_from_another_folder(&again, &packages)?);
         Ok(tally)
     };
     all().into()
+}
+
+/// Packs these targets from a copy of the project in another folder; what comes out is what these
+/// packages are.
+fn same_from_another_folder(targets: &[String], packages: &[PathBuf]) -> Result<Tally> {
+    let elsewhere = workspace::target_dir().join("xtask/another place");
+    if elsewhere.exists() {
+        fs::remove_dir_all(&elsewhere)?;
+    }
+    copy_project(&elsewhere)?;
+    // This program, told that its project is there.
+    let mut again = Command::new(std::env::current_exe()?);
+    again.current_dir(&elsewhere).env_remove("CARGO_TARGET_DIR");
+    again.env("CARGO_MANIFEST_DIR", elsewhere.join("xtask"));
+    process::succeed(again.args(["dist", "--target", &targets.join(",")]), AGAIN_LIMIT)?;
+    let mut tally = Tally::default();
+    for package in packages {
+        let other = elsewhere.join("target/dist").join(package.file_name().unwrap_or_default());
+        let is_same = fs::read(package)? == fs::read(&other)?;
+        ensure!(is_same, "{} is other than {}", other.display(), package.display());
+        tally.add(Tally::ONE);
+    }
+    fs::remove_dir_all(&elsewhere)?;
+    Ok(tally)
 }
 
 /// What version control has of the project.

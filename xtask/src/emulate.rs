@@ -41,18 +41,24 @@ pub(crate) fn check(bar: &ProgressBar) -> Outcome {
 pub(crate) fn check_all(bar: &ProgressBar) -> Outcome {
     let others = ["aarch64", "qnx710", "qnx800", "android"];
     let boards = BOARDS.iter().map(|board| board.target);
-    run_all(&others.into_iter().chain(boards).collect::<Vec<_>>(), bar)
+    let names: Vec<&str> = others.into_iter().chain(boards).collect();
+    match cross::build_together(|name| names.contains(&name)) {
+        Ok(()) => run_all(&names, bar),
+        Err(error) => Outcome::from(Err(error)),
+    }
 }
 
 fn run_all(targets: &[&str], bar: &ProgressBar) -> Outcome {
     let mut tally = Tally::default();
-    let mut texts = Vec::new();
+    let (mut texts, mut reports) = (Vec::new(), Vec::new());
     for target in targets {
         let outcome = run(target, bar);
         tally.add(outcome.tally);
         texts.extend(outcome.failure.map(|text| format!("{target}:\n{text}")));
+        reports.extend(outcome.report);
     }
-    Outcome::new(tally, (!texts.is_empty()).then(|| texts.join("\n")))
+    let all = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join("\n"));
+    Outcome { tally, failure: all(texts), report: all(reports) }
 }
 
 /// Runs what there is for a target.
@@ -65,7 +71,7 @@ pub(crate) fn run(name: &str, bar: &ProgressBar) -> Outcome {
             "qnx710" | "qnx800" => foreign(target, "-DFOREIGN_QNX", &["pulses"], bar),
             "android" => foreign(target, "-DFOREIGN_ANDROID", &[], bar),
             _ => match BOARDS.iter().find(|board| board.target == name) {
-                Some(board) => board.run(target).map(|tally| Ok(tally).into()),
+                Some(board) => board.run(target),
                 None => bail!("nothing of `{name}` can be run; it is built and audited"),
             },
         }
@@ -98,15 +104,10 @@ fn linux(target: &Target, bar: &ProgressBar) -> Result<Outcome> {
         compilers,
     };
     let mut outcome = programs::run_elsewhere(&elsewhere, bar);
-    let checks = [
-        ("ADAS example", demo::check_elsewhere(&elsewhere)),
-        (
-            "trace",
-            trace_of_process(&elsewhere.compilers[0], &elsewhere.runner, &library)
-                .and_then(|trace| ensure_same_trace(&trace)),
-        ),
-    ];
-    for (what, result) in checks {
+    let trace = trace_of_process(&elsewhere.compilers[0], &elsewhere.runner, &library)
+        .and_then(|trace| compare_traces(target, &trace))
+        .map(|report| outcome.report = Some(report));
+    for (what, result) in [("ADAS example", demo::check_elsewhere(&elsewhere)), ("trace", trace)] {
         match result {
             Ok(()) => outcome.tally.add(Tally::ONE),
             Err(error) => {
@@ -140,11 +141,11 @@ fn trace_in(finished: &Finished) -> Result<String> {
     trace.map(str::to_owned).context("the example printed no trace")
 }
 
-/// A run on a clock that depends on nothing is the same here.
-fn ensure_same_trace(trace: &str) -> Result<()> {
+/// A run on a clock that depends on nothing is the same here; says so.
+fn compare_traces(target: &Target, trace: &str) -> Result<String> {
     let here = trace_of_process(&Language::C.compiler()?, &[], &staticlib::release()?)?;
     ensure!(trace == here, "the trace is {trace}, on this machine it is {here}");
-    Ok(())
+    Ok(format!("trace {trace} on {} and {}", target.triple, staticlib::HOST))
 }
 
 /// Programs with the objects of another system. What those ask their C library for is renamed, and
@@ -266,16 +267,16 @@ const BOARDS: [Board; 3] = [
 ];
 
 impl Board {
-    fn run(&self, target: &Target) -> Result<Tally> {
+    fn run(&self, target: &Target) -> Result<Outcome> {
         process::require(self.compiler, self.compiler_from)?;
         process::require(self.emulator[0], self.emulator_from)?;
         let library = cross::build(target)?;
         let mut tally = programs::tally(&self.run_with(&library, None)?)?;
         let steady = self.run_with(&library, Some(STEADY_CLOCK))?;
         tally.add(programs::tally(&steady)?);
-        ensure_same_trace(&trace_in(&steady)?)?;
+        let report = compare_traces(target, &trace_in(&steady)?)?;
         tally.add(Tally::ONE);
-        Ok(tally)
+        Ok(Outcome { report: Some(report), ..Outcome::new(tally, None) })
     }
 
     fn run_with(&self, library: &Path, define: Option<&str>) -> Result<Finished> {

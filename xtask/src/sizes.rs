@@ -2,7 +2,7 @@
 //!
 //! Measured is what a linker leaves of the static library if a program uses every exported function
 //! (text with constants, initialised data, zeroed data). The core alone, without the virtual HTP,
-//! is measured in the same way, compiled for size.
+//! is measured in the same way, compiled for size; so are its tables with the default capacities.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,26 +44,43 @@ pub(crate) struct Size {
     pub(crate) bss: u64,
 }
 
-type Table = BTreeMap<String, Size>;
+/// Bytes of each table of the runtime with the default capacities.
+type Tables = BTreeMap<String, u64>;
+
+/// What the committed file has.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+struct Table {
+    /// On targets with 32-bit addresses.
+    #[serde(default)]
+    tables: Tables,
+    #[serde(flatten)]
+    targets: BTreeMap<String, Size>,
+}
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let known: Vec<&str> = product::names().chain([core_alone::NAME]).collect();
     for name in &options.only {
         ensure!(known.contains(&name.as_str()), "no `{name}`; there are {}", known.join(", "));
     }
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
+    cross::build_together(wanted)?;
     let mut table = read()?;
     let (mut lines, mut wrong) = (String::new(), Vec::new());
-    for name in known {
-        if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
-            continue;
-        }
+    for name in known.into_iter().filter(|name| wanted(name)) {
         let bar = steps::spinner(name);
-        let size = measure_target(name)?;
+        let (size, tables) = measure_target(name)?;
         bar.finish_and_clear();
         let Size { text, data, bss } = size;
         writeln!(lines, "{name:<16} text {text:>9}  data {data:>6}  bss {bss:>7}")?;
-        wrong.extend(judge(name, size, table.get(name).filter(|_| !options.write)).err());
-        table.insert(name.to_owned(), size);
+        wrong.extend(judge(name, size, table.targets.get(name).filter(|_| !options.write)).err());
+        table.targets.insert(name.to_owned(), size);
+        if let Some(tables) = tables {
+            for (table, bytes) in &tables {
+                writeln!(lines, "    {table:<16} {bytes:>8} by default")?;
+            }
+            wrong.extend(judge_tables(&tables, &table.tables).err().filter(|_| !options.write));
+            table.tables = tables;
+        }
     }
     print!("{lines}");
     if options.write {
@@ -81,19 +98,39 @@ pub(crate) fn check() -> Outcome {
         let table = read()?;
         let mut tally = Tally::default();
         for name in [product::HOST].into_iter().chain(cross::TESTED).chain([core_alone::NAME]) {
-            judge(name, measure_target(name)?, table.get(name))?;
+            let (size, tables) = measure_target(name)?;
+            judge(name, size, table.targets.get(name))?;
             tally.add(Tally::ONE);
+            if let Some(tables) = tables {
+                judge_tables(&tables, &table.tables)?;
+                tally.add(Tally::ONE);
+            }
         }
         Ok(tally)
     };
     all().into()
 }
 
-fn measure_target(name: &str) -> Result<Size> {
-    match name {
-        core_alone::NAME => measure(&core_alone::reachable(cross::find("thumbv7em")?)?.object),
-        _ => measure(&product::build(name)?.reachable),
+/// Of the core alone also its tables.
+fn measure_target(name: &str) -> Result<(Size, Option<Tables>)> {
+    if name != core_alone::NAME {
+        return Ok((measure(&product::build(name)?.reachable)?, None));
     }
+    let linked = core_alone::reachable(cross::find("thumbv7em")?)?;
+    let tables = linked.default_bytes()?.into_iter();
+    let tables = tables.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+    Ok((measure(&linked.object)?, Some(tables)))
+}
+
+/// The runtime's tables with the default capacities on targets with 32-bit addresses.
+pub(crate) fn tables_of_32_bits() -> Result<BTreeMap<String, u64>> {
+    Ok(read()?.tables)
+}
+
+fn judge_tables(now: &Tables, before: &Tables) -> Result<()> {
+    let remedy = "`cargo xtask sizes --write`, then `cargo xtask safety`";
+    ensure!(now == before, "tables have other sizes than {TABLE} says: {remedy}");
+    Ok(())
 }
 
 fn judge(name: &str, size: Size, before: Option<&Size>) -> Result<()> {
@@ -141,7 +178,7 @@ fn read() -> Result<Table> {
     let path = workspace::root().join(TABLE);
     match fs::read_to_string(&path) {
         Ok(text) => toml::from_str(&text).context(TABLE),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Table::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Table::default()),
         Err(error) => Err(error).context(TABLE),
     }
 }
@@ -151,8 +188,15 @@ fn show(table: &Table) -> String {
         "# Bytes that the library takes on each target: what a linker leaves if every exported\n\
          # function is used. Written by `cargo xtask sizes --write`; two per cent more fail.\n",
     );
-    for (name, Size { text: code, data, bss }) in table {
+    for (name, Size { text: code, data, bss }) in &table.targets {
         text.push_str(&format!("\n[{name}]\ntext = {code}\ndata = {data}\nbss = {bss}\n"));
+    }
+    text.push_str(
+        "\n# The runtime's tables with the default capacities, where addresses have 32 bits.\n",
+    );
+    text.push_str("[tables]\n");
+    for (name, bytes) in &table.tables {
+        text.push_str(&format!("{name} = {bytes}\n"));
     }
     text
 }
@@ -183,8 +227,17 @@ mod tests {
 
     #[test]
     fn a_written_table_is_read_back() {
-        let table = Table::from([("host".to_owned(), BEFORE), ("b".to_owned(), Size::default())]);
+        let targets = [("host".to_owned(), BEFORE), ("b".to_owned(), Size::default())].into();
+        let table = Table { tables: [("graphs".to_owned(), 7)].into(), targets };
         assert_eq!(toml::from_str::<Table>(&show(&table)).unwrap(), table);
+    }
+
+    #[test]
+    fn a_table_of_another_size_is_a_finding() {
+        let tables = |bytes| Tables::from([("graphs".to_owned(), bytes)]);
+        assert!(judge_tables(&tables(7), &tables(7)).is_ok());
+        assert!(judge_tables(&tables(7), &tables(8)).is_err());
+        assert!(judge_tables(&tables(7), &Tables::new()).is_err());
     }
 
     #[test]
