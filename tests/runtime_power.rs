@@ -184,6 +184,74 @@ fn in_effect_is_the_most_demanding_of_all_configurations() {
     assert_eq!(left[0].rpc_polling_us, 0);
 }
 
+// REQ: PERF-011
+#[test]
+fn a_mode_counts_while_dcvs_takes_part_and_the_most_demanding_wins() {
+    // The numbers of the QNN API, the least demanding first.
+    let modes = [(8, PowerMode::PowerSaverAggressive), (4, PowerMode::PowerSaver)];
+    let modes = modes.into_iter().chain([(32, PowerMode::DutyCycle), (1, PowerMode::AdjustUpDown)]);
+    let modes = modes.chain([(2, PowerMode::AdjustOnlyUp), (16, PowerMode::Performance)]);
+    let modes: Vec<_> = modes.collect();
+    for number in 0..=64 {
+        let known = modes.iter().find(|(known, _)| *known == number).map(|(_, mode)| *mode);
+        assert_eq!(PowerMode::from_number(number), known, "{number}");
+    }
+    let dcvs = |dcvs| PowerChange { dcvs: Some(dcvs), ..PowerChange::default() };
+    let votes: Vec<_> = modes.iter().map(|(_, mode)| Dcvs::On(*mode)).chain([Dcvs::Off]).collect();
+    let (mut world, first) = world();
+    let second = config(&mut world.runtime);
+    for (low, less) in votes.iter().enumerate() {
+        for more in &votes[low..] {
+            for [one, other] in [[less, more], [more, less]] {
+                assert_eq!(set(&mut world, first, &dcvs(*one)), Ok(()));
+                assert_eq!(set(&mut world, second, &dcvs(*other)), Ok(()));
+                assert_eq!(world.runtime.power_in_effect().dcvs, Some(*more));
+            }
+        }
+    }
+    // Off has no mode, so one of an earlier call is gone with it.
+    for id in [first, second] {
+        assert_eq!(set(&mut world, id, &dcvs(Dcvs::On(PowerMode::Performance))), Ok(()));
+        assert_eq!(set(&mut world, id, &dcvs(Dcvs::Off)), Ok(()));
+    }
+    assert_eq!(world.runtime.power_config_destroy(first), Ok(()));
+    assert_eq!(set(&mut world, second, &dcvs(Dcvs::On(PowerMode::PowerSaver))), Ok(()));
+    let expected = Some(Dcvs::On(PowerMode::PowerSaver));
+    assert_eq!(world.runtime.power_in_effect().dcvs, expected);
+}
+
+#[test]
+fn of_two_matrix_votes_each_corner_is_the_greater_and_the_clock_that_of_the_higher_target() {
+    let (mut world, first) = world();
+    let second = config(&mut world.runtime);
+    let wide = hmx(256, 512, 65_535, 1);
+    for (other, both) in [
+        (hmx(384, 511, 640, 7), hmx(384, 512, 65_535, 1)),
+        (hmx(384, 513, 640, 7), hmx(384, 513, 65_535, 7)),
+        (hmx(256, 736, 736, 255), hmx(256, 736, 65_535, 255)),
+        (wide, wide),
+    ] {
+        for [one, two] in [[wide, other], [other, wide]] {
+            for (id, vote) in [(first, one), (second, two)] {
+                let hmx = Some(HmxChoice::Vote(vote));
+                let change = PowerChange { hmx, ..core(Corner::NOM) };
+                assert_eq!(set(&mut world, id, &change), Ok(()));
+            }
+            let expected = PowerSettings { hmx: Some(both), ..core_settings(Corner::NOM) };
+            assert_eq!(*world.runtime.power_in_effect(), expected);
+            assert_eq!(take_votes(&mut world).last(), Some(&expected));
+            for id in [first, second] {
+                assert_eq!(set(&mut world, id, &core(Corner::DISABLE)), Ok(()));
+            }
+            assert_eq!(*world.runtime.power_in_effect(), PowerSettings::NONE);
+            take_votes(&mut world);
+        }
+    }
+    let corners = wide.corners;
+    let numbers = [corners.min(), corners.target(), corners.max()].map(HmxCorner::number);
+    assert_eq!(numbers, [256, 512, 65_535]);
+}
+
 // REQ: SSR-025
 #[test]
 fn a_restart_drops_all_votes_and_the_same_ids_place_them_again() {
