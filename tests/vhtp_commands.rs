@@ -24,7 +24,8 @@ fn buffers_come_and_go_within_the_table_and_the_journal_tells_of_it() {
     let mut rig = Rig::new(VhtpConfig::default());
     let epoch = rig.device.epoch();
     let room = VhtpCapacities::default().buffers;
-    let memory = lend(&mut [vec![0; 8]])[0];
+    let mut blocks = [vec![0; 8]];
+    let memory = lend(&mut blocks)[0];
     let buffer = |index| BufferId::from_parts(index, 1, epoch);
     let map = |rig: &mut Rig, index, memory| {
         rig.submit(Command::BufferMap { buffer: buffer(index), epoch, memory });
