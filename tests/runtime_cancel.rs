@@ -3,7 +3,7 @@
 mod support;
 
 use htp_runtime::device::{Event, ExecuteError};
-use htp_runtime::error::CancelError;
+use htp_runtime::error::{CancelError, SubmitError};
 use htp_runtime::event::Outcome;
 use htp_runtime::limits::DEADLINES_PER_CALL;
 use htp_runtime::runtime::SubmitOptions;
@@ -222,4 +222,57 @@ fn second_answers_to_control_commands_are_dropped_and_counted() {
     world.settle();
     world.assert_clean();
     assert!(world.runtime.counters().late_events > 3);
+}
+
+#[test]
+fn a_blocking_request_that_nobody_waits_for_any_more_is_heard_without_words() {
+    let mut world = World::new();
+    let (_, graph) = world.context_and_graph(2);
+    let with_words = SubmitOptions { user_data: [1, 2, 3], ..BLOCKING };
+    for running in [false, true] {
+        let request = world.submit(graph, with_words).unwrap();
+        if running {
+            world.settle();
+        }
+        assert_eq!(world.submit(graph, ASYNC), Err(SubmitError::MixedModes));
+        world.runtime.abandon(request);
+        assert!(world.runtime.is_live(request), "its memory is still lent");
+        assert_eq!(world.submit(graph, BLOCKING), Err(SubmitError::MixedModes), "it is the other");
+        world.settle();
+        assert_eq!(world.runtime.take_outcome(world.now, request), None, "not even asked for");
+        world.finish(request);
+        assert_eq!(world.outcome(request), Some(Outcome::Completed));
+        let heard = world.completions.pop().unwrap();
+        assert_eq!((heard.request, heard.user_data), (request, [0; 3]));
+        assert!(!world.runtime.is_live(request));
+    }
+    assert!(world.runtime.is_idle());
+}
+
+#[test]
+fn abandoning_frees_what_has_ended_and_leaves_other_requests_alone() {
+    let mut world = World::new();
+    let (context, graph) = world.context_and_graph(1);
+    let ended = world.submit(graph, BLOCKING).unwrap();
+    world.settle();
+    assert!(world.runtime.device_makes_room(graph));
+    world.finish(ended);
+    assert!(!world.runtime.device_makes_room(graph), "room is made by who asks for the outcome");
+    assert_eq!(world.submit(graph, BLOCKING), Err(SubmitError::QueueFull));
+    assert!(world.runtime.is_live(ended));
+    world.runtime.abandon(ended);
+    assert!(!world.runtime.is_live(ended));
+    assert_eq!(world.runtime.take_outcome(world.now, ended), None);
+    // The next one has the slot, and is not meant.
+    let words = SubmitOptions { user_data: [7; 3], ..ASYNC };
+    let next = world.submit(graph, words).unwrap();
+    for request in [ended, next] {
+        world.runtime.abandon(request);
+    }
+    world.settle();
+    assert!(world.runtime.is_running(next) && !world.runtime.is_running(ended));
+    world.finish(next);
+    assert_eq!(world.completions.pop().map(|heard| heard.user_data), Some([7; 3]));
+    world.free_and_check(&[context]);
+    assert!(!world.runtime.device_makes_room(graph));
 }

@@ -4,9 +4,11 @@
 mod support;
 
 use htp_runtime::binary::{BinaryLayout, GraphSource};
+use htp_runtime::capability::Capabilities;
 use htp_runtime::device::{Event, PrepareError};
 use htp_runtime::error::{CreateError, HandleError, Status, SubmitError};
 use htp_runtime::limits::HANG_BUDGET_US;
+use htp_runtime::memory::ClientMemory;
 use htp_runtime::region::SharedBytes;
 use htp_runtime::runtime::ContextConfig;
 use htp_runtime::sched::Priority;
@@ -133,4 +135,29 @@ fn a_buffer_that_goes_before_its_answer_is_watched_until_the_device_has_let_go()
     assert!(world.deliver());
     assert_eq!(world.runtime.poll_timeout(), None);
     assert_eq!(world.runtime.counters().late_events, 0);
+}
+
+#[test]
+fn a_buffer_needs_memory_and_a_platform_that_shares_it() {
+    let mut world = World::without(Capabilities::SHARED_BUFFERS);
+    let context = world.context(&depth(1));
+    let refused = world.runtime.buffer_register(context, client_memory(8));
+    assert_eq!(refused, Err(CreateError::NotSupported));
+
+    let mut world = World::new();
+    let context = world.context(&depth(1));
+    let refused = world.runtime.buffer_register(context, ClientMemory::NONE);
+    assert_eq!(refused, Err(CreateError::Config));
+    assert!(!world.runtime.has_command(), "the device hears of nothing");
+    let memory = client_memory(8);
+    let buffer = world.runtime.buffer_register(context, memory).unwrap();
+    world.settle();
+    let epoch = world.runtime.epoch();
+    // Nobody asked for that.
+    world.runtime.handle_event(world.now, Event::BufferUnmapped { buffer, epoch });
+    assert_eq!(world.runtime.counters().late_events, 1);
+    assert_eq!(world.runtime.buffer_status(buffer), Ok(Status::Ready));
+    let known = world.runtime.buffer_memory(buffer).map(|m| (m.address(), m.len()));
+    assert_eq!(known, Ok((memory.address(), 8)));
+    world.free_and_check(&[context]);
 }

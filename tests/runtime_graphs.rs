@@ -3,6 +3,7 @@
 mod support;
 
 use htp_runtime::binary::{BinaryLayout, GraphSource};
+use htp_runtime::capability::Capabilities;
 use htp_runtime::error::{CreateError, HandleError, SubmitError};
 use htp_runtime::graph::{BuildError, GraphOptions, OpSpec, TensorKind, TensorSpec};
 use htp_runtime::handle::{ContextId, GraphId};
@@ -256,4 +257,50 @@ fn a_table_that_is_read_outside_outlives_its_graph() {
     }
     assert_eq!(world.runtime.region().used_bytes(), used);
     assert_eq!(world.runtime.counters().blocks_leaked, 0);
+}
+
+#[test]
+fn graphs_are_composed_where_the_platform_composes_and_under_new_names() {
+    let mut world = World::without(Capabilities::ONLINE_COMPOSITION);
+    let context = world.context(&depth(4));
+    let refused = world.runtime.graph_create(context, "net", None);
+    assert_eq!(refused, Err(CreateError::NotSupported));
+    world.free_and_check(&[context]);
+
+    let mut world = World::new();
+    let context = world.runtime.context_create(&depth(4)).unwrap();
+    let early = world.runtime.graph_create(context, "net", None);
+    assert_eq!(early, Err(CreateError::Handle(HandleError::Invalid)), "it is not there yet");
+    let tensor = shared(1, "tensor", TensorKind::AppWrite);
+    let early = world.runtime.context_add_tensor(context, &tensor);
+    assert_eq!(early, Err(CreateError::Handle(HandleError::Invalid)));
+    world.settle();
+    let composing = world.composed(context, "net");
+    let loaded = world.graph(context, "loaded", Priority::Normal);
+    for (name, known) in [("net", composing), ("loaded", loaded)] {
+        assert_eq!(world.runtime.graph_by_name(context, name), Ok(known));
+        let again = world.runtime.graph_create(context, name, None);
+        assert_eq!(again, Err(CreateError::DuplicateName));
+    }
+    assert_eq!(world.runtime.graphs_of(context).count(), 2);
+    let other = world.context(&depth(4));
+    let same_name = world.runtime.graph_create(other, "net", None).unwrap();
+    assert_eq!(world.runtime.graph_context(same_name), Ok(other));
+    world.free_and_check(&[context, other]);
+}
+
+#[test]
+fn what_is_bound_is_compared_with_the_table_of_a_finished_graph() {
+    let mut world = World::new();
+    let (context, graph) = world.context_and_graph(4);
+    let (owner, table) = world.runtime.graph_to_bind(graph).ok().unwrap();
+    assert_eq!(owner, context);
+    let ids: Vec<_> = table.inputs().iter().chain(table.outputs().iter()).map(|t| t.id()).collect();
+    assert_eq!(ids, io(&world, graph));
+    let chosen = GraphOptions { hvx_threads: 2, optimization_level: 3, ..GraphOptions::default() };
+    let composing = world.composed(context, "composing");
+    world.runtime.graph_set_options(composing, chosen).unwrap();
+    assert_eq!(world.runtime.graph_options(composing), Ok(chosen));
+    world.runtime.graph_finalize(composing).unwrap();
+    assert_eq!(world.runtime.graph_options(composing), Ok(chosen));
 }

@@ -157,3 +157,47 @@ fn a_graph_that_the_device_refuses_fails_the_whole_binary() {
     world.settle();
     world.assert_clean();
 }
+
+// REQ: SWITCH-011
+#[test]
+fn a_graph_that_is_not_enabled_has_a_name_and_is_not_executed() {
+    let mut world = World::new();
+    let bytes = binary(&[("lane", UNKNOWN), ("sign", Priority::Low.qnn())]);
+    let config = ContextConfig { enabled_graphs: 0b01, ..depth(4) };
+    let context = load(&mut world, &bytes, &config).unwrap();
+    world.settle();
+    assert_eq!(world.runtime.context_status(context), Ok(Status::Ready));
+    let lane = world.runtime.graph_by_name(context, "lane").unwrap();
+    let sign = world.runtime.graph_by_name(context, "sign").unwrap();
+    let told = world.device.journal.iter().filter(|seen| matches!(seen, Seen::GraphPrepare(_)));
+    assert_eq!(told.collect::<Vec<_>>(), [&Seen::GraphPrepare(lane)]);
+    assert_eq!(world.runtime.graph_status(sign), Err(CreateError::NotSupported));
+    assert_eq!(world.runtime.graph_priority(sign), Ok(Priority::Low));
+    assert_eq!(world.runtime.graph_table(sign).map(|table| table.op_count()), Ok(1));
+    assert_eq!(world.submit(sign, ASYNC), Err(SubmitError::Disabled));
+    let request = world.submit_n(lane, 1);
+    world.finish_all();
+    world.assert_outcomes(&request, Outcome::Completed);
+    world.free_and_check(&[context]);
+}
+
+// REQ: CTX-042
+#[test]
+fn a_context_that_only_prepares_refuses_executions_until_it_executes() {
+    let mut world = World::new();
+    let bytes = binary(&[("lane", UNKNOWN)]);
+    let config = ContextConfig { prepare_only: true, ..depth(4) };
+    let context = load(&mut world, &bytes, &config).unwrap();
+    world.settle();
+    let lane = world.runtime.graph_by_name(context, "lane").unwrap();
+    assert_eq!(world.runtime.graph_status(lane), Ok(Status::Ready));
+    assert_eq!(world.submit(lane, ASYNC), Err(SubmitError::PrepareOnly));
+    world.runtime.context_set_prepare_only(context, false).unwrap();
+    let requests = world.submit_n(lane, 2);
+    // Those in flight go on.
+    world.runtime.context_set_prepare_only(context, true).unwrap();
+    assert_eq!(world.submit(lane, ASYNC), Err(SubmitError::PrepareOnly));
+    world.finish_all();
+    world.assert_outcomes(&requests, Outcome::Completed);
+    world.free_and_check(&[context]);
+}

@@ -10,7 +10,7 @@ use htp_runtime::runtime::{ContextConfig, IoBinding, IoOwnership, SubmitOptions}
 use htp_runtime::sched::Priority;
 use htp_runtime::ssr::{Queued, Recovery};
 use htp_runtime::time::Instant;
-use support::{bindings, client_memory, depth, World, ASYNC, CAPACITIES, TENSOR_BYTES};
+use support::{bindings, client_memory, depth, Connect, World, ASYNC, CAPACITIES, TENSOR_BYTES};
 
 /// Bindings whose output begins at byte `offset` of `memory`.
 fn output_at(memory: ClientMemory, offset: usize) -> [IoBinding; 2] {
@@ -241,4 +241,38 @@ fn a_context_that_is_gone_chooses_nothing() {
     let answer = world.runtime.context_set_io_ownership(context, IoOwnership::Refused);
     assert_eq!(answer, Err(HandleError::Invalid));
     assert_eq!(world.now, Instant::from_us(1_000));
+}
+
+#[test]
+fn a_context_that_is_freed_in_its_rebuild_leaves_the_outputs_of_others_lent() {
+    let mut world = World::new();
+    let recovery =
+        Recovery::Managed { attempts_max: 3, time_budget_us: 1_000_000, queued: Queued::Requeue };
+    let config = ContextConfig { recovery, ..depth(8) };
+    let [freed, kept] = [world.context(&config), world.context(&config)];
+    let [going, staying] = [freed, kept].map(|context| {
+        world.runtime.context_set_io_ownership(context, IoOwnership::Refused).unwrap();
+        world.graph(context, "net", Priority::Normal)
+    });
+    let memory = client_memory(4 * TENSOR_BYTES);
+    let at = |index: usize| output_at(memory, index * TENSOR_BYTES);
+    // The first of each is on the device when it crashes, the others wait.
+    for (graph, index) in [(going, 0), (staying, 1), (going, 2), (staying, 3)] {
+        submit(&mut world, graph, at(index), ASYNC).unwrap();
+    }
+    world.drain_commands();
+    world.device.connects.push_back(Connect::Ignore);
+    world.device.crash_at_once();
+    assert!(world.deliver());
+    world.runtime.context_free(world.now, freed).unwrap();
+    world.advance(200_000);
+    assert!(world.runtime.context_is_gone(freed));
+    let last = submit(&mut world, staying, at(3), ASYNC);
+    assert_eq!(last, Err(SubmitError::OutputInUse(9)), "it was kept, and runs");
+    for index in 0..3 {
+        let accepted = submit(&mut world, staying, at(index), ASYNC);
+        assert!(accepted.is_ok(), "{index}: {accepted:?}");
+    }
+    end_all(&mut world);
+    world.free_and_check(&[kept]);
 }

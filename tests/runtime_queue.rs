@@ -3,11 +3,11 @@
 mod support;
 
 use htp_runtime::capability::{Capabilities, PlatformKind};
-use htp_runtime::device::ExecuteError;
+use htp_runtime::device::{Device, ExecuteError};
 use htp_runtime::error::{CreateError, HandleError, SubmitError};
 use htp_runtime::event::Outcome;
 use htp_runtime::limits::{Capacities, QUEUE_DEPTH_MAX};
-use htp_runtime::profile::{ProfileEvent, ProfileLevel};
+use htp_runtime::profile::{ProfileCall, ProfileEvent, ProfileLevel};
 use htp_runtime::region::Region;
 use htp_runtime::runtime::{ContextConfig, Runtime, SubmitOptions};
 use htp_runtime::sched::Priority;
@@ -371,4 +371,42 @@ fn the_memory_said_to_be_required_is_enough() {
         let half = Runtime::new(Region::from_heap(bytes / 2), &capacities, all_capabilities());
         assert!(half.is_err());
     }
+}
+
+// REQ: PROF-001
+#[test]
+fn a_profile_object_holds_the_call_that_used_it_last_until_it_is_freed() {
+    let mut world = World::new();
+    let (_, graph) = world.context_and_graph(4);
+    let profile = world.runtime.profile_create(ProfileLevel::Detailed).unwrap();
+    assert_eq!(world.runtime.profile(profile).unwrap().recordings(), 0);
+    let request = world.submit(graph, SubmitOptions { profile: Some(profile), ..ASYNC }).unwrap();
+    world.settle();
+    world.finish(request);
+    let executed = world.runtime.profile(profile).unwrap();
+    assert_eq!((executed.recordings(), executed.execution()), (1, Some((graph, REPORT))));
+    let call = ProfileCall::Free { total_us: 9, device_us: 4 };
+    assert_eq!(world.runtime.profile_record(profile, call), Ok(()));
+    let expected = [ProfileEvent::DeviceFreeUs(4), ProfileEvent::FreeUs(9)];
+    assert_eq!(world.runtime.profile_events(profile).unwrap(), expected);
+    assert_eq!(world.runtime.profile(profile).unwrap().recordings(), 2);
+    assert_eq!(world.runtime.profile(profile).unwrap().execution(), None);
+    // The device measures no single operations.
+    assert_eq!(world.device.op_report(graph, &REPORT, 0), None);
+
+    let last = SubmitOptions { profile: Some(profile), ..ASYNC };
+    let request = world.submit(graph, last).unwrap();
+    assert_eq!(world.runtime.profile_free(profile), Ok(()));
+    for invalid in [
+        world.runtime.profile_free(profile),
+        world.runtime.profile_record(profile, call),
+        world.runtime.profile_events(profile).map(|_| ()),
+        world.runtime.profile(profile).map(|_| ()),
+    ] {
+        assert_eq!(invalid, Err(HandleError::Invalid));
+    }
+    assert_eq!(world.submit(graph, last), Err(SubmitError::BadProfile));
+    world.settle();
+    world.finish(request);
+    world.assert_outcomes(&[request], Outcome::Completed);
 }

@@ -8,6 +8,8 @@
 //! recovery the runtime does that ([`Power::restore`]).
 
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use settings::{
     Corner, Corners, Dcvs, HmxChoice, HmxCorner, HmxVote, PowerChange, PowerMode, PowerSettings,

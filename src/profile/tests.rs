@@ -75,6 +75,10 @@ fn every_slice_that_begins_ends_once_on_the_same_track() {
         record(TraceKind::Restart, 21, 0, 1),
         record(TraceKind::Dispatched, 22, u32::MAX, 0xC0),
         record(TraceKind::Ended, 25, u32::MAX, 1),
+        record(TraceKind::Submitted, 26, 3, 1),
+        record(TraceKind::FellBack, 27, 3, 0),
+        record(TraceKind::Ended, 29, 3, 0),
+        record(TraceKind::ContextLost, 30, 0, 0),
     ];
     let events = export(records.iter());
     let mut open = HashMap::new();
@@ -97,9 +101,10 @@ fn every_slice_that_begins_ends_once_on_the_same_track() {
         }
     }
     assert!(open.is_empty(), "{open:?}");
-    assert_eq!(slices, 5, "three waits and two executions");
+    assert_eq!(slices, 7, "four waits and three executions");
     let named = |name: &str| events.iter().filter(|event| event["name"] == name).count();
-    assert_eq!((named("completed"), named("aborted"), named("device_reset")), (1, 1, 1));
+    assert_eq!((named("completed"), named("aborted"), named("device_reset")), (2, 1, 1));
+    assert_eq!((named("on the fallback"), named("context lost")), (1, 1));
     assert_eq!((named("BeforeShutdown"), named("epoch")), (1, 1));
 }
 

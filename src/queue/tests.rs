@@ -96,6 +96,43 @@ fn a_queue_without_slots_is_full() {
     assert!(queue.free_slot().is_none() && queue.acquire(1).is_none());
 }
 
+#[test]
+fn a_full_heap_of_deadlines_takes_no_more_and_keeps_its_order() {
+    let mut region = region();
+    let mut nodes = Queues::new(&mut region, 1, 3);
+    let places = nodes.fill();
+    let mut heap = Deadlines::new(&mut region, 2).unwrap();
+    for (place, us) in places.iter().zip([5, 3, 1]) {
+        nodes.node_mut(*place).unwrap().deadline = Instant::from_us(us);
+        heap.insert(&mut nodes, *place);
+    }
+    assert_eq!(nodes.node(places[2]).unwrap().deadline_place, u32::MAX, "it is not in");
+    // Not even if it believes to be in the place of another.
+    for believed in [u32::MAX, 2, 0] {
+        nodes.node_mut(places[2]).unwrap().deadline_place = believed;
+        heap.remove(&mut nodes, places[2]);
+        assert_eq!(heap.earliest(&nodes), Some(Instant::from_us(3)));
+    }
+    let popped = [2, 4, 5, 9].map(|us| heap.pop_expired(&mut nodes, Instant::from_us(us)));
+    assert_eq!(popped, [None, Some(places[1]), Some(places[0]), None]);
+    assert_eq!(heap.earliest(&nodes), None);
+}
+
+#[test]
+fn places_that_are_none_change_nothing() {
+    let mut nodes = Queues::new(&mut region(), 1, 2);
+    let places = nodes.fill();
+    let mut list = List::EMPTY;
+    places.iter().for_each(|place| list.push_back(&mut nodes, *place));
+    let beyond = RequestRef { context: 0, slot: 2 };
+    for place in [RequestRef::NONE, beyond] {
+        list.remove(&mut nodes, place);
+        assert_eq!(content(&list, &nodes), places);
+        nodes.0[0].release_slot(place.slot);
+        assert_eq!((nodes.0[0].used(), nodes.0[0].free_slot()), (2, None));
+    }
+}
+
 #[derive(Debug, Clone)]
 enum ListOp {
     Push(usize),
