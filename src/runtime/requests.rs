@@ -270,19 +270,26 @@ impl<'m> Runtime<'m> {
         if next.is_none() || !self.in_flight.has_room(priority) {
             return None;
         }
-        let mut looked_at = 0;
-        while looked_at < DISPATCH_WINDOW {
-            let place = next?;
-            let graph = self.contexts.node(place)?.graph;
-            if !self.fallback.runs(graph) {
-                if !self.in_flight.runs(graph) {
-                    return Some(place);
-                }
-                looked_at += 1;
+        for _ in 0..DISPATCH_WINDOW {
+            let (place, graph) = self.beside_fallback(next)?;
+            if !self.in_flight.runs(graph) {
+                return Some(place);
             }
             next = List::after(&self.contexts, place);
         }
         None
+    }
+
+    /// The first request from `next` on whose graph the fallback does not execute.
+    fn beside_fallback(&self, mut next: Option<RequestRef>) -> Option<(RequestRef, GraphId)> {
+        loop {
+            let place = next?;
+            let graph = self.contexts.node(place)?.graph;
+            if !self.fallback.runs(graph) {
+                return Some((place, graph));
+            }
+            next = List::after(&self.contexts, place);
+        }
     }
 
     pub(super) fn on_executed(
