@@ -1,15 +1,20 @@
 //! `cargo xtask bench`: what the core costs, as the benchmark prints it; the instructions of an
-//! inference, as valgrind counts them; and what calls cost beside the vendor's backend.
+//! inference, as valgrind counts them, or those of AArch64 as an emulator does; and what calls cost
+//! beside the vendor's backend.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
+use object::{Object, ObjectSymbol};
 
-use crate::{install, ort, process, programs, steps, workspace};
+use crate::{cross, install, ort, process, programs, steps, workspace};
 
 const VENDOR: &str = "benches/vendor.cpp";
+const PLUGIN: &str = "benches/insns.c";
+const BENCH: [&str; 7] =
+    ["bench", "--package", "htp-runtime", "--features", "std", "--bench", "costs"];
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -20,6 +25,9 @@ pub(crate) struct Options {
     /// Instead, count the instructions of an inference alone
     #[arg(long, conflicts_with = "vendor")]
     counts: bool,
+    /// Instead, count those of an inference on AArch64, under qemu-aarch64
+    #[arg(long, conflicts_with_all = ["vendor", "counts"])]
+    aarch64: bool,
 }
 
 /// A step of an inference: its function in benches/costs/counts.rs, and the instructions that it
@@ -33,12 +41,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.vendor {
         return beside_the_vendor();
     }
-    if !options.counts {
+    if !options.counts && !options.aarch64 {
         process::pass_through(&mut cargo_bench())?;
         println!();
     }
     let bar = steps::spinner("counting instructions");
-    let counted = count_instructions();
+    let counted = match options.aarch64 {
+        true => count_aarch64(),
+        false => count_instructions(),
+    };
     bar.finish_and_clear();
     let counted = counted?;
     println!("{}", counted.table());
@@ -50,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn cargo_bench() -> Command {
     let mut command = process::cargo();
-    command.args(["bench", "--package", "htp-runtime", "--features", "std", "--bench", "costs"]);
+    command.args(BENCH);
     command
 }
 
@@ -86,27 +97,73 @@ impl Counted {
 /// Runs the steps under valgrind.
 pub(crate) fn count_instructions() -> Result<Counted> {
     let valgrind = process::require("valgrind", "Debian's package valgrind")?;
-    let built = process::succeed(cargo_bench().arg("--no-run"), process::BUILD_LIMIT)?;
+    let program = built_program(cargo_bench().arg("--no-run"))?;
+    count(|step| {
+        let mut command = Command::new(&valgrind);
+        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+        command.arg(format!("--toggle-collect={step}")).arg(&program);
+        Ok(command)
+    })
+}
+
+/// Runs the steps under qemu-aarch64, with a plugin that counts.
+pub(crate) fn count_aarch64() -> Result<Counted> {
+    let emulator = process::require("qemu-aarch64", "apt-get install qemu-user")?;
+    cross::require_toolchain()?;
+    let target = cross::find("aarch64")?;
+    let folder = workspace::target_dir().join("aarch64-bench");
+    let mut build = process::cargo();
+    build.arg(format!("+{}", cross::TOOLCHAIN)).args(BENCH).args(["--no-run", "-Zbuild-std=std"]);
+    build.args(["--target", target.triple, "--target-dir"]).arg(&folder);
+    cross::link(&mut build, target)?;
+    // Building `std` is unstable; only other targets need it.
+    build.env("RUSTC_BOOTSTRAP", "1");
+    // Cargo lets benchmarks unwind; if what they need did not, there would be two `core`.
+    build.env("CARGO_PROFILE_RELEASE_PANIC", "unwind");
+    // Functions are where the file says.
+    build.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=static");
+    let program = built_program(&mut build)?;
+
+    let plugin = folder.join("libinsns.so");
+    let mut compile = programs::compile_command(&programs::Language::C.compiler()?, "c11");
+    compile.args(["-O2", "-shared", "-fPIC"]).arg(workspace::root().join(PLUGIN));
+    process::succeed(compile.arg("-o").arg(&plugin), process::BUILD_LIMIT)?;
+    let bytes = fs::read(&program)?;
+    let file = object::File::parse(&*bytes)?;
+    count(|step| {
+        let function = file.symbol_by_name(step).with_context(|| format!("no {step}"))?;
+        let mut command = Command::new(&emulator);
+        command.args(["-L", "/usr/aarch64-linux-gnu", "-d", "plugin", "-plugin"]);
+        command.arg(format!("{},first={}", plugin.display(), function.address())).arg(&program);
+        Ok(command)
+    })
+}
+
+/// The path of the benchmark, as cargo says it.
+fn built_program(build: &mut Command) -> Result<PathBuf> {
+    let built = process::succeed(build, process::BUILD_LIMIT)?;
     let program =
         built.split_once("benches/costs/main.rs (").and_then(|(_, it)| it.split_once(')'));
     let Some((program, _)) = program else { bail!("cargo does not say what it built:\n{built}") };
+    Ok(workspace::root().join(program))
+}
+
+/// Runs each step in each shape. `command` has the tool and the program, and lacks its arguments.
+fn count(command: impl Fn(&str) -> Result<Command>) -> Result<Counted> {
     let mut counted = Counted([[0; SHAPES.len()]; STEPS.len()]);
     for ((step, _), counts) in STEPS.iter().zip(&mut counted.0) {
         for ((contexts, depth), count) in SHAPES.iter().zip(counts) {
-            let mut command = Command::new(&valgrind);
-            command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-            command.args([&format!("--toggle-collect={step}"), program, "count"]);
-            command.args([contexts.to_string(), depth.to_string()]);
+            let mut command = command(step)?;
+            command.args(["count".to_owned(), contexts.to_string(), depth.to_string()]);
             let output =
                 process::succeed(command.current_dir(workspace::root()), process::PROGRAM_LIMIT)?;
-            *count = mean(&output)
-                .with_context(|| format!("valgrind did not count {step}:\n{output}"))?;
+            *count = mean(&output).with_context(|| format!("{step} was not counted:\n{output}"))?;
         }
     }
     Ok(counted)
 }
 
-/// Instructions of one call: what valgrind collected, by the number of calls that the program says.
+/// Instructions of one call: what was collected, by the number of calls that the program says.
 fn mean(output: &str) -> Option<u64> {
     let calls = output.lines().find_map(|line| line.strip_suffix(" calls"))?;
     let collected = output.lines().find_map(|line| line.split_once("Collected : "))?.1;
