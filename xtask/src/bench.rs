@@ -116,8 +116,9 @@ pub(crate) fn count_aarch64() -> Result<Counted> {
     build.arg(format!("+{}", cross::TOOLCHAIN)).args(BENCH).args(["--no-run", "-Zbuild-std=std"]);
     build.args(["--target", target.triple, "--target-dir"]).arg(&folder);
     cross::link(&mut build, target)?;
-    build.env("RUSTC_BOOTSTRAP", "1"); // building `std` is unstable; only other targets need it
-                                       // Cargo unwinds in benchmarks; with another choice for what they need there would be two `core`.
+    // Building `std` is unstable; only other targets need it.
+    build.env("RUSTC_BOOTSTRAP", "1");
+    // Cargo lets benchmarks unwind; if what they need did not, there would be two `core`.
     build.env("CARGO_PROFILE_RELEASE_PANIC", "unwind");
     // Functions are where the file says.
     build.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=static");
