@@ -45,7 +45,7 @@ pub const FAULTS: [&str; 15] = [
 ];
 
 /// Calls that clients make, by their numbers.
-const CALLS: usize = 21;
+const CALLS: usize = 22;
 /// Phases in which a call can come: the machine passes through `BeforeShutdown` at once.
 const PHASES: [State; 5] =
     [State::Online, State::AfterShutdown, State::BeforePowerUp, State::AfterPowerUp, State::Lost];
@@ -106,6 +106,7 @@ fn call(decision: &Decision) -> Option<usize> {
         Decision::PowerSet { .. } => 18,
         Decision::PowerDestroy { .. } => 19,
         Decision::MemorySet { .. } => 20,
+        Decision::ContextFallback { .. } => 21,
         _ => return None,
     })
 }

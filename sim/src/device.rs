@@ -1,5 +1,6 @@
 //! The simulated device: it does what its decisions say, keeps to the contract of
-//! [`htp_runtime::device`] until told to fail, and says where the runtime does not.
+//! [`htp_runtime::device`] until told to fail, and says where the runtime does not. Beside it the
+//! CPU, which no crash touches.
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -8,13 +9,14 @@ use htp_runtime::capability::Capabilities;
 use htp_runtime::device::{Event, ExecuteError, ExecutionReport, GraphReport, PrepareError};
 use htp_runtime::handle::{BufferId, ContextId, Epoch, GraphId, RequestId};
 use htp_runtime::limits::PARALLEL_PER_PRIORITY;
+use htp_runtime::memory::ClientMemory;
 use htp_runtime::power::{MemoryConfig, PowerSettings};
 use htp_runtime::region::SharedBytes;
 use htp_runtime::time::Instant;
 
 use crate::check::{ensure, Check};
 use crate::memory::{read, write, Pool};
-use crate::order::{Execute, Order, What};
+use crate::order::{Execute, OnCpu, Order, What, TENSORS};
 use crate::trace::shown;
 
 /// How the device meets a connection attempt.
@@ -52,6 +54,8 @@ pub struct Device<'m> {
     /// Buffers that it refused to map, which are unmapped all the same.
     buffers_refused: Vec<BufferId>,
     pub executing: Vec<Execute>,
+    /// What the CPU executes.
+    on_cpu: Option<OnCpu<'m>>,
     pub votes: PowerSettings,
     pub memory: MemoryConfig,
     steps: u64,
@@ -82,6 +86,7 @@ impl<'m> Device<'m> {
             buffers: Vec::new(),
             buffers_refused: Vec::new(),
             executing: Vec::new(),
+            on_cpu: None,
             votes: PowerSettings::NONE,
             memory: MemoryConfig::default(),
             steps: 0,
@@ -92,34 +97,37 @@ impl<'m> Device<'m> {
     }
 
     /// An order arrives. A connection wipes what was there before it, and so does a shutdown; the
-    /// rest waits to be taken. Whether the order met a fault.
-    pub fn submit(&mut self, order: Order<'m>) -> bool {
+    /// rest waits to be taken; the CPU takes what it gets. Whether the order met a fault.
+    pub fn submit(&mut self, order: Order<'m>) -> Check<bool> {
+        let Some(epoch) = order.epoch else {
+            return self.cpu(order.what).map(|()| false);
+        };
         match order.what {
             What::Connect { .. } => {}
-            What::Shutdown if self.connects.pop_front().is_some() => return true,
+            What::Shutdown if self.connects.pop_front().is_some() => return Ok(true),
             What::Shutdown => {
                 self.crash(true);
-                return false;
+                return Ok(false);
             }
             _ => {
                 if self.up {
                     self.inbox.push_back(order);
                 }
-                return false;
+                return Ok(false);
             }
         }
         self.forget();
-        self.epoch = order.epoch;
+        self.epoch = epoch;
         let fate = self.connects.pop_front();
         self.up = fate.is_none();
         match fate {
-            None => self.owed.push_back(Event::Connected { epoch: order.epoch }),
+            None => self.owed.push_back(Event::Connected { epoch }),
             Some(Connect::Fail) => {
-                self.owed.push_back(Event::ConnectFailed { epoch: order.epoch });
+                self.owed.push_back(Event::ConnectFailed { epoch });
             }
             Some(Connect::Ignore) => {}
         }
-        fate.is_some()
+        Ok(fate.is_some())
     }
 
     /// Takes one order out of its inbox; `false` if there is none.
@@ -129,11 +137,11 @@ impl<'m> Device<'m> {
         }
         let Some(order) = self.inbox.pop_front() else { return Ok(false) };
         ensure!(
-            order.epoch == self.epoch,
+            order.epoch == Some(self.epoch),
             "device: epoch of a command",
-            "it names epoch {}, the device lives in {}",
-            order.epoch.number(),
-            self.epoch.number()
+            "it names {:?}, the device lives in {:?}",
+            order.epoch,
+            self.epoch
         );
         match order.what {
             What::Execute(execute) => self.execute(execute)?,
@@ -241,7 +249,8 @@ impl<'m> Device<'m> {
         let named = || shown(request);
         let known = self.graphs.iter().any(|prepared| prepared.graph == graph);
         ensure!(known, "device: executes what it knows", "{} of {graph:?}", named());
-        let twice = self.executing.iter().any(|other| other.graph == graph);
+        let on_cpu = self.on_cpu.as_ref().is_some_and(|other| other.graph == graph);
+        let twice = on_cpu || self.executing.iter().any(|other| other.graph == graph);
         ensure!(!twice, "device: a graph runs once at a time", "{} of {graph:?}", named());
         ensure!(
             priority.hvx == priority.hmx + 1,
@@ -277,14 +286,7 @@ impl<'m> Device<'m> {
             return Ok(());
         }
         let running = &self.executing[usize::from(pick) % self.executing.len()];
-        let Some(io) = &running.io else { return Ok(()) };
-        ensure!(
-            pool.is_lent_to(io, running.request),
-            "memory stays lent while the device uses it",
-            "{}",
-            shown(running.request)
-        );
-        write(io[1], result_of(read(io[0]), running.graph));
+        touch(running.io, running.request, running.graph, pool)?;
         self.steps += 1;
         Ok(())
     }
@@ -311,6 +313,49 @@ impl<'m> Device<'m> {
         };
         self.end(place, error.map_or(Ok(report), Err));
         Ok(true)
+    }
+
+    /// The CPU takes an order.
+    fn cpu(&mut self, what: What<'m>) -> Check {
+        match what {
+            What::FallbackExecute(execution) => {
+                let named = || shown(execution.request);
+                ensure!(self.on_cpu.is_none(), "CPU: one at a time", "{} is one more", named());
+                let twice = self.holds(execution.request);
+                ensure!(!twice, "CPU: not what the device executes", "{}", named());
+                ensure!(execution.io.is_some(), "CPU: number of tensors", "{}", named());
+                self.on_cpu = Some(execution);
+            }
+            What::FallbackAbort(request) if self.is_on_cpu(request) && !self.ignore_aborts => {
+                self.end_on_cpu(Err(ExecuteError::Aborted));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_on_cpu(&self, request: RequestId) -> bool {
+        self.on_cpu.as_ref().is_some_and(|execution| execution.request == request)
+    }
+
+    fn end_on_cpu(&mut self, result: Result<(), ExecuteError>) {
+        if let Some(OnCpu { request, .. }) = self.on_cpu.take() {
+            self.outgoing.push_back(Event::FallbackExecuted { request, result });
+        }
+    }
+
+    /// The CPU touches the memory of its execution.
+    pub fn work_on_cpu(&self, pool: &Pool) -> Check {
+        let Some(execution) = &self.on_cpu else { return Ok(()) };
+        touch(execution.io, execution.request, execution.graph, pool)
+    }
+
+    /// As `finish`, of what the CPU executes.
+    pub fn finish_on_cpu(&mut self, error: Option<ExecuteError>, pool: &Pool) -> Check<bool> {
+        self.work_on_cpu(pool)?;
+        let runs = self.on_cpu.is_some();
+        self.end_on_cpu(error.map_or(Ok(()), Err));
+        Ok(runs)
     }
 
     /// The `pick`-th answer that it owes goes on its way. Whether there was one.
@@ -341,7 +386,7 @@ impl<'m> Device<'m> {
     /// Whether it has nothing to do and nothing to say.
     pub fn is_quiet(&self) -> bool {
         let waits = self.inbox.is_empty() && self.owed.is_empty() && self.executing.is_empty();
-        (waits || self.hung) && self.outgoing.is_empty()
+        (waits || self.hung) && self.outgoing.is_empty() && self.on_cpu.is_none()
     }
 
     /// Whether an order of this execution is there, done or not.
@@ -352,6 +397,7 @@ impl<'m> Device<'m> {
         };
         self.executing.iter().any(|running| running.request == request)
             || self.inbox.iter().any(ordered)
+            || self.is_on_cpu(request)
     }
 
     /// Hashes all that decides what it does from here on.
@@ -361,6 +407,7 @@ impl<'m> Device<'m> {
         self.inbox.iter().for_each(|order| order.words().hash(hasher));
         self.graphs.iter().for_each(|prepared| (prepared.graph, prepared.context).hash(hasher));
         self.executing.iter().for_each(|running| running.request.hash(hasher));
+        self.on_cpu.as_ref().map(|execution| execution.request).hash(hasher);
         (self.inbox.len(), self.graphs.len(), self.executing.len()).hash(hasher);
         (self.votes, self.memory, self.steps, &self.connects).hash(hasher);
         (self.refuse_next, self.ignore_aborts).hash(hasher);
@@ -385,4 +432,22 @@ impl<'m> Device<'m> {
         self.memory = MemoryConfig::default();
         self.steps = 0;
     }
+}
+
+/// An execution reads its input and writes its output.
+fn touch(
+    io: Option<[ClientMemory; TENSORS]>,
+    request: RequestId,
+    graph: GraphId,
+    pool: &Pool,
+) -> Check {
+    let Some(io) = io else { return Ok(()) };
+    ensure!(
+        pool.is_lent_to(&io, request),
+        "memory stays lent while the device uses it",
+        "{}",
+        shown(request)
+    );
+    write(io[1], result_of(read(io[0]), graph));
+    Ok(())
 }

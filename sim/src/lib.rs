@@ -14,7 +14,9 @@
 //! that are refused, connections that fail or are not answered, a clock that jumps ahead. They come
 //! at any time, also in every phase of a recovery. What the device never does: claim for the
 //! present epoch that something ended which did not, also not by repeating an answer after it was
-//! asked the same once more, since no runtime could tell.
+//! asked the same once more, since no runtime could tell. Executions on the CPU, which stands in
+//! for it, may fail or outlast their abort; their answers come late and repeated, but are never
+//! lost.
 //!
 //! Read it from top to bottom:
 //!

@@ -31,11 +31,16 @@ pub enum Mutant {
     RebuildTwice,
     KeepOutputs,
     ForgetOverlap,
+    DropFallback,
+    DropFallbackAbort,
+    IgnoreInterval,
+    ExecuteTwice,
+    LostOnDevice,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 28] = [
+    pub const ALL: [Mutant; 33] = [
         Mutant::SkipCompletion,
         Mutant::CompleteTwice,
         Mutant::WrongOutcome,
@@ -64,6 +69,11 @@ impl Mutant {
         Mutant::RebuildTwice,
         Mutant::KeepOutputs,
         Mutant::ForgetOverlap,
+        Mutant::DropFallback,
+        Mutant::DropFallbackAbort,
+        Mutant::IgnoreInterval,
+        Mutant::ExecuteTwice,
+        Mutant::LostOnDevice,
     ];
 
     /// What it does wrong.
@@ -99,6 +109,11 @@ impl Mutant {
             Mutant::RebuildTwice => "a graph or a buffer is set up twice in one rebuild",
             Mutant::KeepOutputs => "watched outputs are not given back when a request ends",
             Mutant::ForgetOverlap => "an output that another request writes is not refused",
+            Mutant::DropFallback => "an execution on the CPU is not begun",
+            Mutant::DropFallbackAbort => "an execution on the CPU is not stopped",
+            Mutant::IgnoreInterval => "the CPU executes faster than a client asked for",
+            Mutant::ExecuteTwice => "what the device had goes to the CPU as well",
+            Mutant::LostOnDevice => "a request of a lost context goes to the device",
         }
     }
 }

@@ -14,8 +14,8 @@ pub const TENSORS: usize = 2;
 /// A command with everything in it.
 #[derive(Clone)]
 pub struct Order<'m> {
-    /// Epoch that it names.
-    pub epoch: Epoch,
+    /// Epoch that it names, if it is for the device.
+    pub epoch: Option<Epoch>,
     /// What to do.
     pub what: What<'m>,
 }
@@ -36,6 +36,8 @@ pub enum What<'m> {
     MemorySet(MemoryConfig),
     Probe,
     Shutdown,
+    FallbackExecute(OnCpu<'m>),
+    FallbackAbort(RequestId),
 }
 
 /// An execution as it was ordered.
@@ -51,9 +53,28 @@ pub struct Execute {
     pub io: Option<[ClientMemory; TENSORS]>,
 }
 
+/// An execution on the CPU as it was ordered.
+#[derive(Clone)]
+pub struct OnCpu<'m> {
+    pub request: RequestId,
+    pub graph: GraphId,
+    /// As of [`Execute`].
+    pub io: Option<[ClientMemory; TENSORS]>,
+    /// Kept until it ends.
+    pub _table: SharedBytes<'m>,
+}
+
 impl<'m> From<Command<'_, 'm>> for Order<'m> {
     fn from(command: Command<'_, 'm>) -> Self {
         let (epoch, what) = match command {
+            Command::FallbackExecute { request, graph, table, io } => {
+                let io = io.try_into().ok();
+                let execution = OnCpu { request, graph, io, _table: table };
+                return Self { epoch: None, what: What::FallbackExecute(execution) };
+            }
+            Command::FallbackAbort { request } => {
+                return Self { epoch: None, what: What::FallbackAbort(request) };
+            }
             Command::Connect { epoch, attempt } => (epoch, What::Connect { attempt }),
             Command::ContextCreate { context, epoch } => (epoch, What::ContextCreate(context)),
             Command::ContextRelease { context, epoch } => (epoch, What::ContextRelease(context)),
@@ -74,11 +95,8 @@ impl<'m> From<Command<'_, 'm>> for Order<'m> {
             Command::MemorySet { epoch, config } => (epoch, What::MemorySet(config)),
             Command::Probe { epoch } => (epoch, What::Probe),
             Command::Shutdown { epoch } => (epoch, What::Shutdown),
-            Command::FallbackExecute { .. } | Command::FallbackAbort { .. } => {
-                unreachable!("no context of the simulation has a fallback")
-            }
         };
-        Self { epoch, what }
+        Self { epoch: Some(epoch), what }
     }
 }
 
@@ -99,8 +117,10 @@ impl Order<'_> {
             What::MemorySet(config) => (11, u64::from(config.grow_bytes)),
             What::Probe => (12, 0),
             What::Shutdown => (13, 0),
+            What::FallbackExecute(execution) => (14, request_word(execution.request)),
+            What::FallbackAbort(request) => (15, request_word(*request)),
         };
-        [kind, about, u64::from(self.epoch.number())]
+        [kind, about, self.epoch.map_or(0, |epoch| u64::from(epoch.number()))]
     }
 
     /// Its line for the trace.
@@ -125,7 +145,12 @@ impl Order<'_> {
             What::MemorySet(config) => format!("MemorySet grow by {}", config.grow_bytes),
             What::Probe => "Probe".into(),
             What::Shutdown => "Shutdown".into(),
+            What::FallbackExecute(OnCpu { request, graph, .. }) => {
+                format!("FallbackExecute {} of graph {graph:?}", shown(*request))
+            }
+            What::FallbackAbort(request) => format!("FallbackAbort {}", shown(*request)),
         };
-        format!("    command  {what}  (epoch {})", self.epoch.number())
+        let epoch = self.epoch.map(|epoch| format!("  (epoch {})", epoch.number()));
+        format!("    command  {what}{}", epoch.unwrap_or_default())
     }
 }

@@ -7,13 +7,17 @@
 use crate::check::Policy;
 use crate::memory::COMMON_PLACES;
 use htp_runtime::capability::{Capabilities, PlatformKind};
-use htp_runtime::limits::Capacities;
+use htp_runtime::limits::{Capacities, FALLBACK_INTERVAL_US_MAX};
 use htp_runtime::runtime::IoOwnership;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 /// Longest time that a context may be rebuilt.
 pub const TIME_BUDGET_MAX_US: u64 = 2_000_000;
+/// Longest time between two executions on the CPU.
+pub const INTERVAL_MAX_US: u64 = 20_000;
+/// Most requests that there is room for.
+pub const REQUESTS_MAX: u16 = 80;
 
 /// One step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +46,10 @@ pub enum Decision {
     ContextOwnership {
         pick: u16,
         ownership: IoOwnership,
+    },
+    ContextFallback {
+        pick: u16,
+        interval_us: Option<u32>,
     },
     GraphLoad {
         context: u16,
@@ -102,6 +110,7 @@ pub enum Decision {
         graphs: u8,
         depth: u16,
         policy: Policy,
+        interval_us: Option<u32>,
     },
     // The loop around the runtime.
     Poll {
@@ -135,6 +144,10 @@ pub enum Decision {
     },
     Finish {
         pick: u16,
+    },
+    /// What the CPU executes ends.
+    FinishOnCpu {
+        failing: Option<u8>,
     },
     // What goes wrong.
     Fail {
@@ -224,7 +237,7 @@ impl Setup {
             contexts: 2 + dice.below(4) as u16,
             graphs: 4 + dice.below(8) as u16,
             buffers: 1 + dice.below(4) as u16,
-            requests: 20 + dice.below(60) as u16,
+            requests: 20 + dice.below(u32::from(REQUESTS_MAX) - 20) as u16,
             profiles: 1,
             power_configs: 1 + dice.below(3) as u16,
             watched_outputs: dice.below(12) as u16,
@@ -242,6 +255,12 @@ impl Setup {
         for (one_in, capability) in rare {
             if dice.one_in(one_in) {
                 capabilities.remove(capability);
+            }
+        }
+        if dice.one_in(2) {
+            capabilities.insert(Capabilities::CPU_FALLBACK);
+            if dice.one_in(6) {
+                capabilities.remove(Capabilities::SUBSYSTEM_RESTART);
             }
         }
         Self { capacities, capabilities }
@@ -279,7 +298,7 @@ impl Dice {
     }
 
     fn policy(&mut self) -> Policy {
-        if self.below(2) == 0 {
+        if self.below(5) < 2 {
             return Policy::Native;
         }
         Policy::Managed {
@@ -294,6 +313,16 @@ impl Dice {
 
     fn ownership(&mut self) -> IoOwnership {
         [IoOwnership::Unwatched, IoOwnership::Counted, IoOwnership::Refused][self.below(3) as usize]
+    }
+
+    fn interval(&mut self) -> Option<u32> {
+        Some(match self.below(20) {
+            0 => 0,
+            1 => FALLBACK_INTERVAL_US_MAX as u32 + 1,
+            2..=4 => return None,
+            5..=7 => 1 + self.below(INTERVAL_MAX_US as u32),
+            _ => 1 + self.below(300),
+        })
     }
 
     fn depth(&mut self) -> u16 {
@@ -314,7 +343,7 @@ const TURN: u32 = 800;
 const SERVE: u32 = 600;
 
 /// Every kind, with how often it comes among about 10,000.
-const KINDS: [Kind; 46] = [
+const KINDS: [Kind; 48] = [
     (60, |d| Decision::ContextCreate { depth: d.depth(), level: d.level(), policy: d.policy() }),
     (40, |d| Decision::ContextLoad {
         depth: d.depth(),
@@ -325,6 +354,7 @@ const KINDS: [Kind; 46] = [
     (40, |d| Decision::ContextStatus { pick: d.pick() }),
     (20, |d| Decision::ContextPriority { pick: d.pick(), level: d.level() }),
     (60, |d| Decision::ContextOwnership { pick: d.pick(), ownership: d.ownership() }),
+    (200, |d| Decision::ContextFallback { pick: d.pick(), interval_us: d.interval() }),
     (80, |d| Decision::GraphLoad { context: d.pick(), level: d.level() }),
     (30, |d| Decision::GraphCompose { context: d.pick(), level: d.level() }),
     (40, |d| Decision::GraphFinalize { pick: d.pick() }),
@@ -345,6 +375,7 @@ const KINDS: [Kind; 46] = [
         graphs: 1 + d.below(4) as u8,
         depth: 1 + d.below(10) as u16,
         policy: d.policy(),
+        interval_us: d.interval(),
     }),
     (700, |d| Decision::Poll { count: 1 + d.below(4) as u8 }),
     (700, |d| Decision::Take { count: 1 + d.below(4) as u8 }),
@@ -358,6 +389,7 @@ const KINDS: [Kind; 46] = [
     (500, |d| Decision::Answer { pick: d.front() }),
     (200, |d| Decision::Work { pick: d.pick() }),
     (1500, |d| Decision::Finish { pick: d.pick() }),
+    (300, |d| Decision::FinishOnCpu { failing: d.one_in(8).then(|| d.below(4) as u8) }),
     (60, |d| Decision::Fail { pick: d.pick(), how: d.below(4) as u8 }),
     (20, |_| Decision::Crash),
     (3, |_| Decision::SilentCrash),

@@ -5,18 +5,20 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
 use htp_runtime::device::Event;
-use htp_runtime::error::{CancelError, HandleError, SubmitError};
+use htp_runtime::error::{CancelError, FallbackError, HandleError, SubmitError};
 use htp_runtime::event::{Completion, Notice, Outcome, RequestTimes};
 use htp_runtime::handle::{ContextId, Epoch, GraphId, RequestId};
+use htp_runtime::limits::FALLBACK_INTERVAL_US_MAX;
 use htp_runtime::queue::Mode;
 use htp_runtime::region::SharedBytes;
-use htp_runtime::runtime::{IoBinding, IoOwnership, Runtime, SubmitOptions};
+use htp_runtime::runtime::{Fallback, IoBinding, IoOwnership, Runtime, SubmitOptions};
+use htp_runtime::sched::Priority;
 use htp_runtime::ssr::State;
 use htp_runtime::time::Instant;
 
 use crate::memory::TENSOR_IDS;
 use crate::mutant::Mutant;
-use crate::order::{Execute, Order, What};
+use crate::order::{Execute, OnCpu, Order, What};
 
 /// A mutant misbehaves on each third occasion.
 const EVERY: u32 = 3;
@@ -179,6 +181,22 @@ impl<'m> Port<'m> {
         self.runtime.context_free(now, id)
     }
 
+    /// [`Runtime::context_set_fallback`].
+    pub fn context_set_fallback(
+        &mut self,
+        id: ContextId,
+        mut fallback: Option<Fallback>,
+    ) -> Result<(), FallbackError> {
+        if let Some(Fallback { interval_us: interval_us @ 2..=FALLBACK_INTERVAL_US_MAX }) =
+            &mut fallback
+        {
+            if self.is(Mutant::IgnoreInterval) {
+                *interval_us = 1;
+            }
+        }
+        self.runtime.context_set_fallback(id, fallback)
+    }
+
     /// [`Runtime::poll_command`].
     pub fn poll_command(&mut self, now: Instant) -> Option<Order<'m>> {
         if let Some(order) = self.held.pop_front() {
@@ -193,6 +211,8 @@ impl<'m> Port<'m> {
             What::GraphRelease(_) => self.is(Mutant::ForgetRelease),
             What::Abort(_) => self.is(Mutant::DropAbort),
             What::Connect { .. } => self.is(Mutant::DropConnect),
+            What::FallbackExecute(_) => self.is(Mutant::DropFallback),
+            What::FallbackAbort(_) => self.mutant == Some(Mutant::DropFallbackAbort),
             What::GraphPrepare { .. } if self.runtime.state() == State::AfterPowerUp => {
                 self.is(Mutant::SkipRebuild)
             }
@@ -227,12 +247,30 @@ impl<'m> Port<'m> {
                     return next.or_else(|| self.held.pop_front());
                 }
             }
+            What::FallbackExecute(execution) if self.mutant == Some(Mutant::ExecuteTwice) => {
+                execution.request = self.caught().unwrap_or(execution.request);
+            }
+            What::FallbackExecute(OnCpu { request, graph, io, .. })
+                if self.runtime.state() == State::Online && self.is(Mutant::LostOnDevice) =>
+            {
+                let (request, graph, priority) = (*request, *graph, Priority::Normal.threads());
+                order.what = What::Execute(Execute { request, graph, priority, io: *io });
+                order.epoch = Some(self.runtime.epoch());
+            }
             _ => {}
         }
-        if self.is(Mutant::OldEpochCommand) {
-            order.epoch = Epoch::from_number(order.epoch.number().wrapping_sub(1));
+        if order.epoch.is_some() && self.is(Mutant::OldEpochCommand) {
+            let before = |epoch: Epoch| Epoch::from_number(epoch.number().wrapping_sub(1));
+            order.epoch = order.epoch.map(before);
         }
         Some(order)
+    }
+
+    /// A request that was on the device when it crashed.
+    fn caught(&self) -> Option<RequestId> {
+        let lives = |id| self.runtime.is_live(id) && !self.runtime.is_running(id);
+        let caught = |known: &&Known| known.execute.is_some() && lives(known.id);
+        self.known.iter().find(caught).map(|known| known.id)
     }
 
     /// While something runs, something that waits starts beside it.
@@ -245,7 +283,7 @@ impl<'m> Port<'m> {
         let waits = |k: &&Known| self.runtime.is_live(k.id) && !self.runtime.is_running(k.id);
         let request = self.known.iter().find(waits)?.id;
         let what = What::Execute(Execute { request, ..pattern });
-        Some(Order { epoch: self.runtime.epoch(), what })
+        Some(Order { epoch: Some(self.runtime.epoch()), what })
     }
 
     /// [`Runtime::poll_notice`].

@@ -62,6 +62,8 @@ pub fn summary(found: &Found, from: u64, elapsed: Duration) {
         ("steps", tally.steps),
         ("requests accepted", tally.requests),
         ("requests refused", tally.refused),
+        ("requests on the CPU", tally.on_cpu),
+        ("of these, of lost ones", tally.on_cpu_lost),
         ("faults", tally.faults_all()),
         ("recoveries", tally.recoveries),
         ("runs that lost the DSP", tally.lost),

@@ -34,7 +34,7 @@ pub struct Submission {
 }
 
 impl Model {
-    fn has(&self, capability: Capabilities) -> bool {
+    pub(super) fn has(&self, capability: Capabilities) -> bool {
         self.setup.capabilities.contains(capability)
     }
 
@@ -82,6 +82,7 @@ impl Model {
             ownership: IoOwnership::Unwatched,
             overlaps: 0,
             rebuild: Rebuild::NONE,
+            fallback: None,
             depth,
             priority: self.allowed(priority),
             creating: true,
@@ -89,6 +90,7 @@ impl Model {
             on_device: false,
             submitted: 0,
             ended: [0; 4],
+            on_fallback: 0,
         });
         self.owe(Due::ContextCreate(id));
     }
@@ -196,7 +198,8 @@ impl Model {
         let inherited = self.context(context).map_or(Priority::DEFAULT, |c| c.priority);
         let state = if composed { GraphState::Composing } else { GraphState::Preparing };
         let priority = self.allowed(priority.unwrap_or(inherited));
-        self.graphs.push(Graph { id, context, state, told: None, priority });
+        let (told, on_fallback) = (None, false);
+        self.graphs.push(Graph { id, context, state, told, priority, on_fallback });
         if !composed {
             self.tell_of_graph(id, context);
         }
@@ -298,7 +301,7 @@ impl Model {
 
     /// Every reason why this is not accepted; accepted if there is none.
     fn submit_refusals(&self, submission: &Submission) -> Vec<SubmitError> {
-        let graph = match self.graph_usable(submission.graph) {
+        let graph = match self.graph_to_execute(submission.graph) {
             Ok(graph) => graph,
             Err(error) => return vec![error.into()],
         };
@@ -311,7 +314,8 @@ impl Model {
             reasons.push(SubmitError::AsyncNotSupported);
         }
         let context = self.context(graph.context);
-        let in_ready = context.is_some_and(|context| context.state == ContextState::Ready);
+        let was_ready = |state| matches!(state, ContextState::Ready | ContextState::Lost);
+        let in_ready = context.is_some_and(|context| was_ready(context.state));
         let rebuilding = context.is_some_and(Context::is_rebuilding);
         match graph.state {
             _ if !in_ready => reasons.push(SubmitError::NotFinalized),
@@ -392,6 +396,7 @@ impl Model {
             submitted: now,
             dispatched: Instant::ZERO,
             report: None,
+            on_fallback: false,
             passed: false,
             passed_lost: false,
         });

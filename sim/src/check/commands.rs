@@ -15,7 +15,7 @@ impl Model {
     /// The runtime gave this command.
     pub fn command(&mut self, now: Instant, order: &Order<'_>, pool: &Pool) -> Check {
         ensure!(
-            order.epoch == self.epoch(),
+            order.epoch.is_none_or(|epoch| epoch == self.epoch()),
             "commands name the present epoch",
             "{} instead of {}",
             order.text(),
@@ -24,6 +24,8 @@ impl Model {
         let due = match &order.what {
             What::Probe => return Ok(()),
             What::Execute(execute) => return self.starts(now, execute, pool),
+            What::FallbackExecute(execution) => return self.starts_on_cpu(now, execution, pool),
+            What::FallbackAbort(request) => return self.stops_on_cpu(*request),
             What::Connect { attempt } => Due::Connect(*attempt),
             What::ContextCreate(context) => Due::ContextCreate(*context),
             What::ContextRelease(context) => Due::ContextRelease(*context),
@@ -106,6 +108,8 @@ impl Model {
         ensure!(self.owed.is_empty(), "commands that were due", "{:?} is due", self.owed.front());
         let next = self.next_to_start().map(|request| shown(request.id));
         ensure!(next.is_none(), "order of starts", "{next:?} could start and does not");
+        let next = self.owes_cpu().map(shown);
+        ensure!(next.is_none(), "order on the CPU", "{next:?} could start or stop and does not");
         Ok(())
     }
 
@@ -113,7 +117,7 @@ impl Model {
     pub fn event(&mut self, now: Instant, event: &Event) {
         self.begin();
         self.drive_plan(now);
-        let present = epoch_of(event) == self.epoch();
+        let present = epoch_of(event) == Some(self.epoch());
         let connecting = matches!(self.link.phase, Phase::Connecting { .. });
         let taken = match *event {
             Event::Connected { .. } if present && connecting => {
@@ -142,9 +146,15 @@ impl Model {
             Event::Executed { request, result, .. } if present => {
                 self.executed(now, request, result)
             }
+            Event::FallbackExecuted { request, result } => {
+                self.executed_on_cpu(now, request, result)
+            }
             _ => present && self.answer(event),
         };
-        let silent = matches!(event, Event::Alive { .. } | Event::Crashed { .. });
+        let silent = matches!(
+            event,
+            Event::Alive { .. } | Event::Crashed { .. } | Event::FallbackExecuted { .. }
+        );
         if taken && !silent {
             self.progress = now;
         }
@@ -165,7 +175,7 @@ impl Model {
             | Event::GraphReleased { .. } => true,
             _ => false,
         };
-        if !known || epoch_of(event) != self.epoch() {
+        if !known || epoch_of(event) != Some(self.epoch()) {
             return false;
         }
         let mut after = self.clone();
@@ -278,7 +288,7 @@ impl Model {
     }
 
     /// Whether a crashed DSP is connected again.
-    fn restarts(&self) -> bool {
+    pub(super) fn restarts(&self) -> bool {
         self.setup.capabilities.contains(Capabilities::SUBSYSTEM_RESTART)
     }
 
@@ -300,6 +310,7 @@ impl Model {
     /// the DSP is lost now.
     pub fn timeout(&mut self, now: Instant, hung: bool, lost: bool) -> Check {
         self.begin();
+        self.tell_cpu(now);
         self.drive_plan(now);
         self.expire(now);
         if matches!(self.link.phase, Phase::Connecting { limit } if limit <= now) {
@@ -335,7 +346,7 @@ impl Model {
     }
 }
 
-fn epoch_of(event: &Event) -> htp_runtime::handle::Epoch {
+fn epoch_of(event: &Event) -> Option<htp_runtime::handle::Epoch> {
     match *event {
         Event::Connected { epoch }
         | Event::ConnectFailed { epoch }
@@ -347,9 +358,7 @@ fn epoch_of(event: &Event) -> htp_runtime::handle::Epoch {
         | Event::BufferUnmapped { epoch, .. }
         | Event::Executed { epoch, .. }
         | Event::Alive { epoch, .. }
-        | Event::Crashed { epoch } => epoch,
-        Event::FallbackExecuted { .. } => {
-            unreachable!("no context of the simulation has a fallback")
-        }
+        | Event::Crashed { epoch } => Some(epoch),
+        Event::FallbackExecuted { .. } => None,
     }
 }

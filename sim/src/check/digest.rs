@@ -32,12 +32,14 @@ impl Model {
             steps,
             turn,
             voted,
+            cpu,
         } = self;
         (link, graphs, buffers, power).hash(hasher);
         for context in contexts {
             // The counts of what has ended decide nothing.
             let mut context = context.clone();
             (context.submitted, context.ended, context.overlaps) = Default::default();
+            context.on_fallback = 0;
             context.hash(hasher);
         }
         for request in requests {
@@ -46,19 +48,21 @@ impl Model {
                 RequestState::Caught { input, .. } | RequestState::Ended { input, .. } => {
                     *input = rank(*input) as u32;
                 }
-                RequestState::Queued | RequestState::Running { .. } => {}
+                RequestState::Queued
+                | RequestState::Running { .. }
+                | RequestState::OnCpu { .. } => {}
             }
             request.hash(hasher);
         }
         owed.iter().for_each(|(input, due)| (rank(*input), due).hash(hasher));
         (contexts.len(), requests.len(), owed.len()).hash(hasher);
-        (progress, stopping, owed_for_gone, steps, turn, voted).hash(hasher);
+        (progress, stopping, owed_for_gone, steps, turn, voted, cpu).hash(hasher);
     }
 }
 
 fn input_of(state: RequestState) -> Option<u32> {
     match state {
         RequestState::Caught { input, .. } | RequestState::Ended { input, .. } => Some(input),
-        RequestState::Queued | RequestState::Running { .. } => None,
+        RequestState::Queued | RequestState::Running { .. } | RequestState::OnCpu { .. } => None,
     }
 }

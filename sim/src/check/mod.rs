@@ -4,6 +4,7 @@
 mod calls;
 mod commands;
 mod digest;
+mod fallback;
 mod link;
 mod notices;
 mod objects;
@@ -15,6 +16,7 @@ mod rest;
 mod twin;
 
 pub use calls::Submission;
+pub use fallback::Fallback;
 pub use link::{Link, Phase};
 pub use objects::{Buffer, BufferState, Context, ContextState, Graph, GraphState};
 pub use power::CORNERS;
@@ -99,6 +101,7 @@ pub struct Model {
     turn: Option<ContextId>,
     /// The last life of the DSP in which clients could vote.
     voted: Epoch,
+    cpu: fallback::Cpu,
 }
 
 impl Model {
@@ -122,6 +125,7 @@ impl Model {
             steps: 0,
             turn: None,
             voted: Epoch::FIRST,
+            cpu: fallback::Cpu::NEW,
         }
     }
 

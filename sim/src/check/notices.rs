@@ -89,7 +89,9 @@ impl Model {
                 let place = if list == 0 { 0 } else { place };
                 (1 + u8::from(self.is_managed(request)), input, list, place)
             }
-            RequestState::Queued | RequestState::Running { .. } => (3, 0, 0, 0),
+            RequestState::Queued | RequestState::Running { .. } | RequestState::OnCpu { .. } => {
+                (3, 0, 0, 0)
+            }
         }
     }
 
@@ -131,7 +133,8 @@ impl Model {
             && (at.is_none_or(|at| times.completed == at) || request.passed)
             && times.completed <= now
             && times.device_time_us == report.device_time_us
-            && times.cycles == report.cycles;
+            && times.cycles == report.cycles
+            && times.on_fallback == request.on_fallback;
         ensure!(exact, "times of a request", "{}: {times:?}", named());
         self.advance_teardown();
         Ok(request)

@@ -6,7 +6,7 @@ use htp_runtime::handle::{BufferId, ContextId, Epoch, GraphId};
 use htp_runtime::runtime::IoOwnership;
 use htp_runtime::sched::Priority;
 
-use super::{Due, Model, Phase, Policy, Rebuild, Stage};
+use super::{Due, Fallback, Model, Phase, Policy, Rebuild, Stage};
 
 /// Life of a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,7 @@ pub struct Context {
     /// Requests accepted though they write what another one writes.
     pub overlaps: u64,
     pub rebuild: Rebuild,
+    pub fallback: Option<Fallback>,
     pub depth: u16,
     pub priority: Priority,
     /// The device owes its creation.
@@ -42,6 +43,8 @@ pub struct Context {
     /// Requests accepted, and ended by outcome: completed, timed out, aborted, failed.
     pub submitted: u64,
     pub ended: [u64; 4],
+    /// Executed by the CPU.
+    pub on_fallback: u64,
 }
 
 /// Life of a graph.
@@ -67,6 +70,8 @@ pub struct Graph {
     /// Life of the DSP in which the device was told of it.
     pub told: Option<Epoch>,
     pub priority: Priority,
+    /// The fallback of its context covers it.
+    pub on_fallback: bool,
 }
 
 /// Life of a buffer.
@@ -199,6 +204,9 @@ impl Model {
         let ids: Vec<_> = self.contexts.iter().filter(closing).map(|context| context.id).collect();
         for id in ids {
             let Some(context) = self.context(id).cloned() else { continue };
+            if self.on_cpu().is_some_and(|request| request.context == id) {
+                continue;
+            }
             match self.usable(context.epoch) {
                 Ok(()) => self.close_on_device(&context),
                 Err(HandleError::Recovering) => {}

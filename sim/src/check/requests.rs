@@ -9,7 +9,7 @@ use htp_runtime::queue::Mode;
 use htp_runtime::sched::Priority;
 use htp_runtime::time::Instant;
 
-use super::{Due, Model};
+use super::{ContextState, Due, Model, Phase};
 
 /// Where a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +17,10 @@ pub enum RequestState {
     Queued,
     /// On the device; `stop` is what somebody wants it to end as.
     Running {
+        stop: Option<Outcome>,
+    },
+    /// On the CPU.
+    OnCpu {
         stop: Option<Outcome>,
     },
     /// Caught by a restart, in this input; those that ran come first, then each list in order.
@@ -56,6 +60,8 @@ pub struct Accepted {
     pub submitted: Instant,
     pub dispatched: Instant,
     pub report: Option<ExecutionReport>,
+    /// It went to the CPU.
+    pub on_fallback: bool,
     /// Caught, and completions after the restart were heard: if it is a blocking one, its outcome
     /// may be fixed already.
     pub passed: bool,
@@ -110,9 +116,10 @@ impl Model {
     /// The one request that must start next, if any may.
     ///
     /// Nothing starts beside something more important, at most a pair of one priority runs, a graph
-    /// never beside itself, and only the first three of a priority are looked at.
+    /// never beside itself, and only the first three of a priority are looked at. What is lost does
+    /// not start, nor what would overtake the CPU in its graph: nobody looks at it.
     pub fn next_to_start(&self) -> Option<&Accepted> {
-        if self.link.phase != super::Phase::Online {
+        if self.link.phase != Phase::Online {
             return None;
         }
         let mut equals = [0; Priority::ALL.len()];
@@ -123,8 +130,10 @@ impl Model {
         let most = if parallel { PARALLEL_PER_PRIORITY } else { 1 };
         for (level, running) in equals.into_iter().enumerate() {
             if running < most {
-                let waits =
-                    |r: &&Accepted| r.priority.level() == level && r.state == RequestState::Queued;
+                let waits = |r: &&Accepted| {
+                    let queued = r.priority.level() == level && r.state == RequestState::Queued;
+                    queued && !self.is_lost(r.context) && !self.graph_is_on_cpu(r.graph)
+                };
                 let mut window = self.requests.iter().filter(waits).take(DISPATCH_WINDOW);
                 if let Some(first) = window.find(|request| !self.graph_runs(request.graph)) {
                     return Some(first);
@@ -135,6 +144,10 @@ impl Model {
             }
         }
         None
+    }
+
+    fn is_lost(&self, context: ContextId) -> bool {
+        self.context(context).is_some_and(|context| context.state == ContextState::Lost)
     }
 
     fn graph_runs(&self, graph: GraphId) -> bool {
@@ -173,6 +186,7 @@ impl Model {
                 let id = self.requests[place].id;
                 self.owe(Due::Abort(id));
             }
+            RequestState::OnCpu { stop: None } => self.stop_on_cpu(place, outcome),
             _ => return false,
         }
         true
@@ -211,12 +225,16 @@ impl Model {
     }
 
     /// A restart catches what has no outcome, but what was never on the device keeps its place if
-    /// its context says so.
+    /// its context says so, or, where the device does not come back, if the CPU can execute it.
     pub(super) fn catch(&mut self) {
         let input = self.input;
         for place in 0..self.requests.len() {
-            let context = self.requests[place].context;
-            let keeps = self.context(context).is_some_and(super::Context::keeps_queued);
+            let (context, graph) = (self.requests[place].context, self.requests[place].graph);
+            let keeps = match self.link.phase {
+                Phase::Lost => self.is_covered(graph),
+                _ if self.is_lost(context) => true,
+                _ => self.context(context).is_some_and(super::Context::keeps_queued),
+            };
             let request = &mut self.requests[place];
             let list = match request.state {
                 RequestState::Running { .. } => 0,
@@ -227,11 +245,13 @@ impl Model {
         }
     }
 
-    /// What is queued for a context ends.
+    /// What is queued for a context ends, but not what the CPU can execute when it is lost.
     pub(super) fn end_queued(&mut self, now: Instant, context: ContextId, outcome: Outcome) {
         for place in 0..self.requests.len() {
             let request = &self.requests[place];
-            if request.context == context && request.state == RequestState::Queued {
+            let goes_on = outcome == Outcome::DeviceLost && self.is_covered(request.graph);
+            let queued = request.context == context && request.state == RequestState::Queued;
+            if queued && !goes_on {
                 self.end(now, place, outcome);
             }
         }

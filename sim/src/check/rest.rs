@@ -30,21 +30,25 @@ impl Model {
         let contexts = usize::from(runtime.context_count());
         let expected = self.contexts.len();
         ensure!(contexts == expected, "contexts go when they can", "{contexts}, not {expected}");
-        let must_drain = self.owes_commands() || self.next_to_start().is_some();
+        let starts = self.next_to_start().is_some() || self.owes_cpu().is_some();
+        let must_drain = self.owes_commands() || starts;
         ensure!(
             runtime.has_command() || !must_drain,
             "pending commands are announced",
             "{:?}",
             self.owed.front()
         );
-        self.timers(wakes)
+        // Whether the CPU must wait is looked at when commands are asked for.
+        let cpu = self.cpu_timer().filter(|_| !runtime.has_command());
+        self.timers(wakes, cpu)
     }
 
     /// Nothing that is due can be slept through.
-    fn timers(&self, wakes: Option<Instant>) -> Check {
+    fn timers(&self, wakes: Option<Instant>, cpu: Option<Instant>) -> Check {
         let live = self.requests.iter().filter(|request| !request.is_caught());
         let deadline = live.filter_map(|request| request.deadline).min();
-        let due = deadline.into_iter().chain(self.link.timer()).chain(self.rebuild_timer()).min();
+        let timers = [deadline, self.link.timer(), self.rebuild_timer(), cpu];
+        let due = timers.into_iter().flatten().min();
         let Some(due) = due else { return Ok(()) };
         ensure!(
             wakes.is_some_and(|at| at <= due),
@@ -67,6 +71,13 @@ impl Model {
             ensure!(got == expected, "queues", "{:?}: {got:?}, not {expected:?}", context.id);
             let (got, expected) = (counts.overlaps, context.overlaps);
             ensure!(got == expected, "overlaps", "{:?}: {got}, not {expected}", context.id);
+            let (got, expected) = (counts.on_fallback, context.on_fallback);
+            ensure!(
+                got == expected,
+                "executed on the CPU",
+                "{:?}: {got:?}, not {expected:?}",
+                context.id
+            );
             let ended = [counts.completed, counts.timed_out, counts.aborted, counts.failed];
             ensure!(
                 ended == context.ended,

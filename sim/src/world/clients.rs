@@ -5,7 +5,7 @@ use htp_runtime::handle::{ContextId, GraphId};
 use htp_runtime::power::{Corners, HmxChoice, MemoryConfig, PowerChange};
 use htp_runtime::queue::Mode;
 use htp_runtime::region::SharedBytes;
-use htp_runtime::runtime::{ContextConfig, SubmitOptions};
+use htp_runtime::runtime::{ContextConfig, Fallback, SubmitOptions};
 use htp_runtime::sched::Priority;
 use htp_runtime::ssr::{Queued, Recovery};
 use htp_runtime::time::Instant;
@@ -51,6 +51,9 @@ impl<'m> World<'m> {
                 let expected = self.model.ownership_chosen(id, ownership);
                 self.answered(word(id), got.is_ok());
                 Model::same("context_set_io_ownership", got, expected)?;
+            }
+            Decision::ContextFallback { pick: n, interval_us } => {
+                self.context_fallback(self.context_there_is(n), interval_us)?;
             }
             Decision::GraphLoad { .. }
             | Decision::GraphCompose { .. }
@@ -183,12 +186,41 @@ impl<'m> World<'m> {
         Model::same("context_is_gone", self.port.runtime.context_is_gone(id), gone)
     }
 
-    /// Frees what is stale or lost and has a context anew.
-    pub(super) fn start_over(&mut self, graphs: u8, depth: u16, policy: Policy) -> Check {
+    /// Mostly a context that there is, now and then any that there ever was.
+    fn context_there_is(&self, n: u16) -> Option<ContextId> {
+        if n.is_multiple_of(16) {
+            return pick(&self.contexts, n / 16);
+        }
+        let all: Vec<_> = self.model.contexts.iter().map(|context| context.id).collect();
+        pick(&all, n / 16)
+    }
+
+    pub(super) fn context_fallback(
+        &mut self,
+        id: Option<ContextId>,
+        interval_us: Option<u32>,
+    ) -> Check {
+        let Some(id) = id else { return Ok(()) };
+        let interval_us = interval_us.map(u64::from);
+        let reasons = self.model.fallback_refusals(id, interval_us);
+        let fallback = interval_us.map(|interval_us| Fallback { interval_us });
+        let got = self.port.context_set_fallback(id, fallback);
+        self.answered(word(id), got.is_ok());
+        let fits = got.as_ref().err().map_or(reasons.is_empty(), |error| reasons.contains(error));
+        ensure!(fits, "answers of calls", "context_set_fallback: {got:?}, given {reasons:?}");
+        if got.is_ok() {
+            self.model.fallback_chosen(id, interval_us);
+        }
+        Ok(())
+    }
+
+    /// Frees what is stale or lost, unless it goes on on the CPU, and has a context anew if there
+    /// is room: whether there was.
+    pub(super) fn start_over(&mut self, graphs: u8, depth: u16, policy: Policy) -> Check<bool> {
         let epoch = self.model.epoch();
         let useless = |context: &&Context| {
             let stale = context.policy == Policy::Native && context.epoch != epoch;
-            stale || context.state == ContextState::Lost
+            (stale || context.state == ContextState::Lost) && context.fallback.is_none()
         };
         let stale = self.model.contexts.iter().filter(useless);
         let stale: Vec<_> = stale.map(|context| context.id).collect();
@@ -199,7 +231,7 @@ impl<'m> World<'m> {
         let usable = |state| matches!(state, ContextState::Creating | ContextState::Ready);
         let count = self.model.contexts.iter().filter(|context| usable(context.state)).count();
         if count > 1 || !self.model.context_refusals(depth, policy).is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.model.begin();
         self.context_create(depth, 2, policy)?;
@@ -209,7 +241,9 @@ impl<'m> World<'m> {
             let context = self.contexts.last().copied();
             self.graph_load(context, 1 + level % 3)?;
         }
-        self.turn().map(drop)
+        self.turn()?;
+        self.model.begin();
+        Ok(true)
     }
 
     fn graph_call(&mut self, decision: Decision) -> Check {

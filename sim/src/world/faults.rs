@@ -24,10 +24,7 @@ impl World<'_> {
                 Ok(())
             }
             Decision::Lose { pick } => {
-                let count = self.device.outgoing.len().max(1);
-                if self.device.outgoing.remove(usize::from(pick) % count).is_some() {
-                    self.fault(Fault::LostAnswer);
-                }
+                self.lose(pick);
                 Ok(())
             }
             Decision::Duplicate { pick } => self.repeat(pick),
@@ -61,6 +58,27 @@ impl World<'_> {
         }
     }
 
+    /// An answer is lost on its way; not the CPU's, which is on this side of it.
+    fn lose(&mut self, pick: u16) {
+        let place = usize::from(pick) % self.device.outgoing.len().max(1);
+        match self.device.outgoing.get(place) {
+            None | Some(Event::FallbackExecuted { .. }) => {}
+            Some(_) => {
+                self.device.outgoing.remove(place);
+                self.fault(Fault::LostAnswer);
+            }
+        }
+    }
+
+    /// The CPU is done, now and then without a result.
+    pub(super) fn finish_on_cpu(&mut self, failing: Option<u8>) -> Check {
+        let error = failing.map(error_of);
+        if self.device.finish_on_cpu(error, &self.pool)? && failing.is_some() {
+            self.fault(Fault::FailedExecution);
+        }
+        Ok(())
+    }
+
     fn crash(&mut self, heard: bool) -> Check {
         if self.device.up {
             self.device.crash(heard);
@@ -70,13 +88,7 @@ impl World<'_> {
     }
 
     fn fail(&mut self, pick: u16, how: u8) -> Check {
-        let error = match how {
-            0 => ExecuteError::Aborted,
-            1 => ExecuteError::NoSuchGraph,
-            2 => ExecuteError::BadMemory,
-            _ => ExecuteError::Internal,
-        };
-        if self.device.finish(self.now, pick, Some(error), &self.pool)? {
+        if self.device.finish(self.now, pick, Some(error_of(how)), &self.pool)? {
             self.fault(Fault::FailedExecution);
         }
         Ok(())
@@ -110,6 +122,11 @@ impl World<'_> {
                 let request = RequestId { generation, ..request };
                 Event::Executed { request, epoch: present, result }
             }
+            Event::FallbackExecuted { request, result } => {
+                let generation = request.generation.wrapping_add(1 << 30);
+                let request = RequestId { generation, ..request };
+                Event::FallbackExecuted { request, result }
+            }
             event => with_epoch(event, old),
         };
         self.happen(forged)?;
@@ -118,17 +135,28 @@ impl World<'_> {
     }
 }
 
+fn error_of(how: u8) -> ExecuteError {
+    match how {
+        0 => ExecuteError::Aborted,
+        1 => ExecuteError::NoSuchGraph,
+        2 => ExecuteError::BadMemory,
+        _ => ExecuteError::Internal,
+    }
+}
+
 fn with_epoch(mut event: Event, to: Epoch) -> Event {
-    *epoch_mut(&mut event) = to;
+    if let Some(epoch) = epoch_mut(&mut event) {
+        *epoch = to;
+    }
     event
 }
 
-/// The life that an event speaks of.
-pub(super) fn epoch_of(event: &Event) -> Epoch {
-    *epoch_mut(&mut { *event })
+/// The life that an event speaks of; the CPU's speak of none.
+pub(super) fn epoch_of(event: &Event) -> Option<Epoch> {
+    epoch_mut(&mut { *event }).copied()
 }
 
-fn epoch_mut(event: &mut Event) -> &mut Epoch {
+fn epoch_mut(event: &mut Event) -> Option<&mut Epoch> {
     match event {
         Event::Connected { epoch }
         | Event::ConnectFailed { epoch }
@@ -140,9 +168,7 @@ fn epoch_mut(event: &mut Event) -> &mut Epoch {
         | Event::BufferUnmapped { epoch, .. }
         | Event::Executed { epoch, .. }
         | Event::Alive { epoch, .. }
-        | Event::Crashed { epoch } => epoch,
-        Event::FallbackExecuted { .. } => {
-            unreachable!("no context of the simulation has a fallback")
-        }
+        | Event::Crashed { epoch } => Some(epoch),
+        Event::FallbackExecuted { .. } => None,
     }
 }

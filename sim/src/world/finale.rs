@@ -10,15 +10,17 @@ use htp_runtime::ssr::State;
 
 use super::World;
 use crate::check::{ensure, Check, ContextState, GraphState, Policy};
-use crate::plan::{Tensors, TIME_BUDGET_MAX_US};
+use crate::plan::{Tensors, INTERVAL_MAX_US, REQUESTS_MAX, TIME_BUDGET_MAX_US};
 
 /// Longest time to rest: a hang is seen last of all, then every attempt but the last fails, and
-/// once more, since the restart may have been doomed when the faults stopped.
+/// once more, since the restart may have been doomed when the faults stopped; what is lost goes on
+/// on the CPU, as slowly as its client asked for.
 const REST_US: u64 = 2
     * (HANG_BUDGET_US * 3 / 2
         + CONNECT_ATTEMPTS_MAX as u64 * CONNECT_TIMEOUT_US
         + (CONNECT_BACKOFF_US << CONNECT_ATTEMPTS_MAX))
-    + TIME_BUDGET_MAX_US;
+    + TIME_BUDGET_MAX_US
+    + REQUESTS_MAX as u64 * INTERVAL_MAX_US;
 /// Turns of the loop to rest.
 const TURNS_MAX: u32 = 2_000;
 /// How often a client tries to start over.
@@ -49,6 +51,7 @@ impl World<'_> {
             while self.device.finish(self.now, 0, None, &self.pool)? {
                 moved = true;
             }
+            moved |= self.device.finish_on_cpu(None, &self.pool)?;
             self.check()?;
             if moved {
                 continue;

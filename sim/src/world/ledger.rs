@@ -50,6 +50,7 @@ impl Ledger {
 
     /// A command, in this phase.
     pub fn order(&mut self, order: &Order<'_>, state: State) -> Check {
+        let Some(epoch) = order.epoch else { return Ok(()) };
         match &order.what {
             What::Execute(execute) => {
                 let id = execute.request;
@@ -60,14 +61,14 @@ impl Ledger {
                     return Ok(());
                 };
                 ensure!(line.executed.is_none(), "nothing is executed twice", "{}", shown(id));
-                line.executed = Some(order.epoch);
+                line.executed = Some(epoch);
             }
-            What::ContextCreate(id) => self.set_up(order.epoch, Thing::Context(*id))?,
-            What::GraphPrepare { graph, .. } => self.set_up(order.epoch, Thing::Graph(*graph))?,
-            What::BufferMap { buffer, .. } => self.set_up(order.epoch, Thing::Buffer(*buffer))?,
-            What::ContextRelease(id) => self.let_go(order.epoch, Thing::Context(*id)),
-            What::GraphRelease(id) => self.let_go(order.epoch, Thing::Graph(*id)),
-            What::BufferUnmap(id) => self.let_go(order.epoch, Thing::Buffer(*id)),
+            What::ContextCreate(id) => self.set_up(epoch, Thing::Context(*id))?,
+            What::GraphPrepare { graph, .. } => self.set_up(epoch, Thing::Graph(*graph))?,
+            What::BufferMap { buffer, .. } => self.set_up(epoch, Thing::Buffer(*buffer))?,
+            What::ContextRelease(id) => self.let_go(epoch, Thing::Context(*id)),
+            What::GraphRelease(id) => self.let_go(epoch, Thing::Graph(*id)),
+            What::BufferUnmap(id) => self.let_go(epoch, Thing::Buffer(*id)),
             _ => {}
         }
         Ok(())

@@ -45,6 +45,9 @@ pub struct Tally {
     /// Requests accepted, and refused.
     pub requests: u64,
     pub refused: u64,
+    /// Requests that went to the CPU, and those of lost contexts or with a lost DSP among them.
+    pub on_cpu: u64,
+    pub on_cpu_lost: u64,
     pub faults: [u64; FAULTS.len()],
     /// Restarts after which the connection was back.
     pub recoveries: u64,
@@ -61,6 +64,8 @@ impl Tally {
         self.steps += other.steps;
         self.requests += other.requests;
         self.refused += other.refused;
+        self.on_cpu += other.on_cpu;
+        self.on_cpu_lost += other.on_cpu_lost;
         self.faults.iter_mut().zip(other.faults).for_each(|(sum, more)| *sum += more);
         self.recoveries += other.recoveries;
         self.lost += other.lost;
@@ -199,11 +204,20 @@ impl<'m> World<'m> {
                 self.device.answer(pick);
                 Ok(())
             }
-            Decision::Work { pick } => self.device.work(pick, &self.pool),
+            Decision::Work { pick } => {
+                self.device.work_on_cpu(&self.pool)?;
+                self.device.work(pick, &self.pool)
+            }
             Decision::Finish { pick } => {
                 self.device.finish(self.now, pick, None, &self.pool).map(drop)
             }
-            Decision::StartOver { graphs, depth, policy } => self.start_over(graphs, depth, policy),
+            Decision::FinishOnCpu { failing } => self.finish_on_cpu(failing),
+            Decision::StartOver { graphs, depth, policy, interval_us } => {
+                if self.start_over(graphs, depth, policy)? {
+                    self.context_fallback(self.contexts.last().copied(), interval_us)?;
+                }
+                Ok(())
+            }
             call if self.call(call)? => Ok(()),
             fault => self.go_wrong(fault),
         }

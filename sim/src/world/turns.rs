@@ -28,6 +28,11 @@ impl World<'_> {
             };
             self.trace.note(&order.words(), || order.text());
             self.model.command(self.now, &order, &self.pool)?;
+            if let What::FallbackExecute(execution) = &order.what {
+                self.tally.on_cpu += 1;
+                let lost = self.model.graph_usable(execution.graph).is_err();
+                self.tally.on_cpu_lost += u64::from(lost);
+            }
             if let Some(ledger) = &mut self.ledger {
                 ledger.order(&order, self.port.runtime.state())?;
             }
@@ -35,7 +40,7 @@ impl World<'_> {
                 What::Connect { .. } | What::Shutdown => self.device.connects.front().copied(),
                 _ => None,
             };
-            if self.device.submit(order) {
+            if self.device.submit(order)? {
                 self.fault(match fate {
                     Some(Connect::Ignore) => Fault::ConnectIgnored,
                     _ => Fault::ConnectFails,
@@ -229,6 +234,7 @@ impl World<'_> {
     pub(super) fn serve(&mut self, turns: u8) -> Check {
         for _ in 0..turns {
             while self.device.finish(self.now, 0, None, &self.pool)? {}
+            self.device.finish_on_cpu(None, &self.pool)?;
             self.now = self.now.after_us(TURN_US);
             if !self.turn()? {
                 break;

@@ -222,7 +222,7 @@ impl<'m> World<'m> {
         }
         let arriving = |late| {
             let present = self.port.runtime.epoch();
-            let old = |event: &Event| epoch_of(event) != present;
+            let old = |event: &Event| epoch_of(event) != Some(present);
             self.device.outgoing.iter().position(|event| old(event) == late)
         };
         let arriving = [true, false].into_iter().filter_map(arriving);

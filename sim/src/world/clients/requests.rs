@@ -15,7 +15,9 @@ impl World<'_> {
                 self.submit(graph, mode, deadline_us, tensors)
             }
             Decision::Cancel { pick: n } => {
-                let Some(id) = self.request(n, |_| true) else { return Ok(()) };
+                let on_cpu = self.model.on_cpu().filter(|_| n % 16 < 4).map(|request| request.id);
+                let id = on_cpu.or_else(|| self.request(n, |_| true));
+                let Some(id) = id else { return Ok(()) };
                 let got = self.port.cancel(self.now, id);
                 let expected = self.model.cancelled(self.now, id);
                 self.answered(request_word(id), got.is_ok());
@@ -41,7 +43,7 @@ impl World<'_> {
     /// Mostly a graph that can be executed, now and then any that there ever was.
     fn graph_to_execute(&self, n: u16) -> Option<GraphId> {
         let ready = |g: &&crate::check::Graph| {
-            let usable = self.model.graph_usable(g.id).is_ok();
+            let usable = self.model.graph_to_execute(g.id).is_ok();
             usable && matches!(g.state, GraphState::Ready | GraphState::Rebuilding)
         };
         let count = self.model.graphs.iter().filter(ready).count();
