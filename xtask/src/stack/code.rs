@@ -77,6 +77,16 @@ fn branch(first: u32, second: u32) -> i64 {
     i64::from((bits << 7).cast_signed() >> 7)
 }
 
+/// Instructions between the addition of a jump into a table and the jump, at most.
+const TABLE_SEARCH: u64 = 32;
+
+/// Whether an instruction may write a register: it is the first that it names, or the second of a
+/// pair that is loaded.
+fn touches(code: u32, register: u32) -> bool {
+    let is_pair = code & 0x3A00_0000 == 0x2800_0000;
+    code & 0x1F == register || is_pair && code >> 10 & 0x1F == register
+}
+
 fn aarch64(section: &[u8], begin: u64, end: u64) -> Vec<(u64, Site)> {
     let word = |at: u64| Some(half(section, at)? | half(section, at + 2)? << 16);
     let mut found = Vec::new();
@@ -84,13 +94,12 @@ fn aarch64(section: &[u8], begin: u64, end: u64) -> Vec<(u64, Site)> {
         let Some(code) = word(at) else { break };
         let register = code >> 5 & 0x1F;
         let is_call = code & 0xFFFF_FC1F == 0xD63F_0000;
-        // A jump into a table of its own adds to the register just before.
-        let adds = |at| {
-            word(at)
-                .is_some_and(|code| code & 0x7F20_0000 == 0x0B00_0000 && code & 0x1F == register)
-        };
-        let near_begin = at.saturating_sub(16).max(begin);
-        let is_jump = code & 0xFFFF_FC1F == 0xD61F_0000 && !(near_begin..at).step_by(4).any(adds);
+        // A jump into a table of its own adds to the register, and then leaves it alone.
+        let before = (1..=TABLE_SEARCH).map_while(|n| at.checked_sub(4 * n));
+        let mut before = before.take_while(|at| *at >= begin).filter_map(word);
+        let touched = before.find(|code| touches(*code, register));
+        let adds = touched.is_some_and(|code| code & 0x7F20_0000 == 0x0B00_0000);
+        let is_jump = code & 0xFFFF_FC1F == 0xD61F_0000 && !adds;
         if is_call || is_jump {
             found.push((at, Site::Indirect));
         }
@@ -130,18 +139,24 @@ mod tests {
 
     #[test]
     fn aarch64_calls_are_seen_and_jump_tables_are_none() {
-        let words: [u32; 6] = [
+        let words: [u32; 12] = [
             0xD63F_0100, // blr x8
             0xD61F_0120, // br x9
             0x8B0B_014A, // add x10, x10, x11
             0xD61F_0140, // br x10
             0x9400_0001, // bl to the next
+            0x8B10_09EF, // add x15, x15, x16, lsl #2
+            0xD348_FD2C, // lsr x12, x9, #8
+            0xD61F_01E0, // br x15
+            0x8B10_09EF, // add x15, x15, x16, lsl #2
+            0xA940_3C68, // ldp x8, x15, [x3]
+            0xD61F_01E0, // br x15
             0xD65F_03C0, // ret
         ];
         let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(
             of(Architecture::Aarch64, &code),
-            [(0, Site::Indirect), (4, Site::Indirect), (16, Site::Near(20))]
+            [(0, Site::Indirect), (4, Site::Indirect), (16, Site::Near(20)), (40, Site::Indirect)]
         );
     }
 
