@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
+// not emulated: the memory of the process is then mostly the emulator's
 // The memory that the library takes from the system by itself.
 
 #include <sys/mman.h>

@@ -5,7 +5,7 @@
 //! A program ends with the line `N passed, N failed` and a non-zero code if something failed. One
 //! whose name begins with `header_` is only compiled. A line such as `// std: c11 c++17` in the
 //! comment a file begins with restricts the standards, `// flags: -fno-rtti` adds to what the
-//! compiler is given.
+//! compiler is given, and `// not emulated: why` keeps a program from running under an emulator.
 
 use std::collections::VecDeque;
 use std::env;
@@ -116,6 +116,8 @@ pub(crate) fn run_command(runner: &[String], program: &Path) -> Command {
     let Some((first, arguments)) = runner.split_first() else { return Command::new(program) };
     let mut command = Command::new(first);
     command.args(arguments).arg(program);
+    // For a program that runs itself.
+    command.env("HTP_TEST_RUNNER", runner.join(" "));
     command
 }
 
@@ -291,6 +293,9 @@ fn jobs(
         for source in files {
             let text = fs::read_to_string(&source)
                 .with_context(|| format!("cannot read {}", source.display()))?;
+            if mode == Mode::Elsewhere && marked(&text, "// not emulated:").next().is_some() {
+                continue;
+            }
             let flags = marked(&text, "// flags:").map(str::to_owned).collect::<Vec<_>>();
             let standards = chosen_standards(language, mode, &text);
             let also_shared =
