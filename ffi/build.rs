@@ -18,6 +18,8 @@ fn main() {
     }
     link_arg("-lc");
     link_arg("-Wl,-z,defs");
+    // It would be a hash of debug information, too, and that names folders of the machine.
+    link_arg("-Wl,--build-id=none");
     // Rust's own libraries are compiled to unwind and name this function in their unwind tables;
     // this library aborts instead. Link-time optimization drops the name, other builds keep it.
     link_arg("-Wl,--defsym=rust_eh_personality=0");
