@@ -2,7 +2,6 @@
 // std: c++17
 // flags: -pthread
 // also: shared
-// not emulated: a fork of a process with threads has the emulator's locks as they are, and may hang
 // The library in the life of a process: its threads, signals, forks, the end, and unloading.
 
 #include <dlfcn.h>

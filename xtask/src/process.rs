@@ -15,6 +15,9 @@ pub(crate) const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// Longest run of a test program.
 pub(crate) const PROGRAM_LIMIT: Duration = Duration::from_secs(60);
 
+/// Longest run of a test program under an emulator.
+pub(crate) const EMULATED_LIMIT: Duration = Duration::from_secs(5 * 60);
+
 /// What a finished process left behind.
 pub(crate) struct Finished {
     /// True if it ended by itself with code 0.

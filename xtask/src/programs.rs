@@ -360,7 +360,11 @@ impl Job {
 
         let mut run = run_command(&self.runner, &program);
         run.current_dir(workspace::root()).env("HTP_RUNTIME_SHARED_LIBRARY", &self.shared);
-        let finished = process::capture(&mut run, process::PROGRAM_LIMIT)
+        let limit = match self.mode {
+            Mode::Elsewhere => process::EMULATED_LIMIT,
+            _ => process::PROGRAM_LIMIT,
+        };
+        let finished = process::capture(&mut run, limit)
             .map_err(|error| Failed::whole(format!("{error:#}")))?;
         judge(finished.success, &finished.output)
     }
