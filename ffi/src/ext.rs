@@ -161,7 +161,9 @@ fn capacities_of(given: &htp_rt_capacities_t, default: Capacities) -> Capacities
 /// until nothing more can be done at time `now_us`, which never goes back, or 512 were delivered.
 /// `next_us`, if not NULL, receives the time of the next thing to do: `now_us` if notifications may
 /// be left, `UINT64_MAX` if only a call can bring something. Work is bounded by what is queued,
-/// also if every notification submits anew.
+/// also if every notification submits anew. The virtual HTP, and the CPU of a fallback, compute in
+/// this call: it goes on until they are done with what is queued, at `now_us` all the time, so what
+/// is too late is found out by the next call.
 ///
 /// Errors: `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` if the library was not initialised, or runs
 /// threads.
