@@ -19,6 +19,8 @@ const LINES_MIN: f64 = 95.0;
 const CAUGHT_MIN: f64 = 90.0;
 /// Where mutants are made: what a wrong line in would be hardest to see from outside.
 const MUTATED: [&str; 3] = ["src/queue/", "src/sched/", "src/ssr/"];
+/// The tests that judge them: each is built again for every mutant.
+const JUDGES: [&str; 2] = ["--lib", "--test=runtime_*"];
 /// Longest run of all mutants.
 const MUTANTS_LIMIT: Duration = Duration::from_secs(3 * 3600);
 /// The tests that both run.
@@ -184,10 +186,10 @@ fn measure_mutants() -> Result<(String, Result<()>)> {
     for place in MUTATED {
         run.arg("--file").arg(format!("{place}**/*.rs"));
     }
-    if process::find("cargo-nextest").is_some() {
-        run.args(["--test-tool", "nextest"]);
-    }
+    run.args(["--jobs", "2"]).args(JUDGES.map(|judge| format!("--cargo-arg={judge}")));
     run.env("PROPTEST_CASES", "64");
+    // Nobody looks at them in a debugger.
+    run.env("CARGO_PROFILE_DEV_DEBUG", "none");
     // It ends with an error if a mutant survives, which is judged below.
     let finished = process::capture(&mut run, MUTANTS_LIMIT)?;
     let found = folder.join("mutants.out");
