@@ -1,5 +1,7 @@
 //! The queue's parts against plain vectors.
 
+use core::hash::Hasher;
+use std::hash::DefaultHasher;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -116,6 +118,26 @@ fn a_full_heap_of_deadlines_takes_no_more_and_keeps_its_order() {
     let popped = [2, 4, 5, 9].map(|us| heap.pop_expired(&mut nodes, Instant::from_us(us)));
     assert_eq!(popped, [None, Some(places[1]), Some(places[0]), None]);
     assert_eq!(heap.earliest(&nodes), None);
+}
+
+#[test]
+fn the_hash_of_a_heap_is_that_of_its_order() {
+    let hash_of = |order: [usize; 2]| {
+        let mut region = region();
+        let mut nodes = Queues::new(&mut region, 1, 2);
+        let places = nodes.fill();
+        let mut heap = Deadlines::new(&mut region, 2).unwrap();
+        for index in order {
+            // Equal deadlines lie in the order in which they came.
+            nodes.node_mut(places[index]).unwrap().deadline = Instant::from_us(5);
+            heap.insert(&mut nodes, places[index]);
+        }
+        let mut hasher = DefaultHasher::new();
+        heap.hash_state(&mut hasher);
+        hasher.finish()
+    };
+    assert_ne!(hash_of([0, 1]), hash_of([1, 0]));
+    assert_eq!(hash_of([1, 0]), hash_of([1, 0]));
 }
 
 #[test]

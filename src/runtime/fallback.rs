@@ -250,11 +250,6 @@ impl<'m> Runtime<'m> {
             let generation = self.contexts.node(place)?.generation;
             return Some(Command::FallbackAbort { request: place.with_generation(generation) });
         }
-        if self.state() == State::Online && self.fallback.aside == 0 {
-            self.fallback.look = false;
-            self.fallback.timer = None;
-            return None;
-        }
         let place = self.next_on_fallback(now)?;
         let graph = self.contexts.node(place)?.graph;
         let table = self.graphs.get(graph).ok()?.table.clone()?;
@@ -283,6 +278,9 @@ impl<'m> Runtime<'m> {
     fn next_on_fallback(&mut self, now: Instant) -> Option<RequestRef> {
         self.fallback.look = false;
         self.fallback.timer = None;
+        if self.state() == State::Online && self.fallback.aside == 0 {
+            return None; // the device has all there is
+        }
         let capacity = u16::try_from(self.contexts.capacity()).unwrap_or(u16::MAX);
         let behind = self.fallback.last.saturating_add(1);
         for index in (behind..capacity).chain(0..behind.min(capacity)) {

@@ -323,17 +323,14 @@ impl<'m> Runtime<'m> {
 
     /// The table of a finalized graph.
     pub fn graph_table(&self, id: GraphId) -> Result<GraphTable<'_>, HandleError> {
-        let table = self.graph(id)?.table.as_deref().ok_or(HandleError::Invalid)?;
-        GraphTable::open(table).map_err(|_| HandleError::Invalid)
+        self.graph(id)?.open_table()
     }
 
     /// What the tensors of an execution are compared with: the context of a finalized graph and its
     /// table. Also of a lost context whose graph the fallback executes.
     pub fn graph_to_bind(&self, id: GraphId) -> Result<(ContextId, GraphTable<'_>), HandleError> {
         let graph = self.graph_to_execute(id)?;
-        let table = graph.table.as_deref().ok_or(HandleError::Invalid)?;
-        let table = GraphTable::open(table).map_err(|_| HandleError::Invalid)?;
-        Ok((graph.context, table))
+        Ok((graph.context, graph.open_table()?))
     }
 
     /// The table of a finalized graph to read without the runtime, which may free the graph

@@ -4,7 +4,8 @@ use super::fallback::Turn;
 use super::ownership::IoOwnership;
 use super::rebuild::{Phase, Rebuild};
 use crate::device::{GraphReport, PrepareError};
-use crate::graph::GraphBuilder;
+use crate::error::HandleError;
+use crate::graph::{GraphBuilder, GraphTable};
 use crate::handle::{kind, ContextId, Epoch};
 use crate::memory::ClientMemory;
 use crate::queue::{Nodes, Queue, Request, RequestRef};
@@ -122,6 +123,12 @@ pub(super) struct Graph<'m> {
 }
 
 impl Graph<'_> {
+    /// The table, of a finalized graph.
+    pub fn open_table(&self) -> Result<GraphTable<'_>, HandleError> {
+        let table = self.table.as_deref().ok_or(HandleError::Invalid)?;
+        GraphTable::open(table).map_err(|_| HandleError::Invalid)
+    }
+
     /// The memories of the request in `slot`.
     pub fn row(&self, slot: u16) -> &[ClientMemory] {
         let start = usize::from(slot).saturating_mul(self.io.len());

@@ -224,4 +224,22 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn all_of_one_request_goes_and_the_others_stay_in_their_order() {
+        let mut region = Region::from_heap(1 << 14);
+        let mut lent = Lent::new(&mut region, 5).unwrap();
+        let [first, second] = [3, 4].map(|slot| RequestRef { context: 0, slot });
+        for (start, writer) in [(40, first), (10, first), (30, second), (20, first), (0, second)] {
+            assert!(lent.insert(start, start + 10, writer));
+        }
+        lent.remove_all_of(first);
+        let left: Vec<_> =
+            lent.ranges[..lent.len].iter().map(|range| (range.start, range.writer)).collect();
+        assert_eq!(left, [(0, second), (30, second)]);
+        lent.remove_all_of(first);
+        assert_eq!(lent.len, 2, "nothing is left of it");
+        lent.remove_all_of(second);
+        assert_eq!((lent.len, lent.overlaps(0, 50)), (0, false));
+    }
 }

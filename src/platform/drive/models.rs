@@ -18,6 +18,7 @@ use super::*;
 use crate::capability::{Capabilities, PlatformKind};
 use crate::device::Command;
 use crate::error::Status;
+use crate::handle::Epoch;
 use crate::limits::Capacities;
 use crate::region::Region;
 use crate::runtime::ContextConfig;
@@ -227,15 +228,27 @@ fn a_caller_and_the_worker_drive_a_restart() {
     }
 }
 
-/// Only the worker drives: it has to be woken.
-fn crash_and_sleep(rig: &'static Rig) {
-    rig.crash();
+/// Sleeps until a life after `epoch` has begun. Only the worker drives: it has to be woken.
+fn sleep_through(rig: &'static Rig, epoch: Epoch) {
     let mut runtime = rig.runtime.lock();
-    while runtime.state() != State::Online {
+    while runtime.epoch() == epoch || runtime.state() != State::Online {
         rig.waiting.fetch_add(1, Ordering::AcqRel);
         runtime = rig.progress.wait_until(runtime, Instant::FAR);
         rig.waiting.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+fn crash_and_sleep(rig: &'static Rig) {
+    let epoch = rig.call(|runtime, _| runtime.epoch());
+    rig.crash();
+    sleep_through(rig, epoch);
+}
+
+/// Nobody can wake the worker.
+fn rig_without_work() -> &'static Rig {
+    let rig = rig();
+    rig.work.forget();
+    rig
 }
 
 #[test]
@@ -249,12 +262,13 @@ fn the_worker_is_woken_for_what_a_call_leaves() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn a_worker_that_is_not_woken_sleeps_for_ever() {
-    let deaf = || {
-        let rig = rig();
-        rig.work.forget();
-        rig
-    };
-    in_every_order("worker", 1, deaf, [crash_and_sleep, Rig::run_worker], (1, Rig::end));
+    in_every_order(
+        "worker",
+        1,
+        rig_without_work,
+        [crash_and_sleep, Rig::run_worker],
+        (1, Rig::end),
+    );
 }
 
 /// Has the device itself crash, which nobody but the worker can find out.
@@ -262,12 +276,7 @@ fn break_and_sleep(rig: &'static Rig) {
     let epoch = rig.call(|runtime, _| runtime.epoch());
     let broken = rig.with_device(|device| device.0.push_back(Event::Crashed { epoch }));
     assert_eq!(broken, Some(()));
-    let mut runtime = rig.runtime.lock();
-    while runtime.epoch() == epoch || runtime.state() != State::Online {
-        rig.waiting.fetch_add(1, Ordering::AcqRel);
-        runtime = rig.progress.wait_until(runtime, Instant::FAR);
-        rig.waiting.fetch_sub(1, Ordering::AcqRel);
-    }
+    sleep_through(rig, epoch);
 }
 
 fn touch(rig: &'static Rig) {
@@ -289,12 +298,13 @@ fn what_happens_to_the_device_itself_is_seen_to() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn a_device_that_nobody_looks_at_is_waited_for_for_ever() {
-    let deaf = || {
-        let rig = rig();
-        rig.work.forget();
-        rig
-    };
-    in_every_order("device", 1, deaf, [break_and_sleep, Rig::run_worker], (1, Rig::end));
+    in_every_order(
+        "device",
+        1,
+        rig_without_work,
+        [break_and_sleep, Rig::run_worker],
+        (1, Rig::end),
+    );
 }
 
 /// Drives a restart, then waits until all of it was heard.

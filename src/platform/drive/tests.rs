@@ -8,6 +8,7 @@ use crate::handle::Epoch;
 use crate::limits::Capacities;
 use crate::region::Region;
 use crate::runtime::ContextConfig;
+use crate::ssr::State;
 use crate::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
 use std::boxed::Box;
 use std::sync::OnceLock;
@@ -49,16 +50,24 @@ enum Does {
     Answer(u64),
     /// It answers that it was told to stand still.
     Hold,
+    /// It crashes.
+    Crash,
+    /// It answers that the connection is back.
+    Connect,
 }
 
 /// A device that does a list of things, the last for ever, and moves the clock.
 struct Slow {
     clock: &'static OnceLock<&'static Driver<Slow, Deaf>>,
     does: &'static [Does],
+    /// How often it was told to connect.
+    connects: u32,
 }
 
 impl Device<'static> for Slow {
-    fn submit(&mut self, _: Instant, _: Command<'_, 'static>) {}
+    fn submit(&mut self, _: Instant, command: Command<'_, 'static>) {
+        self.connects += u32::from(matches!(command, Command::Connect { .. }));
+    }
     fn step(&mut self, now: Instant) -> Step {
         let driver = self.clock.get().unwrap();
         driver.polled_now_us.fetch_add(6_000_000, Ordering::AcqRel);
@@ -70,6 +79,8 @@ impl Device<'static> for Slow {
             Does::Work => Step::Worked,
             Does::Answer(steps) => Step::Event(alive(steps, false)),
             Does::Hold => Step::Event(alive(0, true)),
+            Does::Crash => Step::Event(Event::Crashed { epoch: Epoch::FIRST }),
+            Does::Connect => Step::Event(Event::Connected { epoch: Epoch::FIRST.next() }),
         }
     }
     fn due(&self) -> Option<Instant> {
@@ -80,19 +91,25 @@ impl Device<'static> for Slow {
     }
 }
 
+/// A driver without threads on such a device.
+fn slow(does: &'static [Does]) -> &'static Driver<Slow, Deaf> {
+    let capabilities = PlatformKind::QnxAdas.capabilities(73);
+    let runtime = Runtime::new(Region::from_heap(4 << 20), &Capacities::DEFAULT, capabilities);
+    let clock: &'static OnceLock<_> = Box::leak(Box::default());
+    let device = Slow { clock, does, connects: 0 };
+    let driver: &'static _ = Box::leak(Box::new(Driver::new(runtime.unwrap(), device, Deaf)));
+    driver.init();
+    assert!(clock.set(driver).is_ok());
+    driver
+}
+
 /// What ends a wait for something that takes `needed` seconds, and the second in which it does.
 fn wait(
     does: &'static [Does],
     (needed, total): (u64, u64),
     pending: fn() -> Answer<()>,
 ) -> (Result<(), WaitTimeout>, u64) {
-    let capabilities = PlatformKind::QnxAdas.capabilities(73);
-    let runtime = Runtime::new(Region::from_heap(4 << 20), &Capacities::DEFAULT, capabilities);
-    let clock: &'static OnceLock<_> = Box::leak(Box::default());
-    let driver = Driver::new(runtime.unwrap(), Slow { clock, does }, Deaf);
-    let driver: &'static _ = Box::leak(Box::new(driver));
-    driver.init();
-    assert!(clock.set(driver).is_ok());
+    let driver = slow(does);
     let needed = Instant::from_us(needed * 1_000_000);
     let waited = driver.call_blocking(total.saturating_mul(1_000_000), |_, now| {
         if now >= needed {
@@ -123,4 +140,18 @@ fn a_wait_goes_on_while_the_device_makes_progress_and_ends_when_it_is_silent() {
     assert_eq!(wait(&[Hold], (60, 20), device), (Err(WaitTimeout), 12));
     // The device's progress is nothing to who waits for something else.
     assert_eq!(wait(&[Work], (60, ALL), || Answer::Elsewhere), (Err(WaitTimeout), 12));
+}
+
+#[test]
+fn an_answer_that_came_during_a_long_step_is_not_late() {
+    // A step is longer than an attempt to connect may be.
+    let driver = slow(&[Does::Crash, Does::Work, Does::Connect, Does::Hold]);
+    let back =
+        driver.call_blocking(u64::MAX, |runtime, _| match (runtime.epoch(), runtime.state()) {
+            (Epoch::FIRST, _) => Answer::Pending,
+            (_, State::Online) => Answer::Ready(()),
+            _ => Answer::Pending,
+        });
+    assert_eq!(back, Ok(()));
+    assert_eq!(driver.with_device(|device| device.connects), Some(1));
 }
