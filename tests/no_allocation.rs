@@ -2,6 +2,7 @@
 //! from the region: every call of the core is counted, in the order in which a drive loop makes
 //! them.
 
+#[allow(dead_code, unused_imports, reason = "shared with the tests of the runtime")]
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,7 +1,5 @@
 //! Contexts under managed recovery, with everything in them that a rebuild must bring back.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
-
 use htp_runtime::error::Status;
 use htp_runtime::handle::{BufferId, ContextId, GraphId};
 use htp_runtime::power::{Corner, Corners, MemoryConfig, PowerChange};

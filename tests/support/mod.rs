@@ -1,10 +1,8 @@
 //! A runtime on a scripted device, with a clock that the test turns.
 
-#![allow(dead_code, unused_imports, reason = "each test program uses its own part")]
-
 mod scripted;
 
-pub use scripted::{Connect, DeviceState, Executing, Scripted, Seen, GRAPH_REPORT, REPORT};
+pub use scripted::{Connect, Scripted, Seen, GRAPH_REPORT, REPORT};
 
 use std::collections::HashMap;
 
