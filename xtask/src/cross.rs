@@ -91,35 +91,28 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// The core, and the library for two targets, as a step of `cargo xtask test`.
 pub(crate) fn check() -> Outcome {
-    let all = || -> Result<Tally> {
-        build_together(|name| TESTED.contains(&name))?;
-        let mut tally = Tally::default();
-        for set in CORE_FEATURE_SETS {
-            let mut build = cargo("build", find(CORE_TARGET)?);
-            build.args(["--package", "htp-runtime", "--lib"]);
-            build.args(["--no-default-features", "--features", set]);
-            process::succeed(&mut build, process::BUILD_LIMIT)?;
-            tally.add(Tally::ONE);
-        }
-        for name in TESTED {
-            tally.add(build_and_audit(find(name)?, false)?);
-        }
-        Ok(tally)
-    };
-    all().into()
+    check_those(|name| TESTED.contains(&name)).into()
 }
 
-/// The library for every target, as a step of `cargo xtask test --all`.
+/// The core, and the library for every target, as a step of `cargo xtask test --all`.
 pub(crate) fn check_all() -> Outcome {
-    let all = || -> Result<Tally> {
-        build_together(|_| true)?;
-        let mut tally = Tally::default();
-        for target in &TARGETS {
-            tally.add(build_and_audit(target, false)?);
-        }
-        Ok(tally)
-    };
-    all().into()
+    check_those(|_| true).into()
+}
+
+fn check_those(wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+    build_together(&wanted)?;
+    let mut tally = Tally::default();
+    for set in CORE_FEATURE_SETS {
+        let mut build = cargo("build", find(CORE_TARGET)?);
+        build.args(["--package", "htp-runtime", "--lib"]);
+        build.args(["--no-default-features", "--features", set]);
+        process::succeed(&mut build, process::BUILD_LIMIT)?;
+        tally.add(Tally::ONE);
+    }
+    for target in TARGETS.iter().filter(|target| wanted(target.name)) {
+        tally.add(build_and_audit(target, false)?);
+    }
+    Ok(tally)
 }
 
 /// The target of a short name.
@@ -162,14 +155,14 @@ pub(crate) fn build_together(wanted: impl Fn(&str) -> bool) -> Result<()> {
     if !chosen.is_empty() {
         require_toolchain()?;
     }
-    let (wide, narrow): (Vec<&Target>, Vec<&Target>) =
-        chosen.into_iter().partition(|target| target.machine.is_64);
+    let (hosted, bare): (Vec<&Target>, Vec<&Target>) =
+        chosen.into_iter().partition(|target| target.has_threads);
     let all = |targets: Vec<&Target>| -> Result<()> {
         targets.into_iter().try_for_each(|target| build(target).map(drop))
     };
     std::thread::scope(|scope| {
-        let beside = scope.spawn(move || all(narrow));
-        let here = all(wide);
+        let beside = scope.spawn(move || all(bare));
+        let here = all(hosted);
         let beside = beside.join().unwrap_or_else(|_| bail!("a thread panicked"));
         here.and(beside)
     })
@@ -177,9 +170,9 @@ pub(crate) fn build_together(wanted: impl Fn(&str) -> bool) -> Result<()> {
 
 /// Where a target is built: cargo lets one build at a time into a folder, and there are two.
 fn target_dir(target: &Target) -> PathBuf {
-    match target.machine.is_64 {
+    match target.has_threads {
         true => workspace::target_dir(),
-        false => workspace::target_dir().join("32-bit"),
+        false => workspace::target_dir().join("bare"),
     }
 }
 

@@ -106,6 +106,8 @@ enum Step {
 /// Too slow for every time.
 const ONLY_WITH_ALL: [Step; 5] =
     [Step::CrossAll, Step::EmulatedAll, Step::DistAll, Step::Coverage, Step::Mutants];
+/// What a longer step does as well.
+const PART_OF_ANOTHER: [Step; 2] = [Step::Cross, Step::Emulated];
 
 impl Step {
     fn name(self) -> &'static str {
@@ -202,6 +204,9 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     for step in Step::value_variants() {
         if !options.target.is_empty() {
             break;
+        }
+        if options.all && PART_OF_ANOTHER.contains(step) {
+            continue;
         }
         let left_out = options.skip.contains(step)
             || (*step == Step::Ort && !options.ort && !options.all)
