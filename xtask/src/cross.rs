@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 
 use anyhow::{bail, ensure, Context, Result};
 use object::Architecture;
@@ -155,25 +157,25 @@ pub(crate) fn build_together(wanted: impl Fn(&str) -> bool) -> Result<()> {
     if !chosen.is_empty() {
         require_toolchain()?;
     }
-    let (hosted, bare): (Vec<&Target>, Vec<&Target>) =
-        chosen.into_iter().partition(|target| target.has_threads);
-    let all = |targets: Vec<&Target>| -> Result<()> {
-        targets.into_iter().try_for_each(|target| build(target).map(drop))
+    let queue = Mutex::new(chosen.into_iter());
+    let next = || queue.lock().map_or(None, |mut queue| queue.next());
+    let lane = || -> Result<()> {
+        while let Some(target) = next() {
+            build(target)?;
+        }
+        Ok(())
     };
-    std::thread::scope(|scope| {
-        let beside = scope.spawn(move || all(bare));
-        let here = all(hosted);
+    thread::scope(|scope| {
+        let beside = scope.spawn(lane);
+        let here = lane();
         let beside = beside.join().unwrap_or_else(|_| bail!("a thread panicked"));
         here.and(beside)
     })
 }
 
-/// Where a target is built: cargo lets one build at a time into a folder, and there are two.
+/// Where a target is built. Cargo lets one build at a time into a folder, so each has its own.
 fn target_dir(target: &Target) -> PathBuf {
-    match target.has_threads {
-        true => workspace::target_dir(),
-        false => workspace::target_dir().join("bare"),
-    }
+    workspace::target_dir().join("cross").join(target.name)
 }
 
 /// Builds the release static library for a target, and the shared one where programs load it; gives

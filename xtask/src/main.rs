@@ -2,6 +2,7 @@
 
 mod abi;
 mod abi_diff;
+mod ahead;
 mod audit;
 mod bench;
 mod conformance;

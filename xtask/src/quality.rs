@@ -46,6 +46,11 @@ fn tool((name, version): (&str, &str)) -> Result<PathBuf> {
     Ok(installed)
 }
 
+/// Installs what both commands need.
+pub(crate) fn install_tools() -> Result<()> {
+    [COVERAGE_TOOL, MUTANTS_TOOL].into_iter().try_for_each(|it| tool(it).map(drop))
+}
+
 /// Lines or branches, and how many of them were run.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Count {

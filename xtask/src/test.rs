@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check in order. A failure does not hide the checks after it.
 
 use std::process::{Command, ExitCode};
+use std::thread::JoinHandle;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -10,9 +11,9 @@ use crate::process::{self, Finished, BUILD_LIMIT};
 use crate::programs::{self, Mode};
 use crate::steps::{Outcome, Steps, Tally};
 use crate::{
-    abi, abi_diff, bench, conformance, cross, dist, emulate, examples, header, install, loom,
-    misra, model, ort, quality, recovery, safety, sim, sizes, stack, symbols, threads, tidy, trace,
-    workspace,
+    abi, abi_diff, ahead, bench, conformance, cross, dist, emulate, examples, header, install,
+    loom, misra, model, ort, quality, recovery, safety, sim, sizes, stack, symbols, threads, tidy,
+    trace, workspace,
 };
 
 #[derive(clap::Args)]
@@ -198,6 +199,9 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     if options.all {
         steps.run("what is needed", |_| one(install_all()));
     }
+    let everything =
+        options.only.is_empty() && options.skip.is_empty() && options.target.is_empty();
+    let ahead = everything.then(|| ahead::begin(options.all));
     for target in &options.target {
         steps.run(&format!("{target} under emulation"), |bar| emulate::run(target, bar));
     }
@@ -218,6 +222,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             steps.run(step.name(), |bar| step.run(bar));
         }
     }
+    // Nothing is left running; what it built, the steps have used.
+    let _ = ahead.map(JoinHandle::join);
     if steps.finish() {
         ExitCode::SUCCESS
     } else {
