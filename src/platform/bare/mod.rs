@@ -56,7 +56,7 @@ mod tests {
     fn nobody_waits_and_there_is_one_caller() {
         static CONDITION: Condvar = Condvar::new();
         static LOCK: Mutex<u32> = Mutex::new(7);
-        CONDITION.init();
+        CONDITION.init().unwrap();
         let held = CONDITION.wait_until(LOCK.lock(), Instant::FAR);
         assert_eq!(*held, 7);
         assert!(LOCK.try_lock().is_none(), "it comes back held");
