@@ -16,9 +16,9 @@ use runtime::runtime::Runtime;
 use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig, WithFallback};
 
 use crate::abi::*;
+use crate::export::system_profile;
 use crate::ext_request::htp_rt_notify_fn_t;
 use crate::ext_watch::htp_rt_ssr_fn_t;
-use crate::export::system_profile;
 use crate::objects::Objects;
 use crate::{convert, log, refusal};
 

@@ -30,7 +30,9 @@ extern "C" {
 ///
 /// # Safety
 /// The attributes are initialised.
-pub(in crate::platform) unsafe fn inherit_priority(attributes: *mut libc::pthread_mutexattr_t) -> bool {
+pub(in crate::platform) unsafe fn inherit_priority(
+    attributes: *mut libc::pthread_mutexattr_t,
+) -> bool {
     // SAFETY: the caller's promise; declared as the C library defines it.
     unsafe { pthread_mutexattr_setprotocol(attributes, PTHREAD_PRIO_INHERIT) == 0 }
 }

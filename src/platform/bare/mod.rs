@@ -6,8 +6,8 @@
 //!
 //! A lock is the integrator's critical section (the `critical-section` crate, for which the C
 //! library asks `htp_rt_critical_enter` and `htp_rt_critical_exit`), held for bounded work. The
-//! role of the driver is held while the device computes, so it is a flag that is tried, and spun
-//! on only by who must have the device.
+//! role of the driver is held while the device computes, so it is a flag that is only tried: who
+//! must have the device is told that somebody else has it.
 
 pub mod clock;
 pub mod library;

@@ -8,7 +8,9 @@ pub(in crate::platform) use ::libc::{self, mremap, MREMAP_MAYMOVE};
 ///
 /// # Safety
 /// The attributes are initialised.
-pub(in crate::platform) unsafe fn inherit_priority(attributes: *mut libc::pthread_mutexattr_t) -> bool {
+pub(in crate::platform) unsafe fn inherit_priority(
+    attributes: *mut libc::pthread_mutexattr_t,
+) -> bool {
     // SAFETY: the caller's promise.
     unsafe { libc::pthread_mutexattr_setprotocol(attributes, libc::PTHREAD_PRIO_INHERIT) == 0 }
 }

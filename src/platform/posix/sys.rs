@@ -56,13 +56,14 @@ struct Making(UnsafeCell<libc::pthread_mutex_t>);
 unsafe impl Sync for Making {}
 
 impl<T: Object> Once<T> {
-    const NEW: Self = Self {
-        storage: UnsafeCell::new(MaybeUninit::zeroed()),
-        is_made: AtomicBool::new(false),
-    };
+    const NEW: Self =
+        Self { storage: UnsafeCell::new(MaybeUninit::zeroed()), is_made: AtomicBool::new(false) };
 
     /// Initialises it unless that is done; as a plain one if the system cannot and `or_plain`.
     fn init(&self, or_plain: bool) -> Result<(), LockError> {
+        if self.is_made.load(Ordering::Acquire) {
+            return Ok(());
+        }
         // SAFETY: a static initialiser made it, and it never moves.
         unsafe { libc::pthread_mutex_lock(MAKING.0.get()) };
         let storage = self.storage.get().cast::<T>();
@@ -120,8 +121,8 @@ impl Object for libc::pthread_mutex_t {
             if libc::pthread_mutexattr_init(attributes) != 0 {
                 return false;
             }
-            let done = inherit_priority(attributes)
-                && libc::pthread_mutex_init(storage, attributes) == 0;
+            let done =
+                inherit_priority(attributes) && libc::pthread_mutex_init(storage, attributes) == 0;
             libc::pthread_mutexattr_destroy(attributes);
             done
         }

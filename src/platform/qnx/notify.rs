@@ -28,7 +28,8 @@ impl Wake {
     pub fn new(by: WakeBy) -> Result<Self, WakeError> {
         match by {
             WakeBy::Pulse { connection, priority, code, value } => {
-                let fits = connection >= 0 && PRIORITIES.contains(&priority) && CODES.contains(&code);
+                let fits =
+                    connection >= 0 && PRIORITIES.contains(&priority) && CODES.contains(&code);
                 let pulse = sys::Pulse { connection, priority, code, value };
                 fits.then_some(Wake::Pulse(pulse)).ok_or(WakeError::Invalid)
             }
