@@ -21,8 +21,9 @@ const BAD: Code = QNN_COMMON_ERROR_INVALID_ARGUMENT;
 pub enum htp_rt_wake_kind_t {
     /// The number 1, as 8 bytes, is written to `descriptor`, which must be non-blocking and open
     /// for writing. Best an `eventfd`. Of a pipe or socket the other end must stay open: to write
-    /// to one whose reader is gone raises SIGPIPE on the thread that wakes, which may be one of the
-    /// client's in any call of the library, and ends a process that does not ignore the signal.
+    /// to one whose reader is gone raises SIGPIPE on the thread that wakes, which may be one of
+    /// the client's in any call of the library, and ends a process that does not ignore the
+    /// signal.
     HTP_RT_WAKE_DESCRIPTOR = 1,
     /// QNX: a pulse.
     HTP_RT_WAKE_PULSE = 2,
@@ -42,8 +43,8 @@ pub struct htp_rt_wake_t {
     pub kind: i32,
     /// The descriptor.
     pub descriptor: i32,
-    /// Pulse: connection to the client's channel, from `ConnectAttach`. As that of an event, it must
-    /// stay attached until `htp_rt_set_wake` has named another way.
+    /// Pulse: connection to the client's channel, from `ConnectAttach`. As that of an event, it
+    /// must stay attached until `htp_rt_set_wake` has named another way.
     pub connection: i32,
     /// Pulse: its priority, 0 to 255; -1 for that of the thread that sends it.
     pub priority: i32,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // std: c++17
-// A client on QNX that is woken by pulse or signal, and takes its notices itself. Runs the library's objects
-// for QNX on Linux, where tests/foreign/shim.c is the kernel.
+// A client on QNX that is woken by pulse or signal, and takes its notices itself. Runs the
+// library's objects for QNX on Linux, where tests/foreign/shim.c is the kernel.
 
 #include <fcntl.h>
 #include <pthread.h>

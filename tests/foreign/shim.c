@@ -49,7 +49,8 @@ typedef long Thread;
 static const int their_monotonic = CLOCK_MONOTONIC;
 static const int their_page_size = 39;
 // As on any Linux.
-static const Flag open_flags[] = {{O_WRONLY, O_WRONLY}, {O_RDWR, O_RDWR}, {O_CREAT, O_CREAT}, {O_APPEND, O_APPEND},
+static const Flag open_flags[] = {{O_WRONLY, O_WRONLY}, {O_RDWR, O_RDWR},
+                                  {O_CREAT, O_CREAT}, {O_APPEND, O_APPEND},
                                   {O_CLOEXEC, O_CLOEXEC}, {O_NONBLOCK, O_NONBLOCK}};
 static const Flag access_flags[] = {{PROT_READ, PROT_READ}, {PROT_WRITE, PROT_WRITE}};
 static const Flag map_flags[] = {{MAP_SHARED, MAP_SHARED}, {MAP_PRIVATE, MAP_PRIVATE},

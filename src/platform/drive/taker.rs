@@ -78,7 +78,8 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
     }
 
     /// Wakes the client that takes its notices itself, unless it was told already. False if there
-    /// is none, or it could not be woken, now or a short time ago. Under the runtime's lock, when there is a notice.
+    /// is none, or it could not be woken, now or a short time ago. Under the runtime's lock, when
+    /// there is a notice.
     pub(super) fn wake_taker(&self) -> bool {
         self.taker.lock().as_mut().is_some_and(|taker| taker.wake(self.now()))
     }

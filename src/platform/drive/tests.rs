@@ -226,7 +226,8 @@ fn a_client_that_cannot_be_woken_is_tried_less_and_less_often() {
     assert!(driver.wake_due() > driver.now());
     driver.tell_taker_again();
     assert_eq!(driver.wake_due(), Instant::ZERO);
-    // So does what comes after the client has taken everything; another way begins anew, and the count goes on.
+    // So does what comes after the client has taken everything; another way begins anew, and the
+    // count goes on.
     let (_other, free) = UnixStream::pair().unwrap();
     free.set_nonblocking(true).unwrap();
     driver.wake_taker_by(wake_by(&free));
