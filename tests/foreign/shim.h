@@ -13,8 +13,8 @@ typedef struct {
   int value;
 } ForeignPulse;
 
-/** An event of QNX on a 64-bit processor, as far as it is a pulse or a signal. The number of a signal
- *  stands where the connection of a pulse does. */
+/** An event of QNX on a 64-bit processor, as far as it is a pulse or a signal, which has its number
+ *  where a pulse has its connection. */
 typedef struct {
   int notify;
   int unused;
