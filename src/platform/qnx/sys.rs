@@ -109,22 +109,25 @@ pub(in crate::platform) mod libc {
         pub tv_nsec: c_long,
     }
 
-    /// Mutexes and condition variables.
     #[repr(C)]
-    pub struct sync_t {
+    pub struct pthread_mutex_t {
         state: c_uint,
         owner: c_uint,
     }
-    pub type pthread_mutex_t = sync_t;
-    pub type pthread_cond_t = sync_t;
+    #[repr(C)]
+    pub struct pthread_cond_t {
+        state: c_uint,
+        owner: c_uint,
+    }
 
     /// As the 7.1 library has it; 8.0 differs in a bit. What is used in normal work is initialised
     /// by a call instead.
-    pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = sync_t {
+    pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t {
         state: if cfg!(target_env = "nto71") { 0x8200_0000 } else { 0x8000_0000 },
         owner: 0,
     };
-    pub const PTHREAD_COND_INITIALIZER: pthread_cond_t = sync_t { state: 0, owner: 0xffff_fffb };
+    pub const PTHREAD_COND_INITIALIZER: pthread_cond_t =
+        pthread_cond_t { state: 0, owner: 0xffff_fffb };
 
     #[repr(C)]
     pub struct pthread_mutexattr_t([c_int; 8]);
