@@ -56,6 +56,7 @@ struct Making(UnsafeCell<libc::pthread_mutex_t>);
 unsafe impl Sync for Making {}
 
 impl<T: Object> Once<T> {
+    #[allow(clippy::declare_interior_mutable_const, reason = "what every new one begins as")]
     const NEW: Self =
         Self { storage: UnsafeCell::new(MaybeUninit::zeroed()), is_made: AtomicBool::new(false) };
 
