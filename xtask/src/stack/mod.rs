@@ -113,6 +113,33 @@ struct Entry {
     above: Option<u64>,
 }
 
+/// Most bytes that entries may need, as rows of a table: the first has the images' names, the others
+/// a function and a number for each image, or `–` where nothing is said of it.
+pub(crate) fn bounds() -> Result<Vec<Vec<String>>> {
+    let images = read()?.image;
+    let row = |name: String, bytes: &dyn Fn(&Bounds) -> Option<u64>| {
+        let cells = images.iter().map(|image| bytes(image).map_or("–".into(), |n| n.to_string()));
+        [name].into_iter().chain(cells).collect()
+    };
+    let own = |list: &[Apart], name: &str| {
+        list.iter().find(|apart| apart.function == name).map(|apart| apart.bytes)
+    };
+    let names = |list: &dyn Fn(&Bounds) -> &[Apart]| -> BTreeSet<String> {
+        images.iter().flat_map(list).map(|apart| apart.function.clone()).collect()
+    };
+    let heads = images.iter().map(|image| image.name.clone());
+    let mut rows = vec![["Stack of a call, bytes".into()].into_iter().chain(heads).collect()];
+    rows.push(row("each but these".into(), &|image| Some(image.bytes)));
+    for name in names(&|image| &image.above) {
+        rows.push(row(format!("`{name}`"), &|image| own(&image.above, &name)));
+    }
+    for name in names(&|image| &image.apart) {
+        let shown = format!("on top: `{name}`");
+        rows.push(row(shown, &|image| own(&image.apart, &name)));
+    }
+    Ok(rows)
+}
+
 pub(crate) fn run(options: &Options) -> Result<()> {
     let data = read()?;
     let mut used = BTreeSet::new();
