@@ -34,8 +34,8 @@ pub(crate) struct Options {
     /// Make the packages of these targets only; this machine is `host`
     #[arg(long, value_delimiter = ',')]
     target: Vec<String>,
-    /// Build and pack them once more from a copy of the project in another folder; fail unless that
-    /// gives the same bytes
+    /// Build and pack them once more from a copy of the project in another folder; fail unless
+    /// that gives the same bytes
     #[arg(long)]
     again: bool,
 }
@@ -229,8 +229,8 @@ pub(crate) fn check() -> Outcome {
     all().into()
 }
 
-/// Packages for all targets; this machine's and [`COMPARED`] once more from another folder. Which do
-/// not matter to what is compared, and each costs its build once more.
+/// Packages for all targets; this machine's and [`COMPARED`] once more from another folder. Which
+/// do not matter to what is compared, and each costs its build once more.
 pub(crate) fn check_all() -> Outcome {
     let all = || -> Result<Tally> {
         cross::build_together(|_| true)?;

@@ -113,8 +113,8 @@ struct Entry {
     above: Option<u64>,
 }
 
-/// Most bytes that entries may need, as rows of a table: the first has the images' names, the others
-/// a function and a number for each image, or `–` where nothing is said of it.
+/// Most bytes that entries may need, as rows of a table: the first has the images' names, the
+/// others a function and a number for each image, or `–` where nothing is said of it.
 pub(crate) fn bounds() -> Result<Vec<Vec<String>>> {
     let images = read()?.image;
     let row = |name: String, bytes: &dyn Fn(&Bounds) -> Option<u64>| {
