@@ -82,7 +82,8 @@ enum Step {
     Conformance,
     /// the installed folder serves a client
     Install,
-    /// the package serves clients that CMake and pkg-config build
+    /// the package serves clients that CMake and pkg-config build, and one for a machine without
+    /// an operating system serves firmware
     Dist,
     /// deviations of the headers from MISRA C are those that are listed
     Misra,
