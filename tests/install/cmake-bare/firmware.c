@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// A client of an unpacked package without an operating system: memory from static arrays, and a loop
-// that polls.
+// A client of an unpacked package without an operating system: memory from static arrays, and a
+// loop that polls.
 
 #include <stddef.h>
 #include <stdint.h>
