@@ -22,6 +22,8 @@ pub(crate) const EMULATED_LIMIT: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct Finished {
     /// True if it ended by itself with code 0.
     pub(crate) success: bool,
+    /// The code that it ended with by itself.
+    pub(crate) code: Option<i32>,
     /// Standard output and standard error, in the order written.
     pub(crate) output: String,
 }
@@ -53,7 +55,7 @@ pub(crate) fn capture(command: &mut Command, limit: Duration) -> Result<Finished
             false
         }
     };
-    Ok(Finished { success, output })
+    Ok(Finished { success, code: status.and_then(|status| status.code()), output })
 }
 
 /// As [`capture`], where anything but success is an error that carries the output.
@@ -125,6 +127,7 @@ mod tests {
         let finished = capture(&mut shell("echo a; echo b >&2; echo c"), PROGRAM_LIMIT).unwrap();
         assert!(finished.success);
         assert_eq!(finished.output, "a\nb\nc\n");
+        assert_eq!(finished.code, Some(0));
     }
 
     #[test]
@@ -139,7 +142,7 @@ mod tests {
         let finished =
             capture(&mut shell("echo begun; while :; do :; done"), Duration::from_millis(200))
                 .unwrap();
-        assert!(!finished.success);
+        assert!(!finished.success && finished.code.is_none());
         assert!(finished.output.contains("was ended after"), "{}", finished.output);
     }
 

@@ -4,7 +4,8 @@
 //!
 //! Calls through a register are resolved by hand, in that file, each with its reason; a function
 //! that makes one and is not listed fails the check, and so does an entry of the list that nothing
-//! needs. The stack of what others bring (the C library, functions of clients) is theirs.
+//! needs, or that names what an object which needs it does not have. The stack of what others bring
+//! (the C library, functions of clients) is theirs.
 
 mod code;
 mod graph;
@@ -98,8 +99,13 @@ struct Apart {
 struct Edge {
     /// Part of the name of the caller, without hashes.
     from: String,
-    /// Parts of names of what it can call; none if that is others' code.
+    /// Parts of names of what it can call, each of which some function has; none if that is
+    /// others' code.
     to: Vec<String>,
+    /// It calls functions whose addresses are in its own code: a compiler that saves bytes keeps
+    /// the address of what is called several times in a register.
+    #[serde(default)]
+    addresses: bool,
     reason: String,
 }
 
