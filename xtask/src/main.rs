@@ -12,6 +12,7 @@ mod demo;
 mod dist;
 mod emulate;
 mod examples;
+mod firmware;
 mod header;
 mod install;
 mod loom;

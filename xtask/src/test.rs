@@ -258,7 +258,8 @@ fn cargo(arguments: &[&str]) -> Result<()> {
 
 fn format() -> Result<()> {
     process::require("cargo-fmt", "rustup component add rustfmt")?;
-    cargo(&["fmt", "--all", "--check"])
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--all", "--check", "--manifest-path", "examples/firmware/Cargo.toml"])
 }
 
 fn clippy() -> Result<()> {
