@@ -21,7 +21,10 @@ extern "C" {
  * section, which keeps interrupts that call the library, and other cores, out of it until
  * `htp_rt_critical_exit` is given what this answers. Sections nest, and last as long as one call
  * works on the tables; networks are computed outside. On a system whose tasks alone call the library
- * it may be a mutex with priority inheritance that its holder can take again.
+ * it may be a mutex with priority inheritance that its holder can take again. The library does not
+ * know tasks apart: to it they are one caller. They have one last refusal between them, so
+ * `QnnError_getMessage` may give the words of another task's; and while one is in the callback of a
+ * log, what another has to say is not logged. A system that needs more has one task call the library.
  */
 uint32_t htp_rt_critical_enter(void);
 
@@ -264,8 +267,10 @@ enum htp_rt_wake_kind_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * The number 1, as 8 bytes, is written to `descriptor`: an `eventfd`, or a pipe or socket
-   * whose other end stays open. It must be non-blocking.
+   * The number 1, as 8 bytes, is written to `descriptor`, which must be non-blocking and open
+   * for writing. Best an `eventfd`. Of a pipe or socket the other end must stay open: to write
+   * to one whose reader is gone raises SIGPIPE on the thread that wakes, which may be one of the
+   * client's in any call of the library, and ends a process that does not ignore the signal.
    */
   HTP_RT_WAKE_DESCRIPTOR = 1,
   /**
@@ -273,7 +278,8 @@ enum htp_rt_wake_kind_t
    */
   HTP_RT_WAKE_PULSE = 2,
   /**
-   * QNX: any event of the kernel's.
+   * QNX: an event of the kernel's that reaches the process whichever thread delivers it:
+   * `SIGEV_PULSE`, `SIGEV_SIGNAL` or `SIGEV_SIGNAL_CODE`.
    */
   HTP_RT_WAKE_EVENT = 3,
 };
@@ -419,6 +425,11 @@ typedef struct {
    * Bytes in use that executions on the CPU keep for good (`htp_rt_context_set_fallback`).
    */
   uint64_t memory_fallback_bytes;
+  /**
+   * Wake-ups that the system refused (`htp_rt_set_wake`). One that grows for long is a client
+   * that hears nothing: its connection or descriptor is gone, or full.
+   */
+  uint64_t wake_failures;
 } htp_rt_stats_t;
 
 /**
@@ -742,11 +753,12 @@ typedef struct {
    */
   int32_t descriptor;
   /**
-   * Pulse: connection to the client's channel, from `ConnectAttach`.
+   * Pulse: connection to the client's channel, from `ConnectAttach`. As that of an event, it must
+   * stay attached until `htp_rt_set_wake` has named another way.
    */
   int32_t connection;
   /**
-   * Pulse: its priority; -1 for that of the thread that sends it.
+   * Pulse: its priority, 0 to 255; -1 for that of the thread that sends it.
    */
   int32_t priority;
   /**
@@ -837,7 +849,9 @@ size_t htp_rt_memory_required(const htp_rt_capacities_t *capacities);
  * `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood or memory is given without
  * size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
  * `QNN_COMMON_ERROR_NOT_SUPPORTED` where there are no threads and `HTP_RT_INIT_NO_THREADS` is not
- * given; `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
+ * given; `QNN_COMMON_ERROR_SYSTEM` if the system refuses a lock (one that lends priorities, or a
+ * wait on the monotonic clock) or a thread. Nothing was made then, and if it was more than the very
+ * first lock that was refused, nothing can be made in this process any more.
  *
  * # Safety
  * `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the
@@ -1064,12 +1078,15 @@ Qnn_ErrorHandle_t htp_rt_vdev_journal(htp_rt_vdev_journal_entry_t *entries,
 /**
  * From here on notices (completions and phases of restarts) are not told on the library's own
  * thread: the client is woken, and takes them with `htp_rt_take_notices`. It is woken once when
- * there is something to take after there was nothing; should the system fail to, it is tried
- * again until it can. Call it after `htp_rt_init` and before the first request. Called again, it
- * replaces the former way.
+ * there is something to take after there was nothing; should the system fail to, that is counted
+ * (`htp_rt_stats_t::wake_failures`), and tried again after 1 ms, then after twice as long each
+ * time, up to 100 ms, until it can. Call it after `htp_rt_init` and before the first request.
+ * Called again, it replaces the former way. The descriptor or the connection is used until then,
+ * so it must outlive the registration: where it leads to shows only when it is used.
  *
  * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood, a number is out of
- * range or the descriptor may block; `QNN_COMMON_ERROR_NOT_SUPPORTED` if the platform has no such
+ * range, the descriptor may block or cannot be written to, or the event would not reach the
+ * client; `QNN_COMMON_ERROR_NOT_SUPPORTED` if the platform has no such
  * thing; `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` without threads, where `htp_rt_poll` tells.
  *
  * # Safety
@@ -1111,8 +1128,10 @@ Qnn_ErrorHandle_t htp_rt_ssr_unsubscribe(htp_rt_subscription_t subscription);
 
 /**
  * Writes the trace (queues, device, restarts) as a JSON document that ui.perfetto.dev opens. The
- * runtime is locked meanwhile: for the end of a run, not the middle of one. Work is linear in the
- * number of trace records.
+ * runtime is locked meanwhile: for the end of a run, not the middle of one. Without an operating
+ * system that lock is the critical section (`htp_rt_critical_enter`), and `write` is called inside
+ * it: it must not wait for an interrupt, such as that of a serial line with a buffer; nor for a
+ * task, where the section is a mutex of tasks. Work is linear in the number of trace records.
  *
  * Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` without a function; `QNN_COMMON_ERROR_SYSTEM` if it
  * stopped the writing.

@@ -69,7 +69,7 @@ fn driver(threads: bool) -> (&'static TestDriver, &'static Heard) {
     let device = Vhtp::new(Region::from_heap(16 << 20), VhtpConfig::default(), capacities);
     let driver = Driver::new(runtime.unwrap(), device.unwrap(), Sink(heard));
     let driver: &'static TestDriver = Box::leak(Box::new(driver));
-    driver.init();
+    driver.init().unwrap();
     if threads {
         driver.start().unwrap();
     }

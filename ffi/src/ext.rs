@@ -103,7 +103,9 @@ pub unsafe extern "C" fn htp_rt_memory_required(capacities: *const htp_rt_capaci
 /// `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood or memory is given without
 /// size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
 /// `QNN_COMMON_ERROR_NOT_SUPPORTED` where there are no threads and `HTP_RT_INIT_NO_THREADS` is not
-/// given; `QNN_COMMON_ERROR_SYSTEM` if a thread cannot be started.
+/// given; `QNN_COMMON_ERROR_SYSTEM` if the system refuses a lock (one that lends priorities, or a
+/// wait on the monotonic clock) or a thread. Nothing was made then, and if it was more than the
+/// very first lock that was refused, nothing can be made in this process any more.
 ///
 /// # Safety
 /// `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the
@@ -112,7 +114,7 @@ pub unsafe extern "C" fn htp_rt_memory_required(capacities: *const htp_rt_capaci
 pub unsafe extern "C" fn htp_rt_init(config: *const htp_rt_config_t) -> Qnn_ErrorHandle_t {
     // SAFETY: the caller's promise.
     let Some(config) = (unsafe { config.as_ref() }) else {
-        return instance::init(Setup::DEFAULT);
+        return code_of(instance::init(Setup::DEFAULT));
     };
     if config.struct_size as usize != size_of::<htp_rt_config_t>()
         || config.flags & !HTP_RT_INIT_NO_THREADS != 0
@@ -123,14 +125,19 @@ pub unsafe extern "C" fn htp_rt_init(config: *const htp_rt_config_t) -> Qnn_Erro
     }
     let own_memory = !config.memory.is_null() || !config.device_memory.is_null();
     let default = if own_memory { Capacities::DEFAULT } else { Capacities::HOSTED };
-    instance::init(Setup {
+    code_of(instance::init(Setup {
         capacities: capacities_of(&config.capacities, default),
         // SAFETY: the caller hands both blocks over for the life of the process.
         memory: unsafe { block(config.memory, config.memory_bytes) },
         // SAFETY: as above.
         device_memory: unsafe { block(config.device_memory, config.device_memory_bytes) },
         threaded: config.flags & HTP_RT_INIT_NO_THREADS == 0,
-    })
+    }))
+}
+
+/// What a call without words answers.
+pub(crate) fn code_of(result: Result<(), Qnn_ErrorHandle_t>) -> Qnn_ErrorHandle_t {
+    result.err().unwrap_or(QNN_SUCCESS)
 }
 
 /// # Safety
@@ -223,6 +230,9 @@ pub struct htp_rt_stats_t {
     pub memory_used_max_bytes: u64,
     /// Bytes in use that executions on the CPU keep for good (`htp_rt_context_set_fallback`).
     pub memory_fallback_bytes: u64,
+    /// Wake-ups that the system refused (`htp_rt_set_wake`). One that grows for long is a client
+    /// that hears nothing: its connection or descriptor is gone, or full.
+    pub wake_failures: u64,
 }
 
 /// Reads the runtime's statistics.
@@ -240,6 +250,7 @@ pub unsafe extern "C" fn htp_rt_stats(stats: *mut htp_rt_stats_t) -> Qnn_ErrorHa
         Err(error) => return refusal::plain(error),
     };
     let memory_fallback_bytes = instance.objects.lock().fallback_bytes as u64;
+    let wake_failures = instance.driver.wake_failures();
     *stats = instance.driver.call(|machine, _| {
         let counters = machine.counters();
         let region = machine.region();
@@ -258,6 +269,7 @@ pub unsafe extern "C" fn htp_rt_stats(stats: *mut htp_rt_stats_t) -> Qnn_ErrorHa
             memory_used_bytes: region.used_bytes() as u64,
             memory_used_max_bytes: region.used_bytes_max() as u64,
             memory_fallback_bytes,
+            wake_failures,
         }
     });
     QNN_SUCCESS

@@ -6,6 +6,7 @@ use runtime::capability::PlatformKind;
 use runtime::vhtp::{Fault, JournalEntry, Pacing, VhtpConfig};
 
 use crate::abi::*;
+use crate::ext;
 use crate::instance::{self, Device};
 use crate::refusal;
 
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn htp_rt_vdev_configure(
     // SAFETY: the caller's promise.
     let config = unsafe { config.as_ref() };
     match config.and_then(vdev_config) {
-        Some(config) => instance::configure_device(config),
+        Some(config) => ext::code_of(instance::configure_device(config)),
         None => refusal::plain(QNN_COMMON_ERROR_INVALID_ARGUMENT),
     }
 }

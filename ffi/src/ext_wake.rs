@@ -19,12 +19,16 @@ const BAD: Code = QNN_COMMON_ERROR_INVALID_ARGUMENT;
 #[repr(i32)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum htp_rt_wake_kind_t {
-    /// The number 1, as 8 bytes, is written to `descriptor`: an `eventfd`, or a pipe or socket
-    /// whose other end stays open. It must be non-blocking.
+    /// The number 1, as 8 bytes, is written to `descriptor`, which must be non-blocking and open
+    /// for writing. Best an `eventfd`. Of a pipe or socket the other end must stay open: to write
+    /// to one whose reader is gone raises SIGPIPE on the thread that wakes, which may be one of
+    /// the client's in any call of the library, and ends a process that does not ignore the
+    /// signal.
     HTP_RT_WAKE_DESCRIPTOR = 1,
     /// QNX: a pulse.
     HTP_RT_WAKE_PULSE = 2,
-    /// QNX: any event of the kernel's.
+    /// QNX: an event of the kernel's that reaches the process whichever thread delivers it:
+    /// `SIGEV_PULSE`, `SIGEV_SIGNAL` or `SIGEV_SIGNAL_CODE`.
     HTP_RT_WAKE_EVENT = 3,
 }
 
@@ -39,9 +43,10 @@ pub struct htp_rt_wake_t {
     pub kind: i32,
     /// The descriptor.
     pub descriptor: i32,
-    /// Pulse: connection to the client's channel, from `ConnectAttach`.
+    /// Pulse: connection to the client's channel, from `ConnectAttach`. As that of an event, it
+    /// must stay attached until `htp_rt_set_wake` has named another way.
     pub connection: i32,
-    /// Pulse: its priority; -1 for that of the thread that sends it.
+    /// Pulse: its priority, 0 to 255; -1 for that of the thread that sends it.
     pub priority: i32,
     /// Pulse: its code, 0 to 127.
     pub code: i32,
@@ -53,12 +58,15 @@ pub struct htp_rt_wake_t {
 
 /// From here on notices (completions and phases of restarts) are not told on the library's own
 /// thread: the client is woken, and takes them with `htp_rt_take_notices`. It is woken once when
-/// there is something to take after there was nothing; should the system fail to, it is tried
-/// again until it can. Call it after `htp_rt_init` and before the first request. Called again, it
-/// replaces the former way.
+/// there is something to take after there was nothing; should the system fail to, that is counted
+/// (`htp_rt_stats_t::wake_failures`), and tried again after 1 ms, then after twice as long each
+/// time, up to 100 ms, until it can. Call it after `htp_rt_init` and before the first request.
+/// Called again, it replaces the former way. The descriptor or the connection is used until then,
+/// so it must outlive the registration: where it leads to shows only when it is used.
 ///
 /// Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` if the struct is not understood, a number is out of
-/// range or the descriptor may block; `QNN_COMMON_ERROR_NOT_SUPPORTED` if the platform has no such
+/// range, the descriptor may block or cannot be written to, or the event would not reach the
+/// client; `QNN_COMMON_ERROR_NOT_SUPPORTED` if the platform has no such
 /// thing; `QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED` without threads, where `htp_rt_poll` tells.
 ///
 /// # Safety
@@ -97,14 +105,21 @@ fn refused(by: WakeBy, error: WakeError) -> Code {
             because!(code, "wake->kind is for another operating system")
         }
         (_, WakeBy::Descriptor(fd)) => {
-            because!(BAD, "wake->descriptor is ", fd, ", which is not open or may block")
+            because!(
+                BAD,
+                "wake->descriptor is ",
+                fd,
+                ", which is not open for writing or may block"
+            )
         }
         (_, WakeBy::Pulse { connection, priority, code, .. }) => {
-            let (are, limits) = ("wake->connection, priority, code are ", ", at least 0, -1, 0 ");
-            let most = "and a code of at most 127 are needed";
-            because!(BAD, are, connection, ", ", priority, ", ", code, limits, most)
+            let (are, least) = ("wake->connection, priority, code are ", ", at least 0, -1, 0 ");
+            let most = "and at most any, 255, 127 are needed";
+            because!(BAD, are, connection, ", ", priority, ", ", code, least, most)
         }
-        (_, WakeBy::Event(_)) => because!(BAD, "wake->event is none"),
+        (_, WakeBy::Event(_)) => {
+            because!(BAD, "wake->event is neither a pulse nor a signal to the process")
+        }
     }
 }
 

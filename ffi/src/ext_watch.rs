@@ -127,8 +127,10 @@ pub type htp_rt_write_fn_t =
     Option<unsafe extern "C" fn(param: *mut c_void, bytes: *const u8, count: usize) -> bool>;
 
 /// Writes the trace (queues, device, restarts) as a JSON document that ui.perfetto.dev opens. The
-/// runtime is locked meanwhile: for the end of a run, not the middle of one. Work is linear in the
-/// number of trace records.
+/// runtime is locked meanwhile: for the end of a run, not the middle of one. Without an operating
+/// system that lock is the critical section (`htp_rt_critical_enter`), and `write` is called inside
+/// it: it must not wait for an interrupt, such as that of a serial line with a buffer; nor for a
+/// task, where the section is a mutex of tasks. Work is linear in the number of trace records.
 ///
 /// Errors: `QNN_COMMON_ERROR_INVALID_ARGUMENT` without a function; `QNN_COMMON_ERROR_SYSTEM` if it
 /// stopped the writing.

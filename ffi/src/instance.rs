@@ -10,16 +10,17 @@ use runtime::device::Device as _;
 use runtime::event::{Completion, Notice, Transition};
 use runtime::limits::Capacities;
 use runtime::platform::drive::{Driver, NoticeSink};
-use runtime::platform::os;
+use runtime::platform::{os, LockError};
 use runtime::region::Region;
 use runtime::runtime::Runtime;
 use runtime::vhtp::{Vhtp, VhtpCapacities, VhtpConfig, WithFallback};
 
 use crate::abi::*;
+use crate::export::system_profile;
 use crate::ext_request::htp_rt_notify_fn_t;
 use crate::ext_watch::htp_rt_ssr_fn_t;
 use crate::objects::Objects;
-use crate::{convert, log};
+use crate::{convert, log, refusal};
 
 /// What executes graphs.
 pub(crate) type Device = Vhtp<'static>;
@@ -56,14 +57,20 @@ unsafe impl Sync for Place {}
 
 const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
-/// There is none and never will be: its threads could not be started, or it stayed in the process
-/// that this one was forked from.
+/// There is none and never will be: its locks could not be made, its threads could not be started,
+/// or it stayed in the process that this one was forked from.
 const NEVER: u8 = 2;
 
 static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));
 static STATE: AtomicU8 = AtomicU8::new(ABSENT);
 /// Held while the instance is made; holds what `htp_rt_vdev_configure` asked for until then.
 static INIT: os::Mutex<Option<VhtpConfig>> = os::Mutex::new(None);
+
+/// Takes [`INIT`].
+fn take_init() -> Result<os::Guard<'static, Option<VhtpConfig>>, Qnn_ErrorHandle_t> {
+    INIT.init().map_err(|_| QNN_COMMON_ERROR_SYSTEM)?;
+    Ok(INIT.lock())
+}
 
 /// The instance; made with all defaults if there is none yet.
 pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
@@ -72,7 +79,7 @@ pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
         None if STATE.load(Ordering::Acquire) == NEVER => Err(QNN_COMMON_ERROR_SYSTEM),
         None => {
             expect_forks();
-            let mut wanted = INIT.lock();
+            let mut wanted = take_init()?;
             match existing() {
                 Some(instance) => Ok(instance),
                 None => make(&mut wanted, Setup::DEFAULT),
@@ -91,34 +98,31 @@ pub(crate) fn existing() -> Option<&'static Instance> {
 }
 
 /// Makes the instance; refused if there is one.
-pub(crate) fn init(setup: Setup) -> Qnn_ErrorHandle_t {
+pub(crate) fn init(setup: Setup) -> Result<(), Qnn_ErrorHandle_t> {
     if STATE.load(Ordering::Acquire) == NEVER {
-        return QNN_COMMON_ERROR_SYSTEM;
+        return Err(QNN_COMMON_ERROR_SYSTEM);
     }
     if setup.threaded {
         expect_forks();
     }
-    let mut wanted = INIT.lock();
+    let mut wanted = take_init()?;
     if existing().is_some() {
-        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+        return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
     }
-    match make(&mut wanted, setup) {
-        Ok(_) => QNN_SUCCESS,
-        Err(error) => error,
-    }
+    make(&mut wanted, setup).map(|_| ())
 }
 
 /// Chooses the virtual device; refused once there is an instance.
-pub(crate) fn configure_device(config: VhtpConfig) -> Qnn_ErrorHandle_t {
+pub(crate) fn configure_device(config: VhtpConfig) -> Result<(), Qnn_ErrorHandle_t> {
     if STATE.load(Ordering::Acquire) == NEVER {
-        return QNN_COMMON_ERROR_SYSTEM;
+        return Err(QNN_COMMON_ERROR_SYSTEM);
     }
-    let mut wanted = INIT.lock();
+    let mut wanted = take_init()?;
     if existing().is_some() {
-        return QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED;
+        return Err(QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
     }
     *wanted = Some(config);
-    QNN_SUCCESS
+    Ok(())
 }
 
 /// Chooses the SoC of the virtual device, once and while there is no instance. To name the SoC that
@@ -127,7 +131,7 @@ pub(crate) fn choose_soc(soc: u32) -> Result<(), Qnn_ErrorHandle_t> {
     if STATE.load(Ordering::Acquire) == NEVER {
         return Err(QNN_COMMON_ERROR_SYSTEM);
     }
-    let mut wanted = INIT.lock();
+    let mut wanted = take_init()?;
     let chosen = existing().map(|instance| instance.device).or(*wanted);
     if chosen.is_some_and(|device| device.soc == soc) {
         return Ok(());
@@ -190,17 +194,24 @@ fn make(
     // SAFETY: INIT is held and STATE is ABSENT, so nobody reads or writes the place.
     let instance = unsafe { (*PLACE.0.get()).write(instance) };
     let instance: &'static Instance = instance;
-    instance.driver.init();
-    instance.objects.init();
-    SUBSCRIBERS.init();
-    log::LEFT.init();
-    if threaded && instance.driver.start().is_err() {
-        // One of the threads may run, so the place is taken for ever.
+    let ready = prepare_locks(instance).is_ok();
+    if !ready || (threaded && instance.driver.start().is_err()) {
+        // A lock may be made or one of the threads may run, so the place is taken for ever.
         STATE.store(NEVER, Ordering::Release);
         return Err(QNN_COMMON_ERROR_SYSTEM);
     }
     STATE.store(PRESENT, Ordering::Release);
     Ok(instance)
+}
+
+/// Prepares every lock there is, so that none has to be when there is work.
+fn prepare_locks(instance: &'static Instance) -> Result<(), LockError> {
+    instance.driver.init()?;
+    instance.objects.init()?;
+    SUBSCRIBERS.init()?;
+    log::LEFT.init()?;
+    system_profile::WRITING.init()?;
+    refusal::REFUSALS.init()
 }
 
 type Memory = &'static mut [MaybeUninit<u8>];

@@ -251,12 +251,12 @@ struct Refusal {
     words: Words,
 }
 
-struct Refusals {
+pub(crate) struct Refusals {
     serial: u64,
     last: [Refusal; THREADS_MAX],
 }
 
-static REFUSALS: os::Mutex<Refusals> = {
+pub(crate) static REFUSALS: os::Mutex<Refusals> = {
     let none =
         Refusal { thread: None, code: QNN_SUCCESS, open: false, serial: 0, words: Words::NONE };
     os::Mutex::new(Refusals { serial: 0, last: [none; THREADS_MAX] })
@@ -315,7 +315,12 @@ fn refusals() -> Option<os::Guard<'static, Refusals>> {
     if !WATCHED.swap(true, Ordering::AcqRel) {
         os::at_fork_in_child(forget_in_forked_process);
     }
-    (!FORKED.load(Ordering::Acquire)).then(|| REFUSALS.lock())
+    if FORKED.load(Ordering::Acquire) {
+        return None;
+    }
+    // A call may be refused before there is an instance. Without a lock there are no words.
+    REFUSALS.init().ok()?;
+    Some(REFUSALS.lock())
 }
 
 /// A code, and why the call ends with it: parts of one text.

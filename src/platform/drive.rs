@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering;
 
 use self::taker::Taker;
 use super::os::{self, AtomicBool, AtomicU32, AtomicU64, Condvar, Mutex, Role, ThreadId};
-use super::{SpawnError, ThreadMain};
+use super::{LockError, SpawnError, ThreadMain};
 use crate::device::{Device, Event, Step};
 use crate::event::Notice;
 use crate::handle::ContextId;
@@ -53,9 +53,6 @@ enum End {
     /// Somebody wants the device.
     Wanted,
 }
-
-/// How long the completion thread waits before it tries again to wake a client, in microseconds.
-const WAKE_RETRY_US: u64 = 1_000;
 
 /// Values of [`Driver::telling`] that are no context's slot.
 const NOBODY: u32 = u32::MAX;
@@ -120,15 +117,13 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
         }
     }
 
-    /// Prepares the locks. Before any other call.
-    pub fn init(&'static self) {
-        self.runtime.init();
-        self.device.init();
-        self.completion_thread.init();
-        self.taker.init();
-        for condition in [&self.work, &self.progress, &self.notices] {
-            condition.init();
-        }
+    /// Prepares the locks. Before any other call; if it fails, there must be none.
+    pub fn init(&'static self) -> Result<(), LockError> {
+        self.runtime.init()?;
+        self.device.init()?;
+        self.completion_thread.init()?;
+        self.taker.init()?;
+        [&self.work, &self.progress, &self.notices].into_iter().try_for_each(Condvar::init)
     }
 
     /// Starts the worker and the completion thread.
@@ -450,7 +445,7 @@ impl<D: Device<'static> + Send, S: NoticeSink> Driver<D, S> {
             if retry && !self.has_taker() {
                 continue; // there is something to deliver
             }
-            let until = if retry { self.now().after_us(WAKE_RETRY_US) } else { Instant::FAR };
+            let until = if retry { self.wake_due() } else { Instant::FAR };
             drop(self.notices.wait_until(runtime, until));
         }
     }

@@ -55,6 +55,10 @@ pub use bare as os;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpawnError;
 
+/// The system could not make a lock, or a condition to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockError;
+
 /// What a thread runs.
 pub trait ThreadMain<T> {
     /// Runs for the life of the process.
@@ -103,28 +107,30 @@ pub struct Refused;
 /// How a client that takes its notices itself wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeBy {
-    /// The number 1, as 8 bytes, is written to a descriptor that never blocks: an event
-    /// descriptor, or a pipe or socket whose other end stays open.
+    /// The number 1, as 8 bytes, is written to a descriptor that is open for writing and never
+    /// blocks: an event descriptor, or a pipe or socket whose other end stays open.
     Descriptor(i32),
     /// QNX: a pulse.
     Pulse {
         /// Connection to the client's channel.
         connection: i32,
-        /// Priority of the pulse; -1 for that of the thread that sends it.
+        /// Priority of the pulse, at most 255; -1 for that of the thread that sends it.
         priority: i32,
         /// Code, 0 to 127.
         code: i32,
         /// Value that comes with it.
         value: i32,
     },
-    /// QNX: any event of the kernel's, as the bytes of a `struct sigevent`.
+    /// QNX: a pulse or a signal to the process, as the bytes of a `struct sigevent`. Other events
+    /// are for the thread that sends them.
     Event([u64; 4]),
 }
 
 /// Why a client cannot be woken that way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeError {
-    /// A number is out of its range, or the descriptor is none, or one that may block.
+    /// A number is out of its range; the descriptor is none, not for writing, or may block; the
+    /// event would not reach the client.
     Invalid,
     /// This platform has no such thing.
     NotSupported,

@@ -5,6 +5,8 @@
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
+use super::LockError;
+
 /// What a platform locks with.
 ///
 /// # Safety
@@ -14,8 +16,8 @@ pub unsafe trait RawLock {
     /// An unlocked lock.
     const NEW: Self;
 
-    /// Prepares it, once it lies where it stays and before the first lock.
-    fn init(&'static self);
+    /// Prepares it, once it lies where it stays. Does nothing when that is done.
+    fn init(&'static self) -> Result<(), LockError>;
 
     /// Waits for it.
     fn lock(&self);
@@ -46,9 +48,10 @@ impl<R: RawLock, T> Mutex<R, T> {
         Self { raw: R::NEW, value: UnsafeCell::new(value) }
     }
 
-    /// Prepares the lock. Before the first lock; without it the lock is the system's plain one.
-    pub fn init(&'static self) {
-        self.raw.init();
+    /// Prepares the lock, before its first use. Any thread may, at any time: it is done once. A
+    /// lock that is used without it prepares itself, and is the system's plain one if that fails.
+    pub fn init(&'static self) -> Result<(), LockError> {
+        self.raw.init()
     }
 
     /// Waits for the lock. Held only for bounded work.

@@ -2,11 +2,14 @@
 // std: c++17
 // A client with an event loop of its own: woken by descriptor, it takes its notices itself.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 
 #include "support/check.hpp"
@@ -116,6 +119,35 @@ TEST(the_thread_that_takes_notices_never_waits_for_one) {
   close(descriptor);
 }
 
+TEST(a_wake_up_that_fails_is_counted_and_tried_again) {
+  const int descriptor = eventfd(0, EFD_NONBLOCK);
+  const std::uint64_t full = UINT64_MAX - 1;
+  REQUIRE(write(descriptor, &full, sizeof full) == static_cast<ssize_t>(sizeof full));
+  Client client;
+  REQUIRE(client.open());
+  const htp_rt_wake_t wake = wake_by(descriptor);
+  REQUIRE(htp_rt_set_wake(&wake) == QNN_SUCCESS);
+  htp_rt_stats_t stats = {};
+  CHECK_EQ(htp_rt_stats(&stats), QNN_SUCCESS);
+  CHECK_EQ(stats.wake_failures, 0u);
+  Session session;
+  REQUIRE(session.open(client) == QNN_SUCCESS);
+  Execution execution;
+  execution.bind(client, session, 0);
+  Heard heard;
+  REQUIRE(queue(client, session, execution, heard) == QNN_SUCCESS);
+  while (stats.wake_failures == 0) {
+    REQUIRE(htp_rt_stats(&stats) == QNN_SUCCESS);
+    (void)sched_yield();
+  }
+  CHECK_EQ(wait_for(descriptor), full);    // now there is room
+  CHECK_EQ(wait_for(descriptor), 1u);
+  CHECK_EQ(heard.count, 0u);
+  CHECK_EQ(htp_rt_take_notices(nullptr), QNN_SUCCESS);
+  CHECK_EQ(heard.count, 1u);
+  close(descriptor);
+}
+
 TEST(a_wake_up_that_cannot_be_is_refused_and_changes_nothing) {
   Client client;
   REQUIRE(client.open());
@@ -124,9 +156,15 @@ TEST(a_wake_up_that_cannot_be_is_refused_and_changes_nothing) {
   CHECK(refused(client, nullptr, bad, "wake is null"));
   const int may_block = eventfd(0, 0);
   htp_rt_wake_t wake = wake_by(may_block);
-  CHECK(refused(client, &wake, bad, "which is not open or may block"));
+  CHECK(refused(client, &wake, bad, "which is not open for writing or may block"));
+  std::array<int, 2> ends{};
+  REQUIRE(pipe2(ends.data(), O_NONBLOCK) == 0);
+  wake = wake_by(ends[0]);
+  CHECK(refused(client, &wake, bad, "which is not open for writing or may block"));
+  close(ends[0]);
+  close(ends[1]);
   wake = wake_by(-1);
-  CHECK(refused(client, &wake, bad, "wake->descriptor is -1, which is not open"));
+  CHECK(refused(client, &wake, bad, "wake->descriptor is -1, which is not open for writing"));
   wake.struct_size = 8;
   CHECK(refused(client, &wake, bad, "wake->struct_size is 8, not 40"));
   wake = wake_by(may_block);

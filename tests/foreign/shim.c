@@ -37,7 +37,7 @@ typedef struct {
 typedef int Thread;
 static const int their_monotonic = 2;
 static const int their_page_size = 11;
-static const Flag open_flags[] = {{1, O_WRONLY}, {0400, O_CREAT}, {010, O_APPEND},
+static const Flag open_flags[] = {{1, O_WRONLY}, {2, O_RDWR}, {0400, O_CREAT}, {010, O_APPEND},
                                   {020000, O_CLOEXEC}, {0200, O_NONBLOCK}};
 static const Flag access_flags[] = {{0x100, PROT_READ}, {0x200, PROT_WRITE}};
 static const Flag map_flags[] = {{1, MAP_SHARED}, {2, MAP_PRIVATE}, {0x80000, MAP_ANONYMOUS}};
@@ -49,7 +49,8 @@ typedef long Thread;
 static const int their_monotonic = CLOCK_MONOTONIC;
 static const int their_page_size = 39;
 // As on any Linux.
-static const Flag open_flags[] = {{O_WRONLY, O_WRONLY}, {O_CREAT, O_CREAT}, {O_APPEND, O_APPEND},
+static const Flag open_flags[] = {{O_WRONLY, O_WRONLY}, {O_RDWR, O_RDWR},
+                                  {O_CREAT, O_CREAT}, {O_APPEND, O_APPEND},
                                   {O_CLOEXEC, O_CLOEXEC}, {O_NONBLOCK, O_NONBLOCK}};
 static const Flag access_flags[] = {{PROT_READ, PROT_READ}, {PROT_WRITE, PROT_WRITE}};
 static const Flag map_flags[] = {{MAP_SHARED, MAP_SHARED}, {MAP_PRIVATE, MAP_PRIVATE},
@@ -182,17 +183,51 @@ int foreign_fstat(int fd, struct stat* status) {
 }
 #endif
 
-// Locks. The first word of the storage is a tag and a number once it was used; before, whatever the
-// other system's initialiser put there.
+// Locks. The first word of the storage is a tag and a number once it was used; before, zeros, or
+// whatever the other system's initialiser put there. What has either must not be initialised again.
 
 static pthread_mutex_t tables = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t mutexes[OBJECTS_MAX];
 static pthread_cond_t conditions[OBJECTS_MAX];
 static unsigned mutex_count;
 static unsigned condition_count;
+static int inits_left = -1;
 
 static int is_made(uint32_t word) {
   return (word & 0xFF000000u) == TAG;
+}
+
+// What the initialisers put there; on Android it is what storage of zeros has.
+#ifdef FOREIGN_QNX
+static int is_static_mutex(const uint32_t* words) {
+  return (words[0] == 0x82000000u || words[0] == 0x80000000u) && words[1] == 0;    // 7.1 and 8.0
+}
+
+static int is_static_condition(const uint32_t* words) {
+  return words[0] == 0 && words[1] == 0xFFFFFFFBu;
+}
+#else
+static int is_static_mutex(const uint32_t* words) {
+  return words[0] == 0;
+}
+
+static int is_static_condition(const uint32_t* words) {
+  (void)words;
+  return 0;
+}
+#endif
+
+void foreign_refuse_init_after(int count) {
+  (void)pthread_mutex_lock(&tables);
+  inits_left = count;
+  (void)pthread_mutex_unlock(&tables);
+}
+
+// Whether this initialisation is the one to refuse. Under the lock of the tables.
+static int is_refused(void) {
+  const int now = inits_left == 0;
+  inits_left -= inits_left >= 0;
+  return now;
 }
 
 static void make_mutex(uint32_t* storage, int protocol) {
@@ -211,6 +246,7 @@ static pthread_mutex_t* mutex_of(uint32_t* storage) {
   if (!is_made(word)) {
     (void)pthread_mutex_lock(&tables);
     if (!is_made(__atomic_load_n(storage, __ATOMIC_ACQUIRE))) {
+      know(is_static_mutex(storage));
       make_mutex(storage, PTHREAD_PRIO_NONE);
     }
     (void)pthread_mutex_unlock(&tables);
@@ -241,11 +277,19 @@ int foreign_pthread_mutexattr_destroy(int* attributes) {
 }
 
 int foreign_pthread_mutex_init(uint32_t* mutex, const int* attributes) {
+  int refused;
   know(*attributes == PTHREAD_PRIO_INHERIT);
   (void)pthread_mutex_lock(&tables);
-  make_mutex(mutex, *attributes);
+  know(!is_made(mutex[0]));
+#ifdef FOREIGN_QNX
+  know(!is_static_mutex(mutex));
+#endif
+  refused = is_refused();
+  if (!refused) {
+    make_mutex(mutex, *attributes);
+  }
   (void)pthread_mutex_unlock(&tables);
-  return 0;
+  return refused ? EAGAIN : 0;
 }
 
 int foreign_pthread_mutex_lock(uint32_t* mutex) {
@@ -279,6 +323,11 @@ int foreign_pthread_cond_init(uint32_t* condition, const int* attributes) {
   pthread_condattr_t made;
   know(*attributes == their_monotonic);
   (void)pthread_mutex_lock(&tables);
+  know(!is_made(condition[0]) && !is_static_condition(condition));
+  if (is_refused()) {
+    (void)pthread_mutex_unlock(&tables);
+    return EAGAIN;
+  }
   know(condition_count < OBJECTS_MAX);
   (void)pthread_condattr_init(&made);
   (void)pthread_condattr_setclock(&made, CLOCK_MONOTONIC);
@@ -436,12 +485,24 @@ int foreign_MsgSendPulse_r(int connection, int priority, int code, int value) {
 }
 
 int foreign_MsgDeliverEvent_r(int receive_id, const ForeignEvent* event) {
+  size_t index;
   know(receive_id == 0);
-  if (event->notify != FOREIGN_EVENT_PULSE) {
-    return EINVAL;
+  switch (event->notify & FOREIGN_EVENT_KIND) {
+    case FOREIGN_EVENT_PULSE:
+      return foreign_MsgSendPulse_r(event->connection, event->priority, event->code,
+                                    (int)event->value);
+    case FOREIGN_EVENT_SIGNAL:
+    case FOREIGN_EVENT_SIGNAL_CODE:
+      for (index = 0; index < COUNT(signals); ++index) {
+        if (signals[index].theirs == event->connection) {
+          return kill(getpid(), signals[index].ours) == 0 ? 0 : errno;
+        }
+      }
+      return EINVAL;
+    default:
+      know(0);    // it would be for the calling thread, or for nobody
+      return EINVAL;
   }
-  return foreign_MsgSendPulse_r(event->connection, event->priority, event->code,
-                                (int)event->value);
 }
 
 #endif

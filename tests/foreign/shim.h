@@ -13,7 +13,8 @@ typedef struct {
   int value;
 } ForeignPulse;
 
-/** An event of QNX on a 64-bit processor, as far as it is a pulse. */
+/** An event of QNX on a 64-bit processor, as far as it is a pulse or a signal, which has its number
+ *  where a pulse has its connection. */
 typedef struct {
   int notify;
   int unused;
@@ -25,6 +26,27 @@ typedef struct {
   int32_t unused_either;
 } ForeignEvent;
 
-#define FOREIGN_EVENT_PULSE 4
+#define FOREIGN_EVENT_NONE 0
+#define FOREIGN_EVENT_SIGNAL 0x81
+#define FOREIGN_EVENT_SIGNAL_CODE 0x82
+#define FOREIGN_EVENT_PULSE 0x84
+#define FOREIGN_EVENT_KIND 0xFF
+
+/** A flag of an event beside its kind: the value is a number. */
+#define FOREIGN_EVENT_IS_NUMBER 0x800
+
+/** QNX's number of SIGUSR1. */
+#define FOREIGN_SIGUSR1 16
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** After so many mutexes and conditions that are initialised, one is refused; never if negative. */
+void foreign_refuse_init_after(int count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -69,8 +69,8 @@ pub(crate) fn run(name: &str, bar: &ProgressBar) -> Outcome {
         cross::require_toolchain()?;
         match name {
             "aarch64" => linux(target, bar),
-            "qnx710" | "qnx800" => foreign(target, "-DFOREIGN_QNX", &["pulses"], bar),
-            "android" => foreign(target, "-DFOREIGN_ANDROID", &[], bar),
+            "qnx710" | "qnx800" => foreign(target, "-DFOREIGN_QNX", &["locks", "pulses"], bar),
+            "android" => foreign(target, "-DFOREIGN_ANDROID", &["locks"], bar),
             _ => match BOARDS.iter().find(|board| board.target == name) {
                 Some(board) => board.run(target),
                 None => bail!("nothing of `{name}` can be run; it is built and audited"),

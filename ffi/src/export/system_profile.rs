@@ -20,7 +20,7 @@ const DEPTH_MAX: u32 = 8;
 
 /// Held while a file is written or closed, so that none is closed under a writer. Before the lock
 /// of the host objects.
-static WRITING: os::Mutex<()> = os::Mutex::new(());
+pub(crate) static WRITING: os::Mutex<()> = os::Mutex::new(());
 
 #[no_mangle]
 pub(crate) unsafe extern "C" fn QnnSystemProfile_createSerializationTarget(

@@ -1,5 +1,5 @@
-//! Android: its C library, bionic, is POSIX enough that only declarations differ; a client that
-//! takes its notices itself is woken by an event descriptor.
+//! Android, API level 28 or later: its C library, bionic, is POSIX enough that only declarations
+//! differ; a client that takes its notices itself is woken by an event descriptor.
 
 pub mod clock;
 pub mod library;

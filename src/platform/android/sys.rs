@@ -26,11 +26,13 @@ extern "C" {
     ) -> *mut c_void;
 }
 
-/// Has mutexes inherit priorities.
+/// Has mutexes inherit priorities, and says whether they will.
 ///
 /// # Safety
 /// The attributes are initialised.
-pub(in crate::platform) unsafe fn inherit_priority(attributes: *mut libc::pthread_mutexattr_t) {
+pub(in crate::platform) unsafe fn inherit_priority(
+    attributes: *mut libc::pthread_mutexattr_t,
+) -> bool {
     // SAFETY: the caller's promise; declared as the C library defines it.
-    unsafe { pthread_mutexattr_setprotocol(attributes, PTHREAD_PRIO_INHERIT) };
+    unsafe { pthread_mutexattr_setprotocol(attributes, PTHREAD_PRIO_INHERIT) == 0 }
 }

@@ -56,7 +56,7 @@ mod tests {
     fn one_at_a_time_counts() {
         static COUNT: Mutex<u32> = Mutex::new(0);
         static MOST: AtomicU64 = AtomicU64::new(0);
-        COUNT.init();
+        COUNT.init().unwrap();
         let count = || {
             for _ in 0..1000 {
                 let mut held = COUNT.lock();

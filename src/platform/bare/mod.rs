@@ -6,8 +6,8 @@
 //!
 //! A lock is the integrator's critical section (the `critical-section` crate, for which the C
 //! library asks `htp_rt_critical_enter` and `htp_rt_critical_exit`), held for bounded work. The
-//! role of the driver is held while the device computes, so it is a flag that is tried, and spun
-//! on only by who must have the device.
+//! role of the driver is held while the device computes, so it is a flag that is only tried: who
+//! must have the device is told that somebody else has it.
 
 pub mod clock;
 pub mod library;
@@ -56,7 +56,7 @@ mod tests {
     fn nobody_waits_and_there_is_one_caller() {
         static CONDITION: Condvar = Condvar::new();
         static LOCK: Mutex<u32> = Mutex::new(7);
-        CONDITION.init();
+        CONDITION.init().unwrap();
         let held = CONDITION.wait_until(LOCK.lock(), Instant::FAR);
         assert_eq!(*held, 7);
         assert!(LOCK.try_lock().is_none(), "it comes back held");

@@ -9,7 +9,7 @@ use critical_section::RestoreState;
 use spin::mutex::SpinMutex;
 
 use crate::platform::mutex::RawLock;
-use crate::platform::Pages;
+use crate::platform::{LockError, Pages};
 
 /// A flag that is spun on.
 pub struct Spin {
@@ -20,7 +20,9 @@ pub struct Spin {
 unsafe impl RawLock for Spin {
     const NEW: Self = Self { flag: SpinMutex::new(()) };
 
-    fn init(&'static self) {}
+    fn init(&'static self) -> Result<(), LockError> {
+        Ok(())
+    }
 
     fn lock(&self) {
         mem::forget(self.flag.lock());
@@ -51,7 +53,9 @@ unsafe impl Sync for CriticalSection {}
 unsafe impl RawLock for CriticalSection {
     const NEW: Self = Self { flag: Spin::NEW, restore: Cell::new(RestoreState::invalid()) };
 
-    fn init(&'static self) {}
+    fn init(&'static self) -> Result<(), LockError> {
+        Ok(())
+    }
 
     fn lock(&self) {
         // SAFETY: `unlock` ends the section; guards end in the reverse order.

@@ -1,6 +1,7 @@
 //! Nobody sleeps.
 
 use super::lock::Guard;
+use crate::platform::LockError;
 use crate::time::Instant;
 
 /// Nobody can sleep here until others have done something.
@@ -16,7 +17,9 @@ impl Condvar {
     }
 
     /// Nothing to prepare.
-    pub fn init(&'static self) {}
+    pub fn init(&'static self) -> Result<(), LockError> {
+        Ok(())
+    }
 
     /// Ends at once, as waiting may for no reason.
     pub fn wait_until<'a, T>(&self, guard: Guard<'a, T>, _: Instant) -> Guard<'a, T> {

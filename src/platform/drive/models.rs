@@ -90,7 +90,7 @@ fn rig() -> &'static Rig {
     let runtime = Runtime::new(region, &CAPACITIES, capabilities).unwrap();
     let driver: &'static Rig =
         Box::leak(Box::new(Driver::new(runtime, Echo::default(), Ear::default())));
-    driver.init();
+    driver.init().unwrap();
     driver.threaded.store(true, Ordering::Release);
     // The explorer's numbers begin when they are first used: here, before there are threads.
     for number in [&driver.waiting, &driver.device_wanted, &driver.telling] {

@@ -1,17 +1,25 @@
 //! Waits, as seen from inside.
 
+use super::taker::{RETRY_MAX_US, RETRY_US};
 use super::*;
 use crate::capability::{Capabilities, PlatformKind};
 use crate::device::Command;
 use crate::error::Status;
 use crate::handle::Epoch;
 use crate::limits::Capacities;
+use crate::platform::{WakeBy, WakeError};
 use crate::region::Region;
 use crate::runtime::ContextConfig;
 use crate::ssr::State;
 use crate::vhtp::{Vhtp, VhtpCapacities, VhtpConfig};
 use std::boxed::Box;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
+use std::vec::Vec;
 
 struct Deaf;
 
@@ -26,7 +34,7 @@ fn a_blocking_call_leaves_nothing_to_wake_the_worker_for() {
     let runtime = Runtime::new(memory(), &Capacities::DEFAULT, capabilities).unwrap();
     let device = Vhtp::new(memory(), VhtpConfig::default(), VhtpCapacities::default()).unwrap();
     let driver: &'static _ = Box::leak(Box::new(Driver::new(runtime, device, Deaf)));
-    driver.init();
+    driver.init().unwrap();
     let made = driver.begin(|runtime, _| runtime.context_create(&ContextConfig::default()));
     assert!(driver.runtime.lock().has_command(), "`begin` leaves the driving to its caller");
     let ready = driver.call_blocking(BLOCKING_TIMEOUT_US, |runtime, _| {
@@ -98,7 +106,7 @@ fn slow(does: &'static [Does]) -> &'static Driver<Slow, Deaf> {
     let clock: &'static OnceLock<_> = Box::leak(Box::default());
     let device = Slow { clock, does, connects: 0 };
     let driver: &'static _ = Box::leak(Box::new(Driver::new(runtime.unwrap(), device, Deaf)));
-    driver.init();
+    driver.init().unwrap();
     assert!(clock.set(driver).is_ok());
     driver
 }
@@ -154,4 +162,91 @@ fn an_answer_that_came_during_a_long_step_is_not_late() {
         });
     assert_eq!(back, Ok(()));
     assert_eq!(driver.with_device(|device| device.connects), Some(1));
+}
+
+/// A descriptor that takes no wake-up: a socket that is full. And its other end.
+fn full() -> (UnixStream, UnixStream) {
+    let (client, mut ours) = UnixStream::pair().unwrap();
+    client.set_nonblocking(true).unwrap();
+    ours.set_nonblocking(true).unwrap();
+    while ours.write(&[0; 4096]).is_ok() {}
+    while ours.write(&[0]).is_ok() {}
+    (client, ours)
+}
+
+fn wake_by(socket: &UnixStream) -> os::Wake {
+    os::Wake::new(WakeBy::Descriptor(socket.as_raw_fd())).unwrap()
+}
+
+/// The times, in microseconds from the first, at which a client is tried to be woken, if it is
+/// asked for every half of a millisecond during a second.
+fn tries(driver: &Driver<Slow, Deaf>) -> Vec<u64> {
+    let begun = driver.now().as_us();
+    let mut tried = Vec::new();
+    let mut failures = driver.wake_failures();
+    for after_us in (0..1_000_000).step_by(500) {
+        driver.polled_now_us.store(begun + after_us, Ordering::Release);
+        assert!(!driver.wake_taker());
+        if driver.wake_failures() > failures {
+            assert_eq!(driver.wake_failures(), failures + 1);
+            failures += 1;
+            tried.push(after_us);
+            assert!(driver.wake_due() > driver.now());
+        }
+    }
+    tried
+}
+
+#[test]
+fn a_client_that_cannot_be_woken_is_tried_less_and_less_often() {
+    let driver = slow(&[Does::Hold]);
+    let (mut client, ours) = full();
+    assert_eq!((driver.wake_failures(), driver.wake_due()), (0, Instant::FAR));
+    driver.wake_taker_by(wake_by(&ours));
+    let mut expected = std::vec![0];
+    let rests = (0..).map(|doubled: u32| (RETRY_US << doubled.min(20)).min(RETRY_MAX_US));
+    let times = rests.scan(0, |at, rest| {
+        *at += rest;
+        Some(*at)
+    });
+    expected.extend(times.take_while(|&at| at < 1_000_000));
+    assert_eq!(expected[..9], [0, 1, 3, 7, 15, 31, 63, 127, 227].map(|ms| ms * 1_000));
+    assert_eq!(tries(driver), expected);
+
+    // Once there is room, the next try succeeds, and what fails after that rests shortly again.
+    while client.read(&mut [0; 4096]).is_ok() {}
+    driver.polled_now_us.fetch_max(driver.wake_due().as_us(), Ordering::AcqRel);
+    assert!(driver.wake_taker());
+    let failures = driver.wake_failures();
+    assert_eq!(failures, expected.len() as u64);
+    driver.tell_taker_again();
+    while (&ours).write(&[0; 4096]).is_ok() {}
+    while (&ours).write(&[0]).is_ok() {}
+    assert_eq!(tries(driver), expected);
+    assert!(driver.wake_due() > driver.now());
+    driver.tell_taker_again();
+    assert_eq!(driver.wake_due(), Instant::ZERO);
+    // So does what comes after the client has taken everything; another way begins anew, and the
+    // count goes on.
+    let (_other, free) = UnixStream::pair().unwrap();
+    free.set_nonblocking(true).unwrap();
+    driver.wake_taker_by(wake_by(&free));
+    assert!(driver.wake_taker());
+    assert_eq!(driver.wake_failures(), 2 * expected.len() as u64);
+}
+
+#[test]
+fn a_descriptor_that_cannot_be_written_to_or_may_block_is_refused() {
+    let refused = |fd| os::Wake::new(WakeBy::Descriptor(fd)).err() == Some(WakeError::Invalid);
+    let (ours, _other) = UnixStream::pair().unwrap();
+    assert!(refused(ours.as_raw_fd()));
+    ours.set_nonblocking(true).unwrap();
+    assert!(!refused(ours.as_raw_fd()));
+    let open = |write| {
+        let mut how = OpenOptions::new();
+        how.read(true).write(write).custom_flags(libc::O_NONBLOCK).open("/dev/null").unwrap()
+    };
+    assert!(refused(open(false).as_raw_fd()));
+    assert!(!refused(open(true).as_raw_fd()));
+    assert!(refused(-1));
 }

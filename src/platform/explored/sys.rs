@@ -12,6 +12,7 @@ pub(in crate::platform) use crate::platform::linux::sys::{
     inherit_priority, libc, mremap, MREMAP_MAYMOVE,
 };
 use crate::platform::mutex::RawLock;
+use crate::platform::LockError;
 
 std::thread_local! {
     /// On purpose, no lock keeps anybody out.
@@ -63,7 +64,9 @@ unsafe impl RawLock for RawMutex {
     #[allow(clippy::declare_interior_mutable_const, reason = "what every new one begins as")]
     const NEW: Self = Self { lock: OnceLock::new(), held: UnsafeCell::new(None) };
 
-    fn init(&'static self) {}
+    fn init(&'static self) -> Result<(), LockError> {
+        Ok(())
+    }
 
     fn lock(&self) {
         if OPEN.get() {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::lock::Guard;
 use super::worker::goes_on;
+use crate::platform::LockError;
 use crate::time::Instant;
 
 /// Callers can sleep here while others work.
@@ -23,7 +24,9 @@ impl Condvar {
     }
 
     /// Nothing to prepare.
-    pub fn init(&'static self) {}
+    pub fn init(&'static self) -> Result<(), LockError> {
+        Ok(())
+    }
 
     fn condition(&self) -> &loom::sync::Condvar {
         self.condition.get_or_init(loom::sync::Condvar::new)

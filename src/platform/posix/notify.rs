@@ -3,12 +3,12 @@
 use super::sys;
 use crate::platform::WakeError;
 
-/// A descriptor that never blocks.
+/// A descriptor that is written to and never blocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Descriptor(i32);
 
 impl Descriptor {
-    /// Refuses what may block.
+    /// Refuses what may block or cannot be written to.
     pub fn new(fd: i32) -> Result<Self, WakeError> {
         sys::never_blocks(fd).then_some(Self(fd)).ok_or(WakeError::Invalid)
     }

@@ -6,13 +6,14 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void, CStr};
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::lock::Guard;
 use crate::platform::mutex::RawLock;
 use crate::platform::os::sys::{inherit_priority, libc};
 #[cfg(not(target_os = "nto"))]
 use crate::platform::os::sys::{mremap, MREMAP_MAYMOVE};
-use crate::platform::{MapError, Pages, SharedMemory, SpawnError, ThreadMain};
+use crate::platform::{LockError, MapError, Pages, SharedMemory, SpawnError, ThreadMain};
 use crate::time::Instant;
 
 const US_PER_S: u64 = 1_000_000;
@@ -27,32 +28,115 @@ pub(super) fn monotonic_us() -> u64 {
     seconds.saturating_mul(US_PER_S).saturating_add(sub_us)
 }
 
+/// What POSIX initialises in storage that nobody has initialised yet; to do it twice is undefined.
+trait Object: Sized {
+    /// One that needs no call.
+    const PLAIN: Self;
+
+    /// Whether the system could.
+    ///
+    /// # Safety
+    /// The storage is not initialised, and nobody else reaches it.
+    unsafe fn init(storage: *mut Self) -> bool;
+}
+
+/// An object that is initialised once: before its first use, or by it. Storage of zeros until then.
+struct Once<T> {
+    storage: UnsafeCell<MaybeUninit<T>>,
+    is_made: AtomicBool,
+}
+
+/// Held while an object is initialised. Nobody initialises this one: it inherits no priorities, but
+/// it is held once in the life of each of the others.
+static MAKING: Making = Making(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER));
+
+struct Making(UnsafeCell<libc::pthread_mutex_t>);
+
+// SAFETY: mutexes are made to be shared.
+unsafe impl Sync for Making {}
+
+impl<T: Object> Once<T> {
+    const NEW: Self =
+        Self { storage: UnsafeCell::new(MaybeUninit::zeroed()), is_made: AtomicBool::new(false) };
+
+    /// Initialises it unless that is done; as a plain one if the system cannot and `or_plain`.
+    fn init(&self, or_plain: bool) -> Result<(), LockError> {
+        if self.is_made.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // SAFETY: a static initialiser made it, and it never moves.
+        unsafe { libc::pthread_mutex_lock(MAKING.0.get()) };
+        let storage = self.storage.get().cast::<T>();
+        let mut is_made = self.is_made.load(Ordering::Acquire);
+        if !is_made {
+            // SAFETY: not done yet, and whoever else would holds `MAKING` for it.
+            is_made = unsafe { T::init(storage) };
+            if !is_made && or_plain {
+                // SAFETY: as above; nothing was made.
+                unsafe { storage.write(T::PLAIN) };
+                is_made = true;
+            }
+            self.is_made.store(is_made, Ordering::Release);
+        }
+        // SAFETY: taken above.
+        unsafe { libc::pthread_mutex_unlock(MAKING.0.get()) };
+        is_made.then_some(()).ok_or(LockError)
+    }
+
+    /// The object, initialised.
+    fn get(&self) -> *mut T {
+        if !self.is_made.load(Ordering::Acquire) {
+            self.init_late();
+        }
+        self.storage.get().cast()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn init_late(&self) {
+        // It cannot fail.
+        _ = self.init(true);
+    }
+}
+
 /// A mutex that lends the holder the priority of the most important waiter.
 pub struct RawMutex {
-    raw: UnsafeCell<libc::pthread_mutex_t>,
+    raw: Once<libc::pthread_mutex_t>,
 }
 
 // SAFETY: mutexes are made to be shared.
 unsafe impl Sync for RawMutex {}
-// SAFETY: as above; it is moved only before `init`.
+// SAFETY: as above; it is moved only before its first use.
 unsafe impl Send for RawMutex {}
+
+impl Object for libc::pthread_mutex_t {
+    const PLAIN: Self = libc::PTHREAD_MUTEX_INITIALIZER;
+
+    unsafe fn init(storage: *mut Self) -> bool {
+        let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
+        let attributes = attributes.as_mut_ptr();
+        // SAFETY: the attributes are initialised before their use and destroyed after it; the
+        // caller's promise.
+        unsafe {
+            if libc::pthread_mutexattr_init(attributes) != 0 {
+                return false;
+            }
+            let done =
+                inherit_priority(attributes) && libc::pthread_mutex_init(storage, attributes) == 0;
+            libc::pthread_mutexattr_destroy(attributes);
+            done
+        }
+    }
+}
 
 // SAFETY: that is what a mutex of the system's does.
 unsafe impl RawLock for RawMutex {
-    const NEW: Self = Self { raw: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) };
+    #[allow(clippy::declare_interior_mutable_const, reason = "what every new one begins as")]
+    const NEW: Self = Self { raw: Once::NEW };
 
-    /// Turns priority inheritance on.
-    fn init(&'static self) {
-        let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
-        // SAFETY: nobody has locked the mutex yet, so it may be initialised again; the attributes
-        // are initialised before their use and destroyed after it.
-        unsafe {
-            if libc::pthread_mutexattr_init(attributes.as_mut_ptr()) == 0 {
-                inherit_priority(attributes.as_mut_ptr());
-                libc::pthread_mutex_init(self.raw.get(), attributes.as_ptr());
-                libc::pthread_mutexattr_destroy(attributes.as_mut_ptr());
-            }
-        }
+    /// With priority inheritance.
+    fn init(&'static self) -> Result<(), LockError> {
+        self.raw.init(false)
     }
 
     fn lock(&self) {
@@ -73,30 +157,40 @@ unsafe impl RawLock for RawMutex {
 
 /// A condition variable.
 pub struct RawCondvar {
-    raw: UnsafeCell<libc::pthread_cond_t>,
+    raw: Once<libc::pthread_cond_t>,
 }
 
 // SAFETY: condition variables are made to be shared.
 unsafe impl Sync for RawCondvar {}
-// SAFETY: as above; it is moved only before `init`.
+// SAFETY: as above; it is moved only before its first use.
 unsafe impl Send for RawCondvar {}
+
+impl Object for libc::pthread_cond_t {
+    const PLAIN: Self = libc::PTHREAD_COND_INITIALIZER;
+
+    unsafe fn init(storage: *mut Self) -> bool {
+        let mut attributes = MaybeUninit::<libc::pthread_condattr_t>::uninit();
+        let attributes = attributes.as_mut_ptr();
+        // SAFETY: as for mutexes.
+        unsafe {
+            if libc::pthread_condattr_init(attributes) != 0 {
+                return false;
+            }
+            let done = libc::pthread_condattr_setclock(attributes, libc::CLOCK_MONOTONIC) == 0
+                && libc::pthread_cond_init(storage, attributes) == 0;
+            libc::pthread_condattr_destroy(attributes);
+            done
+        }
+    }
+}
 
 impl RawCondvar {
     #[allow(clippy::declare_interior_mutable_const, reason = "what every new one begins as")]
-    pub(super) const NEW: Self = Self { raw: UnsafeCell::new(libc::PTHREAD_COND_INITIALIZER) };
+    pub(super) const NEW: Self = Self { raw: Once::NEW };
 
-    /// Chooses the monotonic clock.
-    pub(super) fn init(&'static self) {
-        let mut attributes = MaybeUninit::<libc::pthread_condattr_t>::uninit();
-        // SAFETY: nobody waits yet, so it may be initialised again; the attributes as in the
-        // mutex's `init`.
-        unsafe {
-            if libc::pthread_condattr_init(attributes.as_mut_ptr()) == 0 {
-                libc::pthread_condattr_setclock(attributes.as_mut_ptr(), libc::CLOCK_MONOTONIC);
-                libc::pthread_cond_init(self.raw.get(), attributes.as_ptr());
-                libc::pthread_condattr_destroy(attributes.as_mut_ptr());
-            }
-        }
+    /// On the monotonic clock.
+    pub(super) fn init(&'static self) -> Result<(), LockError> {
+        self.raw.init(false)
     }
 
     /// Gives up the lock that `held` holds until woken or `deadline`, and takes it back.
@@ -344,11 +438,12 @@ pub(super) fn symbol(library: NonNull<c_void>, name: &CStr) -> Option<NonNull<c_
     NonNull::new(unsafe { libc::dlsym(library.as_ptr(), name.as_ptr()) })
 }
 
-/// Whether it is a descriptor whose writes fail rather than wait.
+/// Whether it is a descriptor that can be written to, and whose writes fail rather than wait.
 pub(super) fn never_blocks(fd: i32) -> bool {
     // SAFETY: any number may be asked about.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    flags != -1 && flags & libc::O_NONBLOCK != 0
+    let is_written = [libc::O_WRONLY, libc::O_RDWR].contains(&(flags & libc::O_ACCMODE));
+    flags != -1 && is_written && flags & libc::O_NONBLOCK != 0
 }
 
 /// The standard error stream.

@@ -2,6 +2,7 @@
 
 use super::lock::Guard;
 use super::sys::RawCondvar;
+use crate::platform::LockError;
 use crate::time::Instant;
 
 /// Callers can sleep here while others work.
@@ -18,9 +19,9 @@ impl Condvar {
         Self { raw: RawCondvar::NEW }
     }
 
-    /// Chooses the monotonic clock. Before the first wait.
-    pub fn init(&'static self) {
-        self.raw.init();
+    /// Prepares it, before its first use. Any thread may, at any time: it is done once.
+    pub fn init(&'static self) -> Result<(), LockError> {
+        self.raw.init()
     }
 
     /// Gives the lock up until someone notifies, or `deadline` passes, or for no reason; then takes

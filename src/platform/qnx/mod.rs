@@ -1,5 +1,5 @@
 //! QNX Neutrino 7.1 and 8.0: POSIX, with mutexes that inherit priorities by themselves; a client
-//! that takes its notices itself is woken by a pulse or any other event of the kernel's.
+//! that takes its notices itself is woken by a pulse or a signal.
 
 pub mod clock;
 pub mod library;

@@ -1,5 +1,7 @@
-//! Waking a client that takes its notices itself: by pulse, by any event of the kernel's, or by
-//! descriptor.
+//! Waking a client that takes its notices itself: by pulse, by an event of the kernel's that is a
+//! pulse or a signal to the process, or by descriptor.
+
+use core::ops::RangeInclusive;
 
 use super::sys;
 use crate::platform::posix::notify::Descriptor;
@@ -17,18 +19,24 @@ pub enum Wake {
 }
 
 /// Codes that pulses of programs have; negative ones are the system's.
-const CODES: core::ops::RangeInclusive<i32> = 0..=127;
+const CODES: RangeInclusive<i32> = 0..=127;
+/// Priorities of the kernel's, and that of the sender.
+const PRIORITIES: RangeInclusive<i32> = -1..=255;
 
 impl Wake {
     /// Checks what the client asks for. Whether a connection leads anywhere shows when it is used.
     pub fn new(by: WakeBy) -> Result<Self, WakeError> {
         match by {
             WakeBy::Pulse { connection, priority, code, value } => {
-                let fits = connection >= 0 && priority >= -1 && CODES.contains(&code);
+                let fits =
+                    connection >= 0 && PRIORITIES.contains(&priority) && CODES.contains(&code);
                 let pulse = sys::Pulse { connection, priority, code, value };
                 fits.then_some(Wake::Pulse(pulse)).ok_or(WakeError::Invalid)
             }
-            WakeBy::Event(bytes) => Ok(Wake::Event(sys::Event(bytes))),
+            WakeBy::Event(bytes) => {
+                let event = sys::Event(bytes);
+                event.is_for_process().then_some(Wake::Event(event)).ok_or(WakeError::Invalid)
+            }
             WakeBy::Descriptor(fd) => Descriptor::new(fd).map(Wake::Descriptor),
         }
     }

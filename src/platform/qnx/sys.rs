@@ -10,7 +10,9 @@ use static_assertions::const_assert_eq;
 ///
 /// # Safety
 /// None; the signature is that of the systems that must be told.
-pub(in crate::platform) unsafe fn inherit_priority(_: *mut libc::pthread_mutexattr_t) {}
+pub(in crate::platform) unsafe fn inherit_priority(_: *mut libc::pthread_mutexattr_t) -> bool {
+    true
+}
 
 /// A pulse to the client's channel.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,12 @@ impl Pulse {
     }
 }
 
+/// Part of an event's first number that says what it is.
+const KIND: c_int = 0xff;
+/// Kinds of events, as programs of 64 bits have them: a signal to the process, one with a code, and
+/// a pulse.
+const FOR_PROCESS: [c_int; 3] = [0x81, 0x82, 0x84];
+
 /// The bytes of a `struct sigevent`.
 #[derive(Debug, Clone, Copy)]
 pub struct Event(pub(super) [u64; 4]);
@@ -37,6 +45,15 @@ const_assert_eq!(size_of::<libc::sigevent>(), size_of::<Event>());
 const_assert_eq!(align_of::<libc::sigevent>(), align_of::<Event>());
 
 impl Event {
+    /// Whether it reaches the client whichever thread delivers it. A signal to a thread, an
+    /// unblocking, an interrupt's: those are for the thread itself.
+    pub(super) fn is_for_process(&self) -> bool {
+        let [first, ..] = self.0;
+        // The number is the first half of it in memory.
+        let [a, b, c, d, ..] = first.to_ne_bytes();
+        FOR_PROCESS.contains(&(c_int::from_ne_bytes([a, b, c, d]) & KIND))
+    }
+
     /// To this process itself, which is what no receive id means.
     pub(super) fn deliver(&self) -> bool {
         // SAFETY: as large and as aligned as an event; the kernel checks what it says.
@@ -63,10 +80,12 @@ pub(in crate::platform) mod libc {
     pub const MAP_FAILED: *mut c_void = core::ptr::without_provenance_mut(usize::MAX);
     pub const MAP_PRIVATE: c_int = 2;
     pub const MAP_SHARED: c_int = 1;
+    pub const O_ACCMODE: c_int = 0o7;
     pub const O_APPEND: c_int = 0o10;
     pub const O_CLOEXEC: c_int = 0o20_000;
     pub const O_CREAT: c_int = 0o400;
     pub const O_NONBLOCK: c_int = 0o200;
+    pub const O_RDWR: c_int = 2;
     pub const O_WRONLY: c_int = 1;
     pub const PROT_READ: c_int = 0x100;
     pub const PROT_WRITE: c_int = 0x200;
@@ -90,22 +109,25 @@ pub(in crate::platform) mod libc {
         pub tv_nsec: c_long,
     }
 
-    /// Mutexes and condition variables.
     #[repr(C)]
-    pub struct sync_t {
+    pub struct pthread_mutex_t {
         state: c_uint,
         owner: c_uint,
     }
-    pub type pthread_mutex_t = sync_t;
-    pub type pthread_cond_t = sync_t;
+    #[repr(C)]
+    pub struct pthread_cond_t {
+        state: c_uint,
+        owner: c_uint,
+    }
 
-    /// As the 7.1 library has it; 8.0 differs in a bit. Each is initialised by a call before it is
-    /// used where that call succeeds.
-    pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = sync_t {
+    /// As the 7.1 library has it; 8.0 differs in a bit. What is used in normal work is initialised
+    /// by a call instead.
+    pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t {
         state: if cfg!(target_env = "nto71") { 0x8200_0000 } else { 0x8000_0000 },
         owner: 0,
     };
-    pub const PTHREAD_COND_INITIALIZER: pthread_cond_t = sync_t { state: 0, owner: 0xffff_fffb };
+    pub const PTHREAD_COND_INITIALIZER: pthread_cond_t =
+        pthread_cond_t { state: 0, owner: 0xffff_fffb };
 
     #[repr(C)]
     pub struct pthread_mutexattr_t([c_int; 8]);
