@@ -371,6 +371,7 @@ pub enum ExecuteError {
 
 /// Result of one [`Device::step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Step {
     /// Something happened; hand the event to the runtime and step again.
     Event(Event),

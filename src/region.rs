@@ -27,6 +27,7 @@ type Heap<'m> = Tlsf<'m, u32, u32, FIRST_LEVEL, 32>;
 /// The region has no block of the wanted size. Creation paths report it as a memory-allocation
 /// error; nothing was changed and the caller may retry after freeing something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct OutOfMemory;
 
 /// An allocator over one arena that the integrator provided.

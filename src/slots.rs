@@ -18,6 +18,7 @@ pub struct InvalidHandle;
 /// No free slot: the capacity given at init is exceeded. A configuration error, not a passing
 /// state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CapacityExceeded;
 
 struct Slot<T> {

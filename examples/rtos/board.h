@@ -5,6 +5,7 @@
 #ifndef EXAMPLES_RTOS_BOARD_H
 #define EXAMPLES_RTOS_BOARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,10 @@ uint64_t board_now_us(void);
 
 /** Sleeps until an interrupt, at the latest until about `until_us`; may return at once. */
 void board_sleep(uint64_t until_us);
+
+/** Has the timer's interrupt call a function, or no more if that is null; false on a board whose
+ * interrupts are not set up. */
+bool board_on_tick(void (*function)(void));
 
 /** Writes bytes to the console. */
 void board_write(const char* bytes, size_t count);

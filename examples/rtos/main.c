@@ -47,6 +47,8 @@ typedef struct {
 
 static Request requests[BATCH];
 static unsigned told;
+// That of the timer's interrupt, which has the next image classified once the last one is.
+static Request ticked;
 static unsigned passed;
 static unsigned failed;
 
@@ -150,6 +152,12 @@ static void lend(const char* name, size_t length, uint8_t* bytes, htp_rt_tensor_
 
 #define LEND(name, bytes, info, tensor) lend(name, sizeof name, bytes, info, tensor)
 
+static void lend_request(Request* request) {
+  LEND("image", request->image, &request->infos[0], &request->input);
+  LEND("logits", request->logits, &request->infos[1], &request->outputs[0]);
+  LEND("probabilities", request->probabilities, &request->infos[2], &request->outputs[1]);
+}
+
 static void load_network(void) {
   const size_t bytes = (size_t)(digits_network_end - digits_network);
   QnnContext_Config_t config = QNN_CONTEXT_CONFIG_INIT;
@@ -157,17 +165,15 @@ static void load_network(void) {
   unsigned index;
   config.option = QNN_CONTEXT_CONFIG_ASYNC_EXECUTION_QUEUE_DEPTH;
   config.asyncExeQueueDepth.type = QNN_CONTEXT_ASYNC_EXECUTION_QUEUE_DEPTH_TYPE_NUMERIC;
-  config.asyncExeQueueDepth.depth = BATCH;
+  config.asyncExeQueueDepth.depth = BATCH + 1;
   list[0] = &config;
   CHECK(qnn->contextCreateFromBinary(backend, device, list, digits_network, bytes, &context,
                                      NULL) == QNN_SUCCESS);
   CHECK(qnn->graphRetrieve(context, "digits", &graph) == QNN_SUCCESS);
   for (index = 0; index < BATCH; ++index) {
-    Request* request = &requests[index];
-    LEND("image", request->image, &request->infos[0], &request->input);
-    LEND("logits", request->logits, &request->infos[1], &request->outputs[0]);
-    LEND("probabilities", request->probabilities, &request->infos[2], &request->outputs[1]);
+    lend_request(&requests[index]);
   }
+  lend_request(&ticked);
 }
 
 static void start(void) {
@@ -201,21 +207,25 @@ static void on_done(void* param, const htp_rt_completion_t* completion) {
   ++told;
 }
 
+static void fill(Request* request, unsigned index) {
+  const uint8_t* image = digits_images + index * IMAGE_BYTES;
+  unsigned byte;
+  request->told = 0;
+  for (byte = 0; byte < IMAGE_BYTES; ++byte) {
+    request->image[byte] = image[byte];
+  }
+  for (byte = 0; byte < CLASSES; ++byte) {
+    request->logits[byte] = 0xAA;
+  }
+}
+
 // Gives a batch of images to the network; returns at once.
 static void submit(unsigned first_image) {
   unsigned index;
-  unsigned byte;
   told = 0;
   for (index = 0; index < BATCH; ++index) {
     Request* request = &requests[index];
-    const uint8_t* image = digits_images + (first_image + index) * IMAGE_BYTES;
-    request->told = 0;
-    for (byte = 0; byte < IMAGE_BYTES; ++byte) {
-      request->image[byte] = image[byte];
-    }
-    for (byte = 0; byte < CLASSES; ++byte) {
-      request->logits[byte] = 0xAA;
-    }
+    fill(request, first_image + index);
     CHECK(htp_rt_graph_try_execute_async(graph, &request->input, 1, request->outputs, 2, NULL,
                                          &on_done, request, NULL) == QNN_SUCCESS);
   }
@@ -250,6 +260,53 @@ static void check_batch(unsigned first_image, Qnn_ErrorHandle_t error) {
   }
 }
 
+#ifndef STEADY_CLOCK
+static volatile unsigned ticked_accepted;
+static volatile unsigned ticked_told;
+static unsigned ticked_wrong;
+
+// Called by `htp_rt_poll` as well.
+static void on_ticked_done(void* param, const htp_rt_completion_t* completion) {
+  const uint8_t* logits = digits_logits + ticked_told * CLASSES;
+  (void)param;
+  if (completion->error != QNN_SUCCESS || !same(ticked.logits, logits, CLASSES)) {
+    ++ticked_wrong;
+  }
+  ++ticked_told;
+}
+
+// Called by the timer's interrupt, whatever the main loop is doing.
+static void on_tick(void) {
+  if (ticked_accepted != ticked_told || ticked_accepted == IMAGES) {
+    return;
+  }
+  fill(&ticked, ticked_accepted);
+  if (htp_rt_graph_try_execute_async(graph, &ticked.input, 1, ticked.outputs, 2, NULL,
+                                     &on_ticked_done, NULL, NULL) == QNN_SUCCESS) {
+    ++ticked_accepted;
+  }
+}
+
+// The interrupt submits one image after the other while the main loop goes on with its own.
+static void check_interrupts(void) {
+  unsigned image = 0;
+  if (!board_on_tick(&on_tick)) {
+    return;
+  }
+  while (ticked_told < IMAGES) {
+    submit(image);
+    run();
+    check_batch(image, QNN_SUCCESS);
+    image = (image + BATCH) % IMAGES;
+  }
+  CHECK(board_on_tick(NULL));
+  CHECK(ticked_accepted == IMAGES && ticked_told == IMAGES);
+  CHECK(ticked_wrong == 0);
+  say_number(ticked_told);
+  say(" images submitted from an interrupt\n");
+}
+#endif
+
 int main(void) {
   htp_rt_stats_t stats;
   unsigned image;
@@ -272,6 +329,9 @@ int main(void) {
     run();
     check_batch(image, QNN_SUCCESS);
   }
+#ifndef STEADY_CLOCK
+  check_interrupts();
+#endif
   CHECK(qnn->contextFree(context, NULL) == QNN_SUCCESS);
   CHECK(htp_rt_stats(&stats) == QNN_SUCCESS);
   CHECK(stats.restarts == 1 && stats.contexts == 0 && stats.faults == 0);

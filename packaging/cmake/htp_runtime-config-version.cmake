@@ -11,7 +11,15 @@ if("${PACKAGE_FIND_VERSION_MAJOR}.${PACKAGE_FIND_VERSION_MINOR}" STREQUAL "@MAJO
   set(PACKAGE_VERSION_COMPATIBLE TRUE)
 endif()
 
-# A package for machines with another size of pointers is none.
+# A package for machines with another size of pointers is none, nor is one for another processor.
 if(CMAKE_SIZEOF_VOID_P AND NOT CMAKE_SIZEOF_VOID_P EQUAL "@POINTER_BYTES@")
   set(PACKAGE_VERSION_UNSUITABLE TRUE)
+endif()
+# Without an operating system the processor is called what the integrator likes.
+if(CMAKE_SYSTEM_PROCESSOR AND NOT CMAKE_SYSTEM_NAME STREQUAL "Generic")
+  string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" _htp_runtime_processor)
+  if(NOT _htp_runtime_processor MATCHES "^(@PROCESSORS@)")
+    set(PACKAGE_VERSION_UNSUITABLE TRUE)
+  endif()
+  unset(_htp_runtime_processor)
 endif()

@@ -4,9 +4,9 @@
 get_filename_component(_htp_runtime_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 set(_htp_runtime_include "${_htp_runtime_prefix}/include" "${_htp_runtime_prefix}/include/qnn")
 
-# Without an operating system there are no threads, and nothing to link with.
+# A package for machines without an operating system has no threads, and nothing to link with.
 set(_htp_runtime_links "")
-if(NOT CMAKE_SYSTEM_NAME STREQUAL "Generic")
+if(@HAS_THREADS@)
   include(CMakeFindDependencyMacro)
   find_dependency(Threads)
   set(_htp_runtime_links Threads::Threads)

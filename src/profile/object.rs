@@ -81,6 +81,7 @@ pub enum PreparePart {
 
 /// What a call other than an execution has measured, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ProfileCall {
     /// A finalization.
     Finalize {

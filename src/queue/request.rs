@@ -34,6 +34,7 @@ impl RequestRef {
 
 /// How the client waits for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Mode {
     /// It does not: a notice tells it.
     Asynchronous,
@@ -43,6 +44,7 @@ pub enum Mode {
 
 /// Where a request is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RequestState {
     /// The slot is free.
     Free,

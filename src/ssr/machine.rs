@@ -15,6 +15,7 @@ use crate::time::Instant;
 
 /// What a failed connection attempt leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Failed {
     /// Another attempt follows after its back-off.
     Retry,

@@ -1,11 +1,13 @@
-//! `cargo xtask abi-diff`: the C interface against that of the last release, by libabigail.
+//! `cargo xtask abi-diff`: the C interface against that of the last release, by libabigail. Until
+//! there is a release, there is nothing to compare with.
 //!
 //! A dump describes a little library of C that has, for each exported function, a constant of a
 //! pointer to it, and one for each structure of the headers. So it has all types as a client's
 //! compiler sees them, whatever the library itself is written in. Dumps of releases are
-//! `packaging/abi/VERSION.abi`; `--write` makes the one of this version.
+//! `packaging/abi/VERSION.abi`; `--write` makes the one of this version. Each version that
+//! CHANGELOG.md names has to have one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +18,7 @@ use crate::steps::{Outcome, Tally};
 use crate::{install, process, product, programs, workspace};
 
 const RELEASES: &str = "packaging/abi";
+const CHANGES: &str = "CHANGELOG.md";
 const HOW_TO_GET: &str = "apt-get install abigail-tools";
 
 #[derive(clap::Args)]
@@ -28,16 +31,16 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let exported = product::build(product::HOST)?.report.exported;
     let dump = describe(&workspace::root().join("include"), &exported, "present")?;
-    let releases = workspace::root().join(RELEASES);
     if options.write {
+        let releases = workspace::root().join(RELEASES);
         fs::create_dir_all(&releases)?;
         let to = releases.join(format!("{}.abi", install::VERSION));
         install::replace(&dump, &to)?;
         println!("written: {}", to.display());
         return Ok(());
     }
-    let Some(last) = last_release(&releases)? else {
-        println!("no release has left a dump in {RELEASES}/: there is nothing to compare with");
+    let Some(last) = last_release(&workspace::root())? else {
+        println!("{NO_RELEASE}");
         return Ok(());
     };
     let (is_same, report) = compare(&last, &dump)?;
@@ -47,15 +50,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// What there is to read where nothing was compared with.
+const NO_RELEASE: &str = "no release yet: the C interface was compared with no earlier one";
+
 /// Compares with the last release if there is one, and shows that changes are seen.
 pub(crate) fn check() -> Outcome {
-    let all = || -> Result<Tally> {
+    let mut last = None;
+    let mut all = || -> Result<Tally> {
+        last = last_release(&workspace::root())?;
         let exported = product::build(product::HOST)?.report.exported;
         let include = workspace::root().join("include");
         let dump = describe(&include, &exported, "present")?;
         let mut tally = Tally::default();
-        if let Some(last) = last_release(&workspace::root().join(RELEASES))? {
-            let (is_same, report) = compare(&last, &dump)?;
+        if let Some(last) = &last {
+            let (is_same, report) = compare(last, &dump)?;
             ensure!(is_same, "the interface is not that of {}:\n{report}", last.display());
             tally.add(Tally::ONE);
         }
@@ -70,7 +78,11 @@ pub(crate) fn check() -> Outcome {
         }
         Ok(tally)
     };
-    all().into()
+    let mut outcome = Outcome::from(all());
+    if outcome.failure.is_none() && last.is_none() {
+        outcome.report = Some(NO_RELEASE.to_owned());
+    }
+    outcome
 }
 
 /// Interfaces that differ from the present one, and in what.
@@ -168,21 +180,44 @@ fn compare(before: &Path, after: &Path) -> Result<(bool, String)> {
     Ok((finished.success, finished.output))
 }
 
-/// The dump of the newest version.
-fn last_release(folder: &Path) -> Result<Option<PathBuf>> {
-    if !folder.is_dir() {
-        return Ok(None);
+/// The dump of the newest version; none before the first release. Fails if a version in the list of
+/// changes has left none.
+fn last_release(root: &Path) -> Result<Option<PathBuf>> {
+    let changes = fs::read_to_string(root.join(CHANGES)).context(CHANGES)?;
+    let dumps = dumps(&root.join(RELEASES))?;
+    for version in released(&changes) {
+        let [major, minor, patch] = version;
+        ensure!(
+            dumps.contains_key(&version),
+            "{CHANGES} has version {major}.{minor}.{patch}, of which {RELEASES}/ has no dump: \
+             `cargo xtask abi-diff --write` at that version makes it"
+        );
     }
-    let mut releases = Vec::new();
+    Ok(dumps.into_iter().next_back().map(|(_, path)| path))
+}
+
+/// Versions that have a section of their own in the list of changes, as in `## [1.2.3] - date`.
+fn released(changes: &str) -> impl Iterator<Item = [u32; 3]> + '_ {
+    let titles = changes.lines().filter_map(|line| line.strip_prefix("## "));
+    let words = titles.filter_map(|title| title.split_whitespace().next());
+    words.filter_map(|word| version(word.trim_matches(['[', ']']).trim_start_matches('v')))
+}
+
+/// Dumps in a folder, if it is there, by their versions.
+fn dumps(folder: &Path) -> Result<BTreeMap<[u32; 3], PathBuf>> {
+    let mut releases = BTreeMap::new();
+    if !folder.is_dir() {
+        return Ok(releases);
+    }
     for entry in fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))? {
         let path = entry?.path();
         let version = path.file_stem().and_then(|stem| version(stem.to_str()?));
         if path.extension().is_some_and(|extension| extension == "abi") {
             let version = version.with_context(|| format!("{} is no version", path.display()))?;
-            releases.push((version, path));
+            releases.insert(version, path);
         }
     }
-    Ok(releases.into_iter().max().map(|(_, path)| path))
+    Ok(releases)
 }
 
 fn version(text: &str) -> Option<[u32; 3]> {
@@ -196,16 +231,41 @@ mod tests {
 
     #[test]
     fn the_newest_version_is_the_last_release() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(last_release(folder.path()).unwrap().is_none());
-        assert!(last_release(&folder.path().join("none")).unwrap().is_none());
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(CHANGES), "## [Unreleased]\n").unwrap();
+        assert!(last_release(root.path()).unwrap().is_none());
+        let folder = root.path().join(RELEASES);
+        fs::create_dir_all(&folder).unwrap();
+        assert!(last_release(root.path()).unwrap().is_none());
         for name in ["0.9.0.abi", "0.10.0.abi", "0.2.11.abi"] {
-            fs::write(folder.path().join(name), "").unwrap();
+            fs::write(folder.join(name), "").unwrap();
         }
-        let last = last_release(folder.path()).unwrap().unwrap();
+        let last = last_release(root.path()).unwrap().unwrap();
         assert!(last.ends_with("0.10.0.abi"), "{last:?}");
-        fs::write(folder.path().join("new.abi"), "").unwrap();
-        assert!(last_release(folder.path()).is_err());
+        fs::write(folder.join("new.abi"), "").unwrap();
+        assert!(last_release(root.path()).is_err());
+    }
+
+    #[test]
+    fn a_release_without_a_dump_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let changes =
+            "# Changelog\n\n## [Unreleased]\n\n## [0.2.0] - 2026-12-24\n### Added\n## v0.1.0\n";
+        assert_eq!(released(changes).collect::<Vec<_>>(), [[0, 2, 0], [0, 1, 0]]);
+        assert!(last_release(root.path()).is_err(), "nothing says what was released");
+        fs::write(root.path().join(CHANGES), changes).unwrap();
+        let folder = root.path().join(RELEASES);
+        let error = last_release(root.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("has version 0.2.0, of which packaging/abi/ has no dump"),
+            "{error}"
+        );
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("0.2.0.abi"), "").unwrap();
+        let error = last_release(root.path()).unwrap_err().to_string();
+        assert!(error.contains("has version 0.1.0"), "{error}");
+        fs::write(folder.join("0.1.0.abi"), "").unwrap();
+        assert!(last_release(root.path()).unwrap().unwrap().ends_with("0.2.0.abi"));
     }
 
     #[test]

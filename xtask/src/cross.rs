@@ -70,7 +70,7 @@ pub(crate) const TARGETS: [Target; 8] = [
 pub(crate) const TESTED: [&str; 2] = ["qnx710", "thumbv7em"];
 
 /// Feature sets of the core that must build where there is no operating system.
-const CORE_FEATURE_SETS: [&str; 2] = ["", "vhtp"];
+const CORE_FEATURE_SETS: [&str; 3] = ["", "vhtp", "defmt,vhtp"];
 const CORE_TARGET: &str = "thumbv7em";
 
 /// A linked toolchain whose library source is packaged, so that `core` can be built.
@@ -174,7 +174,7 @@ pub(crate) fn build_together(wanted: impl Fn(&str) -> bool) -> Result<()> {
 }
 
 /// Where a target is built. Cargo lets one build at a time into a folder, so each has its own.
-fn target_dir(target: &Target) -> PathBuf {
+pub(crate) fn target_dir(target: &Target) -> PathBuf {
     workspace::target_dir().join("cross").join(target.name)
 }
 

@@ -26,6 +26,8 @@ const DOCUMENTS: [&str; 3] = ["LICENSE-APACHE", "LICENSE-MIT", "CHANGELOG.md"];
 const CLIENTS: &str = "tests/install";
 /// The target whose package every complete test makes twice.
 const COMPARED: &str = "thumbv7em";
+/// The target without an operating system whose package a client is built from.
+const BARE: &str = "thumbv7em";
 /// Longest time that all targets take.
 const AGAIN_LIMIT: Duration = Duration::from_secs(60 * 60);
 
@@ -34,8 +36,8 @@ pub(crate) struct Options {
     /// Make the packages of these targets only; this machine is `host`
     #[arg(long, value_delimiter = ',')]
     target: Vec<String>,
-    /// Build and pack them once more from a copy of the project in another folder; fail unless that
-    /// gives the same bytes
+    /// Build and pack them once more from a copy of the project in another folder; fail unless
+    /// that gives the same bytes
     #[arg(long)]
     again: bool,
 }
@@ -104,7 +106,7 @@ fn fill(product: &Product, tree: &Path) -> Result<()> {
     let libraries = Libraries {
         archive: &archive,
         shared: shared.as_deref(),
-        pointer_bytes: if product.report.machine.is_64 { 8 } else { 4 },
+        machine: product.report.machine,
         has_threads: product.has_threads,
     };
     install::write(tree, &libraries)?;
@@ -204,7 +206,8 @@ fn no_path_of_this_machine(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Packs this machine's library twice, and builds clients from nothing but the unpacked package.
+/// Packs this machine's library twice, and builds clients from nothing but the unpacked package;
+/// one from that of a machine without an operating system.
 pub(crate) fn check() -> Outcome {
     let all = || -> Result<Tally> {
         process::require("cmake", "apt-get install cmake make")?;
@@ -218,19 +221,28 @@ pub(crate) fn check() -> Outcome {
         if unpacked.exists() {
             fs::remove_dir_all(&unpacked)?;
         }
-        tar::Archive::new(flate2::read::GzDecoder::new(File::open(package)?)).unpack(&unpacked)?;
-        let prefix = unpacked.join(name(&product));
+        let prefix = unpack(&package, &unpacked)?.join(name(&product));
         let mut tally = Tally::ONE;
         tally.add(with_cmake(&prefix, "cmake-c", &[prefix.join("lib")])?);
         tally.add(with_cmake(&prefix, "cmake-cpp", &[])?);
         tally.add(with_pkg_config(&prefix)?);
+        let bare = product::build(BARE)?;
+        let prefix = unpack(&pack(&bare)?, &unpacked)?.join(name(&bare));
+        tally.add(firmware(&prefix)?);
         Ok(tally)
     };
     all().into()
 }
 
-/// Packages for all targets; this machine's and [`COMPARED`] once more from another folder. Which do
-/// not matter to what is compared, and each costs its build once more.
+/// Unpacks a package into a folder; gives the folder.
+fn unpack<'a>(package: &Path, folder: &'a Path) -> Result<&'a Path> {
+    let compressed = File::open(package).with_context(|| format!("no {}", package.display()))?;
+    tar::Archive::new(flate2::read::GzDecoder::new(compressed)).unpack(folder)?;
+    Ok(folder)
+}
+
+/// Packages for all targets; this machine's and [`COMPARED`] once more from another folder. Which
+/// do not matter to what is compared, and each costs its build once more.
 pub(crate) fn check_all() -> Outcome {
     let all = || -> Result<Tally> {
         cross::build_together(|_| true)?;
@@ -303,7 +315,7 @@ fn with_cmake(prefix: &Path, project: &str, arguments: &[PathBuf]) -> Result<Tal
         let finished = process::capture(run.args(arguments), process::PROGRAM_LIMIT)?;
         tally.add(programs::tally(&finished).with_context(|| format!("{project}: {program}"))?);
     }
-    // A version that this is not is not found.
+    // A version that this is not is not found, nor is this for another processor.
     let mut other = Command::new("cmake");
     other.arg("-S").arg(workspace::root().join(CLIENTS).join("cmake-version"));
     other.arg("-B").arg(prefix.join("../version"));
@@ -311,6 +323,24 @@ fn with_cmake(prefix: &Path, project: &str, arguments: &[PathBuf]) -> Result<Tal
     process::succeed(&mut other, process::BUILD_LIMIT)?;
     tally.add(Tally::ONE);
     Ok(tally)
+}
+
+/// Firmware that finds the package, compiled and linked. That all of it is for the machine, the
+/// linker says.
+fn firmware(prefix: &Path) -> Result<Tally> {
+    process::require("arm-none-eabi-gcc", "apt-get install gcc-arm-none-eabi")?;
+    let project = workspace::root().join(CLIENTS).join("cmake-bare");
+    let build = prefix.join("../cmake-bare");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(&project).arg("-B").arg(&build);
+    configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
+    let toolchain = project.join("cortex-m4.cmake");
+    configure.arg(format!("-DCMAKE_TOOLCHAIN_FILE={}", toolchain.display()));
+    process::succeed(&mut configure, process::BUILD_LIMIT)?;
+    let mut make = Command::new("cmake");
+    process::succeed(make.arg("--build").arg(&build), process::BUILD_LIMIT)?;
+    staticlib::existing(build.join("firmware"))?;
+    Ok(Tally::ONE)
 }
 
 /// The C++ client with the shared library, and without any.

@@ -3,10 +3,11 @@
 //! - `aarch64`: the C and C++ programs and the ADAS example, as processes under qemu-aarch64.
 //! - `qnx710`, `qnx800`, `android`: the objects of that target, linked with a shim that is their C
 //!   library on Linux, under qemu-aarch64. Neither QNX nor Android runs.
-//! - `thumbv7em`, `aarch64-none`, `hexagon`: the firmware of `examples/rtos`.
+//! - `thumbv7em`, `aarch64-none`, `hexagon`: the firmware of `examples/rtos`. `thumbv7em` also:
+//!   that of `examples/firmware`, whose log is read.
 //!
-//! That example also runs on a clock that depends on nothing: its trace must be, to the byte, what
-//! it is on this machine.
+//! The first of them also runs on a clock that depends on nothing: its trace must be, to the byte,
+//! what it is on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +19,7 @@ use crate::cross::{self, Target};
 use crate::process::Finished;
 use crate::programs::{self, Elsewhere, Language};
 use crate::steps::{Outcome, Tally};
-use crate::{demo, process, staticlib, workspace};
+use crate::{demo, firmware, process, staticlib, workspace};
 
 const ARM_LINUX: &str = "apt-get install g++-aarch64-linux-gnu";
 const QEMU_USER: &str = "apt-get install qemu-user";
@@ -198,6 +199,8 @@ struct Board {
     linker: &'static [&'static str],
     emulator: &'static [&'static str],
     emulator_from: &'static str,
+    /// The firmware in Rust is for this one.
+    in_rust: bool,
 }
 
 const BOARDS: [Board; 3] = [
@@ -223,6 +226,7 @@ const BOARDS: [Board; 3] = [
             "-kernel",
         ],
         emulator_from: QEMU_SYSTEM,
+        in_rust: true,
     },
     Board {
         target: "aarch64-none",
@@ -252,6 +256,7 @@ const BOARDS: [Board; 3] = [
             "-kernel",
         ],
         emulator_from: QEMU_SYSTEM,
+        in_rust: false,
     },
     Board {
         target: "hexagon",
@@ -263,6 +268,7 @@ const BOARDS: [Board; 3] = [
         linker: &["rust-lld", "-flavor", "gnu"],
         emulator: &["qemu-hexagon", "-cpu", "v67"],
         emulator_from: QEMU_USER,
+        in_rust: false,
     },
 ];
 
@@ -274,8 +280,13 @@ impl Board {
         let mut tally = programs::tally(&self.run_with(&library, None)?)?;
         let steady = self.run_with(&library, Some(STEADY_CLOCK))?;
         tally.add(programs::tally(&steady)?);
-        let report = compare_traces(target, &trace_in(&steady)?)?;
+        let mut report = compare_traces(target, &trace_in(&steady)?)?;
         tally.add(Tally::ONE);
+        if self.in_rust {
+            let (checks, log) = firmware::check(target, self.emulator)?;
+            tally.add(checks);
+            report = format!("{report}\n{log}");
+        }
         Ok(Outcome { report: Some(report), ..Outcome::new(tally, None) })
     }
 

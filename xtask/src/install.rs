@@ -9,8 +9,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
+use object::Architecture;
 
+use crate::audit::Machine;
 use crate::steps::{Outcome, Tally};
 use crate::{process, programs, staticlib, workspace};
 
@@ -33,7 +35,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Libraries<'a> {
     pub(crate) archive: &'a Path,
     pub(crate) shared: Option<&'a Path>,
-    pub(crate) pointer_bytes: usize,
+    pub(crate) machine: Machine,
     /// An operating system brings them.
     pub(crate) has_threads: bool,
 }
@@ -56,7 +58,7 @@ pub(crate) fn into(folder: &Path) -> Result<PathBuf> {
     let libraries = Libraries {
         shared: Some(&archive.with_file_name(SHARED)),
         archive: &archive,
-        pointer_bytes: size_of::<usize>(),
+        machine: staticlib::HOST_MACHINE,
         has_threads: true,
     };
     write(folder, &libraries)?;
@@ -84,18 +86,34 @@ pub(crate) fn write(folder: &Path, libraries: &Libraries<'_>) -> Result<()> {
         let to = folder.join(to);
         fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
         let to = to.join(source.file_name().unwrap_or_default());
-        fs::write(&to, fill_in(&text, libraries))
+        fs::write(&to, fill_in(&text, libraries)?)
             .with_context(|| format!("cannot write {}", to.display()))?;
     }
     copy_folder(&root.join("include"), &folder.join("include"))
 }
 
-fn fill_in(text: &str, libraries: &Libraries<'_>) -> String {
-    text.replace("@VERSION@", VERSION)
+fn fill_in(text: &str, libraries: &Libraries<'_>) -> Result<String> {
+    let Machine { architecture, is_64 } = libraries.machine;
+    Ok(text
+        .replace("@VERSION@", VERSION)
         .replace("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
         .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
-        .replace("@POINTER_BYTES@", &libraries.pointer_bytes.to_string())
-        .replace("@THREADS@", if libraries.has_threads { "-pthread" } else { "" })
+        .replace("@POINTER_BYTES@", if is_64 { "8" } else { "4" })
+        .replace("@PROCESSORS@", processors(architecture)?)
+        .replace("@HAS_THREADS@", if libraries.has_threads { "TRUE" } else { "FALSE" })
+        .replace("@THREADS@", if libraries.has_threads { "-pthread" } else { "" }))
+}
+
+/// What systems call a processor, as a regular expression of CMake's for the begin of the name in
+/// lower case. The size of pointers is compared besides.
+fn processors(architecture: Architecture) -> Result<&'static str> {
+    Ok(match architecture {
+        Architecture::X86_64 => "x86_64|x86-64|amd64|x64",
+        Architecture::Aarch64 => "aarch64|arm64|armv[89]|cortex",
+        Architecture::Arm => "arm|thumb|cortex",
+        Architecture::Hexagon => "hexagon|qdsp6",
+        other => bail!("nobody knows what CMake calls {other:?}"),
+    })
 }
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
@@ -163,20 +181,22 @@ fn install_and_build() -> Result<Tally> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cross;
 
     #[test]
-    fn every_place_is_filled_in() {
-        for (source, _) in FILLED_IN {
-            let text = fs::read_to_string(workspace::root().join(source)).unwrap();
-            let libraries = Libraries {
-                archive: Path::new("a"),
-                shared: None,
-                pointer_bytes: 4,
-                has_threads: false,
-            };
-            let filled = fill_in(&text, &libraries);
-            assert!(!filled.contains('@'), "{filled}");
-            assert!(source.ends_with("config.cmake") || filled.contains(VERSION), "{filled}");
+    fn every_place_is_filled_in_for_every_target() {
+        let machines = cross::TARGETS.iter().map(|target| (target.machine, target.has_threads));
+        for (machine, has_threads) in machines.chain([(staticlib::HOST_MACHINE, true)]) {
+            for (source, _) in FILLED_IN {
+                let text = fs::read_to_string(workspace::root().join(source)).unwrap();
+                let libraries =
+                    Libraries { archive: Path::new("a"), shared: None, machine, has_threads };
+                let filled = fill_in(&text, &libraries).unwrap();
+                assert!(!filled.contains('@'), "{filled}");
+                assert!(source.ends_with("config.cmake") || filled.contains(VERSION), "{filled}");
+                let threads = if has_threads { "if(TRUE)" } else { "if(FALSE)" };
+                assert_eq!(source.ends_with("-config.cmake"), filled.contains(threads), "{filled}");
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod demo;
 mod dist;
 mod emulate;
 mod examples;
+mod firmware;
 mod header;
 mod install;
 mod loom;
@@ -79,7 +80,7 @@ enum Command {
     Symbols,
     /// Build the static library for every target and audit each archive
     Cross(cross::Options),
-    /// Compare the C interface with that of the last release
+    /// Compare the C interface with that of the last release, once there is one
     AbiDiff(abi_diff::Options),
     /// Measure how much of the core its tests run
     Coverage,

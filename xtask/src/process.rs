@@ -22,17 +22,35 @@ pub(crate) const EMULATED_LIMIT: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct Finished {
     /// True if it ended by itself with code 0.
     pub(crate) success: bool,
+    /// The code that it ended with by itself.
+    pub(crate) code: Option<i32>,
     /// Standard output and standard error, in the order written.
     pub(crate) output: String,
 }
 
 /// Runs `command` to its end, or until `limit`, and captures what it prints.
 pub(crate) fn capture(command: &mut Command, limit: Duration) -> Result<Finished> {
+    let log = temporary()?;
+    let output = log.try_clone()?;
+    watch(command, limit, output, log)
+}
+
+/// As [`capture`], for a command whose standard output is no text: gives it beside the rest.
+pub(crate) fn capture_bytes(command: &mut Command, limit: Duration) -> Result<(Vec<u8>, Finished)> {
+    let mut output = temporary()?;
+    let finished = watch(command, limit, output.try_clone()?, temporary()?)?;
+    Ok((read_all(&mut output)?, finished))
+}
+
+fn temporary() -> Result<File> {
+    tempfile::tempfile().context("cannot make a file for captured output")
+}
+
+fn watch(command: &mut Command, limit: Duration, output: File, mut log: File) -> Result<Finished> {
     let shown = show(command);
-    let mut log = tempfile::tempfile().context("cannot make a file for captured output")?;
     let mut child = command
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
+        .stdout(output)
         .stderr(log.try_clone()?)
         .spawn()
         .with_context(|| format!("cannot start `{shown}`"))?;
@@ -41,7 +59,9 @@ pub(crate) fn capture(command: &mut Command, limit: Duration) -> Result<Finished
         child.kill()?;
         child.wait()?;
     }
-    let mut output = read_all(&mut log)?;
+    // Some tools colour what they write to a file.
+    let text = read_all(&mut log)?;
+    let mut output = console::strip_ansi_codes(&String::from_utf8_lossy(&text)).into_owned();
     let success = match status {
         Some(status) if status.success() => true,
         Some(status) => {
@@ -53,7 +73,7 @@ pub(crate) fn capture(command: &mut Command, limit: Duration) -> Result<Finished
             false
         }
     };
-    Ok(Finished { success, output })
+    Ok(Finished { success, code: status.and_then(|status| status.code()), output })
 }
 
 /// As [`capture`], where anything but success is an error that carries the output.
@@ -102,12 +122,11 @@ fn show(command: &Command) -> String {
     shown
 }
 
-fn read_all(log: &mut File) -> Result<String> {
-    log.rewind()?;
+fn read_all(file: &mut File) -> Result<Vec<u8>> {
+    file.rewind()?;
     let mut bytes = Vec::new();
-    log.read_to_end(&mut bytes)?;
-    // Some tools colour what they write to a file.
-    Ok(console::strip_ansi_codes(&String::from_utf8_lossy(&bytes)).into_owned())
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -125,6 +144,15 @@ mod tests {
         let finished = capture(&mut shell("echo a; echo b >&2; echo c"), PROGRAM_LIMIT).unwrap();
         assert!(finished.success);
         assert_eq!(finished.output, "a\nb\nc\n");
+        assert_eq!(finished.code, Some(0));
+    }
+
+    #[test]
+    fn output_that_is_no_text_comes_as_it_is() {
+        let mut command = shell("printf '\\377\\000a'; echo b >&2; exit 3");
+        let (bytes, finished) = capture_bytes(&mut command, PROGRAM_LIMIT).unwrap();
+        assert_eq!(bytes, [0xff, 0, b'a']);
+        assert!(!finished.success && finished.output.starts_with("b\n"), "{}", finished.output);
     }
 
     #[test]
@@ -139,7 +167,7 @@ mod tests {
         let finished =
             capture(&mut shell("echo begun; while :; do :; done"), Duration::from_millis(200))
                 .unwrap();
-        assert!(!finished.success);
+        assert!(!finished.success && finished.code.is_none());
         assert!(finished.output.contains("was ended after"), "{}", finished.output);
     }
 

@@ -22,7 +22,10 @@ const MUTATED: [&str; 3] = ["src/queue/", "src/sched/", "src/ssr/"];
 /// The tests that judge them: each is built again for every mutant.
 const JUDGES: [&str; 2] = ["--lib", "--test=runtime"];
 /// Longest run of all mutants.
-const MUTANTS_LIMIT: Duration = Duration::from_secs(3 * 3600);
+const MUTANTS_LIMIT: Duration = Duration::from_secs(45 * 60);
+/// How a complete run of the mutants ends: all were caught, some survived, some ran too long. Every
+/// other code is that of a run that was not begun, or not brought to its end.
+const COMPLETE: [i32; 3] = [0, 2, 3];
 /// The tests that both run.
 const TESTS: [&str; 4] = ["--package", "htp-runtime", "--features", "std,os"];
 /// Tools and their versions.
@@ -121,6 +124,7 @@ fn measure_coverage() -> Result<(String, Result<()>)> {
     let how = "apt-get install llvm-22";
     let tools = [process::require("llvm-cov-22", how)?, process::require("llvm-profdata-22", how)?];
     let report = workspace::target_dir().join("coverage.json");
+    remove(&report)?;
     let mut run = Command::new(tool(COVERAGE_TOOL)?);
     run.current_dir(workspace::root()).arg("llvm-cov").args(TESTS);
     run.args(["--branch", "--json", "--summary-only", "--output-path"]).arg(&report);
@@ -199,16 +203,52 @@ fn measure_mutants() -> Result<(String, Result<()>)> {
     run.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
     // Nobody looks at them in a debugger.
     run.env("CARGO_PROFILE_DEV_DEBUG", "none");
-    // It ends with an error if a mutant survives, which is judged below.
-    let finished = process::capture(&mut run, MUTANTS_LIMIT)?;
+    // What is judged is of this run.
     let found = folder.join("mutants.out");
-    let list = |name: &str| -> Result<Vec<String>> {
-        let text = fs::read_to_string(found.join(name))
-            .with_context(|| format!("no {name}:\n{}", finished.output))?;
-        Ok(text.lines().map(str::to_owned).collect())
+    remove(&found)?;
+    remove(&found.with_extension("out.old"))?;
+    let finished = process::capture(&mut run, MUTANTS_LIMIT)?;
+    complete(&finished, &found).and_then(|lists| judge_mutants(lists.caught, &lists.missed))
+}
+
+/// Removes a file or folder that may be there.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What became of the mutants.
+#[derive(Debug)]
+struct Lists {
+    /// How many were noticed: by a test that failed, or one that did not end.
+    caught: usize,
+    /// Those that survived.
+    missed: Vec<String>,
+}
+
+/// Reads what a run left; fails unless it came to its end and every mutant has its result.
+fn complete(finished: &process::Finished, found: &Path) -> Result<Lists> {
+    let ended = finished.code.is_some_and(|code| COMPLETE.contains(&code));
+    ensure!(ended, "the mutants were not all tried:\n{}", finished.output);
+    let read = |name: &str| -> Result<String> {
+        fs::read_to_string(found.join(name))
+            .with_context(|| format!("no {name}:\n{}", finished.output))
     };
+    let list = |name: &str| -> Result<Vec<String>> {
+        Ok(read(name)?.lines().map(str::to_owned).collect())
+    };
+    let made: Vec<serde_json::Value> =
+        serde_json::from_str(&read("mutants.json")?).context("mutants.json")?;
     let caught = list("caught.txt")?.len() + list("timeout.txt")?.len();
-    judge_mutants(caught, &list("missed.txt")?)
+    let missed = list("missed.txt")?;
+    let results = caught + missed.len() + list("unviable.txt")?.len();
+    ensure!(made.len() == results, "{} mutants were made, {results} have a result", made.len());
+    Ok(Lists { caught, missed })
 }
 
 fn judge_mutants(caught: usize, missed: &[String]) -> Result<(String, Result<()>)> {
@@ -254,5 +294,43 @@ mod tests {
         assert!(text.contains("survived: replace a with b") && result.is_ok());
         assert!(judge_mutants(8, &missed).unwrap().1.is_err());
         assert!(judge_mutants(0, &[]).is_err());
+    }
+
+    #[test]
+    fn a_run_without_an_end_or_without_every_result_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = |code: Option<i32>| {
+            let finished = process::Finished { success: false, code, output: "said".to_owned() };
+            complete(&finished, folder.path())
+        };
+        assert!(ended(Some(0)).unwrap_err().to_string().contains("no mutants.json"));
+        let files = [("caught.txt", "a\nb\n"), ("timeout.txt", "c\n"), ("unviable.txt", "")];
+        for (name, text) in files.into_iter().chain([("missed.txt", "d\n")]) {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        fs::write(folder.path().join("mutants.json"), r#"[{}, {"a": 1}, {}, {}]"#).unwrap();
+        for code in COMPLETE {
+            let lists = ended(Some(code)).unwrap();
+            assert_eq!((lists.caught, lists.missed), (3, vec!["d".to_owned()]));
+        }
+        // Ended by a signal or for its time; by an error before or in between.
+        for code in [None, Some(1), Some(4), Some(70)] {
+            assert!(ended(code).unwrap_err().to_string().contains("said"), "{code:?}");
+        }
+        fs::write(folder.path().join("unviable.txt"), "e\n").unwrap();
+        let error = ended(Some(2)).unwrap_err().to_string();
+        assert_eq!(error, "4 mutants were made, 5 have a result");
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, tree) = (folder.path().join("file"), folder.path().join("tree"));
+        fs::write(&file, "").unwrap();
+        fs::create_dir_all(tree.join("inner")).unwrap();
+        for path in [&file, &tree, &tree.join("none")] {
+            remove(path).unwrap();
+            assert!(!path.exists());
+        }
     }
 }

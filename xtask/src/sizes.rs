@@ -4,7 +4,7 @@
 //! (text with constants, initialised data, zeroed data). The core alone, without the virtual HTP,
 //! is measured in the same way, compiled for size; so are its tables with the default capacities.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -58,7 +58,7 @@ struct Table {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let known: Vec<&str> = product::names().chain([core_alone::NAME]).collect();
+    let known: Vec<&str> = known().collect();
     for name in &options.only {
         ensure!(known.contains(&name.as_str()), "no `{name}`; there are {}", known.join(", "));
     }
@@ -94,21 +94,52 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// The targets that `cargo xtask test` builds anyway, and the core alone.
 pub(crate) fn check() -> Outcome {
-    let all = || -> Result<Tally> {
-        let table = read()?;
-        let mut tally = Tally::default();
-        for name in [product::HOST].into_iter().chain(cross::TESTED).chain([core_alone::NAME]) {
-            let (size, tables) = measure_target(name)?;
-            judge(name, size, table.targets.get(name))?;
-            tally.add(Tally::ONE);
-            if let Some(tables) = tables {
-                judge_tables(&tables, &table.tables)?;
-                tally.add(Tally::ONE);
+    check_those([product::HOST].into_iter().chain(cross::TESTED)).into()
+}
+
+/// Every target, and the core alone.
+pub(crate) fn check_all() -> Outcome {
+    let built = cross::build_together(|_| true);
+    built.and_then(|()| check_those(product::names())).into()
+}
+
+fn check_those<'a>(targets: impl Iterator<Item = &'a str>) -> Result<Tally> {
+    let table = read()?;
+    has_exactly(&table, known())?;
+    let mut tally = Tally::ONE;
+    let mut wrong = Vec::new();
+    for name in targets.chain([core_alone::NAME]) {
+        let (size, tables) = measure_target(name)?;
+        let tables = tables.map(|tables| judge_tables(&tables, &table.tables));
+        for result in [judge(name, size, table.targets.get(name))].into_iter().chain(tables) {
+            match result {
+                Ok(()) => tally.add(Tally::ONE),
+                Err(error) => wrong.push(error.to_string()),
             }
         }
-        Ok(tally)
-    };
-    all().into()
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(tally)
+}
+
+/// Names of all that is measured.
+fn known() -> impl Iterator<Item = &'static str> {
+    product::names().chain([core_alone::NAME])
+}
+
+/// The table has what is measured: what it lacked would be compared with nothing, and what it has
+/// besides, nobody compares.
+fn has_exactly<'a>(table: &Table, names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let names: BTreeSet<&str> = names.collect();
+    let listed: BTreeSet<&str> = table.targets.keys().map(String::as_str).collect();
+    let wrong: Vec<&str> = names.symmetric_difference(&listed).copied().collect();
+    ensure!(
+        wrong.is_empty(),
+        "{TABLE} does not have exactly the targets there are: {}",
+        wrong.join(", ")
+    );
+    ensure!(!table.tables.is_empty(), "{TABLE} has no tables of the runtime");
+    Ok(())
 }
 
 /// Of the core alone also its tables.
@@ -230,6 +261,17 @@ mod tests {
         let targets = [("host".to_owned(), BEFORE), ("b".to_owned(), Size::default())].into();
         let table = Table { tables: [("graphs".to_owned(), 7)].into(), targets };
         assert_eq!(toml::from_str::<Table>(&show(&table)).unwrap(), table);
+    }
+
+    #[test]
+    fn the_table_has_all_that_is_measured_and_nothing_else() {
+        let table = read().unwrap();
+        has_exactly(&table, known()).unwrap();
+        let more = has_exactly(&table, known().chain(["pdp11"])).unwrap_err().to_string();
+        let fewer = has_exactly(&table, known().skip(1)).unwrap_err().to_string();
+        assert!(more.contains(": pdp11") && fewer.contains(": host"), "{more} {fewer}");
+        let no_tables = Table { tables: Tables::new(), ..table };
+        assert!(has_exactly(&no_tables, known()).is_err());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{ensure, Result};
+use object::Architecture;
 
+use crate::audit::Machine;
 use crate::{cross, process, workspace};
 
 /// The member that makes it.
@@ -13,6 +15,10 @@ pub(crate) const FILE: &str = "libhtp_runtime.a";
 /// This machine, as the compiler calls it. Sanitizers need an explicit target, so that build
 /// scripts stay without them.
 pub(crate) const HOST: &str = concat!("x86_64", "-unknown-linux-gnu");
+
+/// What its libraries are made for.
+pub(crate) const HOST_MACHINE: Machine =
+    Machine { architecture: Architecture::X86_64, is_64: true };
 
 /// What a program linked with the library needs besides it.
 pub(crate) const LINK_FLAGS: [&str; 2] = ["-lpthread", "-ldl"];

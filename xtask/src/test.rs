@@ -21,8 +21,8 @@ pub(crate) struct Options {
     /// Run these steps only
     #[arg(long, value_delimiter = ',')]
     only: Vec<Step>,
-    /// Everything: also ONNX Runtime, every target and package, coverage and mutants. Installs what
-    /// it needs, so it wants to be root on Debian 12
+    /// Everything: also ONNX Runtime, every target and package, coverage and mutants. Installs
+    /// what it needs, so it wants to be root on Debian 12
     #[arg(long, conflicts_with_all = ["only", "skip", "target"])]
     all: bool,
     /// Also run models through ONNX Runtime (installs packages from PyPI under target/)
@@ -68,7 +68,7 @@ enum Step {
     Emulated,
     /// no heap, no panic in the release library
     Symbols,
-    /// memory that the code takes, against the committed table
+    /// memory that the code takes on the targets built above, against the committed table
     Sizes,
     /// stack that each public entry can need; no recursion
     Stack,
@@ -82,11 +82,13 @@ enum Step {
     Conformance,
     /// the installed folder serves a client
     Install,
-    /// the package serves clients that CMake and pkg-config build
+    /// the package serves clients that CMake and pkg-config build, and one for a machine without
+    /// an operating system serves firmware
     Dist,
     /// deviations of the headers from MISRA C are those that are listed
     Misra,
-    /// the C interface is that of the last release; changes are seen
+    /// changes of the C interface are seen; once there is a release, the interface is that of the
+    /// last one
     Abi,
     /// the examples in C and Rust; README.md shows what is compiled; the C++ benchmark compiles
     Examples,
@@ -94,6 +96,8 @@ enum Step {
     Ort,
     /// the static library for every target; only with --all
     CrossAll,
+    /// memory that the code takes on every target, against the committed table; only with --all
+    SizesAll,
     /// what can be run of every target under emulation; only with --all
     EmulatedAll,
     /// a package for every target, the same from another folder; only with --all
@@ -105,10 +109,16 @@ enum Step {
 }
 
 /// Too slow for every time.
-const ONLY_WITH_ALL: [Step; 5] =
-    [Step::CrossAll, Step::EmulatedAll, Step::DistAll, Step::Coverage, Step::Mutants];
+const ONLY_WITH_ALL: [Step; 6] = [
+    Step::CrossAll,
+    Step::SizesAll,
+    Step::EmulatedAll,
+    Step::DistAll,
+    Step::Coverage,
+    Step::Mutants,
+];
 /// What a longer step does as well.
-const PART_OF_ANOTHER: [Step; 2] = [Step::Cross, Step::Emulated];
+const PART_OF_ANOTHER: [Step; 3] = [Step::Cross, Step::Emulated, Step::Sizes];
 
 impl Step {
     fn name(self) -> &'static str {
@@ -135,8 +145,9 @@ impl Step {
             Step::Install => "installed folder",
             Step::Dist => "package",
             Step::Misra => "MISRA deviations of the headers",
-            Step::Abi => "C interface of the last release",
+            Step::Abi => "changes of the C interface",
             Step::CrossAll => "static library for every target",
+            Step::SizesAll => "sizes of every target",
             Step::EmulatedAll => "every target under emulation",
             Step::DistAll => "packages",
             Step::Coverage => "coverage",
@@ -176,6 +187,7 @@ impl Step {
             Step::Misra => one(misra::run(true)),
             Step::Abi => abi_diff::check(),
             Step::CrossAll => cross::check_all(),
+            Step::SizesAll => sizes::check_all(),
             Step::EmulatedAll => emulate::check_all(bar),
             Step::DistAll => dist::check_all(),
             Step::Coverage => quality::check_coverage(),
@@ -246,7 +258,8 @@ fn cargo(arguments: &[&str]) -> Result<()> {
 
 fn format() -> Result<()> {
     process::require("cargo-fmt", "rustup component add rustfmt")?;
-    cargo(&["fmt", "--all", "--check"])
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--all", "--check", "--manifest-path", "examples/firmware/Cargo.toml"])
 }
 
 fn clippy() -> Result<()> {
@@ -275,7 +288,7 @@ fn rust_tests() -> Outcome {
             process::cargo().args(arguments).env("PROPTEST_RNG_SEED", PROPERTY_SEED),
             BUILD_LIMIT,
         ) {
-            Ok(Finished { success, output }) => {
+            Ok(Finished { success, output, .. }) => {
                 let counted = count_tests(&output);
                 tally.add(counted);
                 if !success {
@@ -352,6 +365,18 @@ mod tests {
         ]
         .join("\n");
         assert_eq!(count_tests(&output), Tally { passed: 15, failed: 2 });
+    }
+
+    #[test]
+    fn what_a_complete_test_leaves_out_a_later_step_does() {
+        let steps = Step::value_variants();
+        let place = |step| steps.iter().position(|it| *it == step).unwrap();
+        let longer = [Step::CrossAll, Step::EmulatedAll, Step::SizesAll];
+        for (part, whole) in PART_OF_ANOTHER.into_iter().zip(longer) {
+            assert!(place(part) < place(whole) && ONLY_WITH_ALL.contains(&whole), "{part:?}");
+        }
+        // It finds the libraries built.
+        assert!(place(Step::CrossAll) < place(Step::SizesAll));
     }
 
     #[test]

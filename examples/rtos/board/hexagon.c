@@ -35,6 +35,11 @@ void board_sleep(uint64_t until_us) {
   (void)until_us;
 }
 
+bool board_on_tick(void (*function)(void)) {
+  (void)function;
+  return false;
+}
+
 uint32_t htp_rt_critical_enter(void) {
   return 0;
 }

@@ -17,6 +17,7 @@
 extern uint32_t data_load[], data_start[], data_end[], bss_start[], bss_end[], stack_top[];
 
 static volatile uint32_t ticks;
+static void (*volatile tick_function)(void);
 
 static uint32_t semihosting(uint32_t operation, const void* argument) {
   register uint32_t r0 __asm__("r0") = operation;
@@ -59,8 +60,17 @@ void htp_rt_critical_exit(uint32_t state) {
   __asm__ volatile("msr primask, %0" ::"r"(state) : "memory");
 }
 
+bool board_on_tick(void (*function)(void)) {
+  tick_function = function;
+  return true;
+}
+
 static void on_tick(void) {
+  void (*const function)(void) = tick_function;
   ++ticks;
+  if (function != NULL) {
+    function();
+  }
 }
 
 static void on_fault(void) {

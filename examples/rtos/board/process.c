@@ -22,3 +22,8 @@ uint64_t board_now_us(void) {
 void board_sleep(uint64_t until_us) {
   (void)until_us;    // polls again at once
 }
+
+bool board_on_tick(void (*function)(void)) {
+  (void)function;
+  return false;
+}

@@ -39,6 +39,11 @@ void board_sleep(uint64_t until_us) {
   (void)until_us;    // no interrupt is set up that would end a sleep
 }
 
+bool board_on_tick(void (*function)(void)) {
+  (void)function;
+  return false;
+}
+
 uint32_t htp_rt_critical_enter(void) {
   uint64_t state;
   __asm__ volatile("mrs %0, daif\n\tmsr daifset, #3" : "=r"(state)::"memory");

@@ -35,6 +35,7 @@ pub(super) const PACKAGE: &str = "qti.aisw";
 
 /// Why the device does not run an operation. Tensors are given by their index in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refusal {
     /// Nothing like it is supported.
     Unsupported,

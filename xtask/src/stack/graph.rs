@@ -61,15 +61,15 @@ impl<'a> Graph<'a> {
     }
 
     /// Adds what the list says of calls through registers in functions that `entries` reach; fails
-    /// if it lacks one. A function that has addresses of functions calls those. `used` gets the
-    /// places of the entries of the list that were needed.
+    /// if it lacks one, or names what the image does not have. `used` gets the places of the
+    /// entries of the list that were needed.
     pub(super) fn resolve(
         &mut self,
         entries: &[usize],
         edges: &[Edge],
         used: &mut BTreeSet<usize>,
     ) -> Result<()> {
-        let mut lacking = Vec::new();
+        let mut lacking = BTreeSet::new();
         let mut reached: BTreeSet<usize> = entries.iter().copied().collect();
         let mut due: Vec<usize> = entries.to_vec();
         while let Some(place) = due.pop() {
@@ -84,23 +84,23 @@ impl<'a> Graph<'a> {
             }
         }
         if !lacking.is_empty() {
-            lacking.sort();
-            bail!("nothing in {} says what these call:\n{}", super::FILE, lacking.join("\n"));
+            let lines: Vec<String> = lacking.into_iter().collect();
+            bail!("{} does not say what is called:\n{}", super::FILE, lines.join("\n"));
         }
         Ok(())
     }
 
+    /// To have the address of a function is no answer: what else is called may come from anywhere.
     fn resolve_one(
         &mut self,
         place: usize,
         edges: &[Edge],
         used: &mut BTreeSet<usize>,
-        lacking: &mut Vec<String>,
+        lacking: &mut BTreeSet<String>,
     ) {
         let function = &self.functions[place];
         let name = function.shown();
-        self.calls[place].extend(&function.addresses);
-        let mut found = !function.addresses.is_empty();
+        let mut found = false;
         for (index, edge) in edges.iter().enumerate() {
             if !name.contains(&edge.from) {
                 continue;
@@ -109,11 +109,21 @@ impl<'a> Graph<'a> {
             used.insert(index);
             for part in &edge.to {
                 let to = self.named(part);
+                if to.is_empty() {
+                    lacking
+                        .insert(format!("  `{}` calls `{part}`, which is no function", edge.from));
+                }
                 self.calls[place].extend(to);
+            }
+            if edge.addresses {
+                if function.addresses.is_empty() {
+                    lacking.insert(format!("  {name} has no address of a function"));
+                }
+                self.calls[place].extend(&function.addresses);
             }
         }
         if !found {
-            lacking.push(format!("  {name} ({} calls through registers)", function.indirect));
+            lacking.insert(format!("  {name} ({} calls through registers)", function.indirect));
         }
     }
 
@@ -183,7 +193,7 @@ mod tests {
 
     fn edge(from: &str, to: &[&str]) -> Edge {
         let to = to.iter().map(|part| (*part).to_owned()).collect();
-        Edge { from: from.to_owned(), to, reason: "a test".to_owned() }
+        Edge { from: from.to_owned(), to, addresses: false, reason: "a test".to_owned() }
     }
 
     #[test]
@@ -221,6 +231,35 @@ mod tests {
         graph.resolve(&[0], &[edge("ask", &["back"])], &mut used).unwrap();
         assert_eq!(graph.worst(&[0]).unwrap().bytes(0), 108);
         assert_eq!(used, BTreeSet::from([0]));
+    }
+
+    #[test]
+    fn what_is_listed_must_be_there_where_it_is_called() {
+        let calls = image(&[("asks", 8, &[], 1), ("callback", 100, &[], 0)]);
+        let edges = [edge("asks", &["callback", "closure"])];
+        let resolve = |image| Graph::new(image).resolve(&[0], &edges, &mut BTreeSet::new());
+        let error = resolve(&calls).unwrap_err().to_string();
+        assert!(error.contains("`asks` calls `closure`, which is no function"), "{error}");
+        // Where nobody asks, nobody needs to be there to answer.
+        assert!(resolve(&image(&[("other", 8, &[], 0)])).is_ok());
+    }
+
+    #[test]
+    fn an_address_counts_only_where_the_list_says_so() {
+        let mut image = image(&[("asks", 8, &[], 1), ("callback", 100, &[], 0)]);
+        let listed = [Edge { addresses: true, ..edge("asks", &[]) }];
+        let resolve = |graph: &mut Graph<'_>, edges: &[Edge]| {
+            graph.resolve(&[0], edges, &mut BTreeSet::new())
+        };
+        assert!(resolve(&mut Graph::new(&image), &listed).is_err());
+        image.functions[0].addresses.insert(1);
+        assert!(resolve(&mut Graph::new(&image), &[]).is_err());
+        let bytes = |edges: &[Edge]| {
+            let mut graph = Graph::new(&image);
+            resolve(&mut graph, edges).unwrap();
+            graph.worst(&[0]).unwrap().bytes(0)
+        };
+        assert_eq!((bytes(&[edge("asks", &[])]), bytes(&listed)), (8, 108));
     }
 
     #[test]

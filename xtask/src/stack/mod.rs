@@ -4,7 +4,8 @@
 //!
 //! Calls through a register are resolved by hand, in that file, each with its reason; a function
 //! that makes one and is not listed fails the check, and so does an entry of the list that nothing
-//! needs. The stack of what others bring (the C library, functions of clients) is theirs.
+//! needs, or that names what an object which needs it does not have. The stack of what others bring
+//! (the C library, functions of clients) is theirs.
 
 mod code;
 mod graph;
@@ -98,8 +99,13 @@ struct Apart {
 struct Edge {
     /// Part of the name of the caller, without hashes.
     from: String,
-    /// Parts of names of what it can call; none if that is others' code.
+    /// Parts of names of what it can call, each of which some function has; none if that is
+    /// others' code.
     to: Vec<String>,
+    /// It calls functions whose addresses are in its own code: a compiler that saves bytes keeps
+    /// the address of what is called several times in a register.
+    #[serde(default)]
+    addresses: bool,
     reason: String,
 }
 
@@ -111,6 +117,33 @@ struct Entry {
     bound: u64,
     /// The bound is its own, as this is not enough.
     above: Option<u64>,
+}
+
+/// Most bytes that entries may need, as rows of a table: the first has the images' names, the
+/// others a function and a number for each image, or `–` where nothing is said of it.
+pub(crate) fn bounds() -> Result<Vec<Vec<String>>> {
+    let images = read()?.image;
+    let row = |name: String, bytes: &dyn Fn(&Bounds) -> Option<u64>| {
+        let cells = images.iter().map(|image| bytes(image).map_or("–".into(), |n| n.to_string()));
+        [name].into_iter().chain(cells).collect()
+    };
+    let own = |list: &[Apart], name: &str| {
+        list.iter().find(|apart| apart.function == name).map(|apart| apart.bytes)
+    };
+    let names = |list: &dyn Fn(&Bounds) -> &[Apart]| -> BTreeSet<String> {
+        images.iter().flat_map(list).map(|apart| apart.function.clone()).collect()
+    };
+    let heads = images.iter().map(|image| image.name.clone());
+    let mut rows = vec![["Stack of a call, bytes".into()].into_iter().chain(heads).collect()];
+    rows.push(row("each but these".into(), &|image| Some(image.bytes)));
+    for name in names(&|image| &image.above) {
+        rows.push(row(format!("`{name}`"), &|image| own(&image.above, &name)));
+    }
+    for name in names(&|image| &image.apart) {
+        let shown = format!("on top: `{name}`");
+        rows.push(row(shown, &|image| own(&image.apart, &name)));
+    }
+    Ok(rows)
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
