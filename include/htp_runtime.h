@@ -269,8 +269,9 @@ enum htp_rt_wake_kind_t
   /**
    * The number 1, as 8 bytes, is written to `descriptor`, which must be non-blocking and open
    * for writing. Best an `eventfd`. Of a pipe or socket the other end must stay open: to write
-   * to one whose reader is gone raises SIGPIPE on the thread that wakes, which may be one of the
-   * client's in any call of the library, and ends a process that does not ignore the signal.
+   * to one whose reader is gone raises SIGPIPE on the thread that wakes, which may be one of
+   * the client's in any call of the library, and ends a process that does not ignore the
+   * signal.
    */
   HTP_RT_WAKE_DESCRIPTOR = 1,
   /**
@@ -753,8 +754,8 @@ typedef struct {
    */
   int32_t descriptor;
   /**
-   * Pulse: connection to the client's channel, from `ConnectAttach`. As that of an event, it must
-   * stay attached until `htp_rt_set_wake` has named another way.
+   * Pulse: connection to the client's channel, from `ConnectAttach`. As that of an event, it
+   * must stay attached until `htp_rt_set_wake` has named another way.
    */
   int32_t connection;
   /**
@@ -850,8 +851,8 @@ size_t htp_rt_memory_required(const htp_rt_capacities_t *capacities);
  * size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
  * `QNN_COMMON_ERROR_NOT_SUPPORTED` where there are no threads and `HTP_RT_INIT_NO_THREADS` is not
  * given; `QNN_COMMON_ERROR_SYSTEM` if the system refuses a lock (one that lends priorities, or a
- * wait on the monotonic clock) or a thread. Nothing was made then, and if it was more than the very
- * first lock that was refused, nothing can be made in this process any more.
+ * wait on the monotonic clock) or a thread. Nothing was made then, and if it was more than the
+ * very first lock that was refused, nothing can be made in this process any more.
  *
  * # Safety
  * `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the
