@@ -151,8 +151,8 @@ unsafe impl RawLock for RawMutex {
     }
 
     unsafe fn unlock(&self) {
-        // SAFETY: the caller took it.
-        unsafe { libc::pthread_mutex_unlock(self.raw.get()) };
+        // SAFETY: the caller took it, so it is initialised.
+        unsafe { libc::pthread_mutex_unlock(self.raw.storage.get().cast()) };
     }
 }
 
