@@ -140,6 +140,8 @@ unsafe impl RawLock for RawMutex {
         self.raw.init(false)
     }
 
+    // Once for all who lock: with the check it is longer than a call.
+    #[inline(never)]
     fn lock(&self) {
         // SAFETY: the mutex is initialised and never moves while shared.
         unsafe { libc::pthread_mutex_lock(self.raw.get()) };
