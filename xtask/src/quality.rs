@@ -11,7 +11,7 @@ use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
 
 use crate::steps::{self, Tally};
-use crate::{process, workspace};
+use crate::{process, test, workspace};
 
 /// Least part of the core's lines that its tests run, in per cent.
 const LINES_MIN: f64 = 95.0;
@@ -99,28 +99,39 @@ struct ExportFile {
 
 /// Prints lines and branches of each room of the core; fails below [`LINES_MIN`].
 pub(crate) fn coverage() -> Result<()> {
-    let (text, result) = measure_coverage()?;
+    let (text, result) = read_coverage(&measure_coverage()?.report)?;
     println!("{text}");
     result
 }
 
-/// The same as a step of `cargo xtask test --all`.
+/// The same as a step of `cargo xtask test --all`, which runs the core's tests in no other step.
 pub(crate) fn check_coverage() -> steps::Outcome {
-    reported(measure_coverage())
+    match measure_coverage() {
+        Ok(Measured { tests, report }) => reported(read_coverage(&report), tests),
+        Err(error) => Err(error).into(),
+    }
 }
 
-fn reported(measured: Result<(String, Result<()>)>) -> steps::Outcome {
+/// What a run of the tests left.
+struct Measured {
+    tests: Tally,
+    report: PathBuf,
+}
+
+fn reported(measured: Result<(String, Result<()>)>, mut tests: Tally) -> steps::Outcome {
     match measured {
         Ok((text, result)) => {
-            let mut outcome = steps::Outcome::from(result.map(|()| Tally::ONE));
-            outcome.report = Some(text);
-            outcome
+            let result = result.map(|()| {
+                tests.add(Tally::ONE);
+                tests
+            });
+            steps::Outcome { report: Some(text), ..result.into() }
         }
         Err(error) => Err(error).into(),
     }
 }
 
-fn measure_coverage() -> Result<(String, Result<()>)> {
+fn measure_coverage() -> Result<Measured> {
     let how = "apt-get install llvm-22";
     let tools = [process::require("llvm-cov-22", how)?, process::require("llvm-profdata-22", how)?];
     let report = workspace::target_dir().join("coverage.json");
@@ -133,8 +144,13 @@ fn measure_coverage() -> Result<(String, Result<()>)> {
     run.env("RUSTC_BOOTSTRAP", "1");
     // Else a small function that the compiler copies into a test's crate is not counted there.
     run.env("RUSTFLAGS", "-Zcross-crate-inline-threshold=never");
-    process::succeed(&mut run, process::BUILD_LIMIT)?;
-    let text = fs::read_to_string(&report).context("no report of the coverage")?;
+    run.env("PROPTEST_RNG_SEED", test::PROPERTY_SEED);
+    let output = process::succeed(&mut run, process::BUILD_LIMIT)?;
+    Ok(Measured { tests: test::count_tests(&output), report })
+}
+
+fn read_coverage(report: &Path) -> Result<(String, Result<()>)> {
+    let text = fs::read_to_string(report).context("no report of the coverage")?;
     let export: Export = serde_json::from_str(&text).context("the report of the coverage")?;
     let files = export.data.into_iter().flat_map(|data| data.files);
     judge_coverage(files.map(|file| (file.filename, file.summary)), &workspace::root())
@@ -185,7 +201,7 @@ pub(crate) fn mutants() -> Result<()> {
 
 /// The same as a step of `cargo xtask test --all`.
 pub(crate) fn check_mutants() -> steps::Outcome {
-    reported(measure_mutants())
+    reported(measure_mutants(), Tally::default())
 }
 
 fn measure_mutants() -> Result<(String, Result<()>)> {

@@ -53,6 +53,8 @@ enum Step {
     Header,
     /// Rust tests and doc tests
     Rust,
+    /// Rust tests but those of the core, which coverage runs; only with --all
+    RustOthers,
     /// simulation of fixed seeds; every deliberately broken runtime is caught; the restart machine
     /// in every order
     Sim,
@@ -109,7 +111,8 @@ enum Step {
 }
 
 /// Too slow for every time.
-const ONLY_WITH_ALL: [Step; 6] = [
+const ONLY_WITH_ALL: [Step; 7] = [
+    Step::RustOthers,
     Step::CrossAll,
     Step::SizesAll,
     Step::EmulatedAll,
@@ -118,7 +121,7 @@ const ONLY_WITH_ALL: [Step; 6] = [
     Step::Mutants,
 ];
 /// What a longer step does as well.
-const PART_OF_ANOTHER: [Step; 3] = [Step::Cross, Step::Emulated, Step::Sizes];
+const PART_OF_ANOTHER: [Step; 4] = [Step::Rust, Step::Cross, Step::Emulated, Step::Sizes];
 
 impl Step {
     fn name(self) -> &'static str {
@@ -147,6 +150,7 @@ impl Step {
             Step::Misra => "MISRA deviations of the headers",
             Step::Abi => "changes of the C interface",
             Step::CrossAll => "static library for every target",
+            Step::RustOthers => "Rust tests but the core's",
             Step::SizesAll => "sizes of every target",
             Step::EmulatedAll => "every target under emulation",
             Step::DistAll => "packages",
@@ -168,7 +172,8 @@ impl Step {
                 let pages = || recovery::run(true).and_then(|()| safety::run(true));
                 one(interface.and_then(|()| model::run(true)).and_then(|()| pages()))
             }
-            Step::Rust => rust_tests(),
+            Step::Rust => rust_tests(&CORE_FEATURES),
+            Step::RustOthers => rust_tests(&["--exclude", "htp-runtime"]),
             Step::Sim => sim::check(),
             Step::Loom => loom::check(),
             Step::Docs => one(docs()),
@@ -200,7 +205,10 @@ impl Step {
 
 /// Seed of the property tests: a check that passed passes again. `cargo test` alone explores
 /// others.
-const PROPERTY_SEED: &str = "20261120";
+pub(crate) const PROPERTY_SEED: &str = "20261120";
+
+/// The core as its tests want it.
+const CORE_FEATURES: [&str; 2] = ["--features", "htp-runtime/std,htp-runtime/os"];
 
 /// Feature sets the core is compiled with, besides those of the tests.
 const FEATURE_SETS: [&str; 4] = ["", "vhtp", "os,vhtp", "std,os,vhtp"];
@@ -273,9 +281,9 @@ fn clippy() -> Result<()> {
     cargo(&["clippy", "--package", "htp-runtime-ffi", "--release", "--", "-D", "warnings"])
 }
 
-fn rust_tests() -> Outcome {
-    let features = ["--features", "htp-runtime/std,htp-runtime/os"];
-    let packages = [&["--workspace", "--exclude", "htp-runtime-ffi"][..], &features].concat();
+/// Tests of the workspace, chosen further, and the doc tests.
+fn rust_tests(further: &[&str]) -> Outcome {
+    let packages = [&["--workspace", "--exclude", "htp-runtime-ffi"][..], further].concat();
     let runner: &[&str] = match process::find("cargo-nextest") {
         Some(_) => &["nextest", "run", "--no-fail-fast", "--status-level", "fail"],
         None => &["test", "--no-fail-fast", "--tests"],
@@ -371,7 +379,7 @@ mod tests {
     fn what_a_complete_test_leaves_out_a_later_step_does() {
         let steps = Step::value_variants();
         let place = |step| steps.iter().position(|it| *it == step).unwrap();
-        let longer = [Step::CrossAll, Step::EmulatedAll, Step::SizesAll];
+        let longer = [Step::RustOthers, Step::CrossAll, Step::EmulatedAll, Step::SizesAll];
         for (part, whole) in PART_OF_ANOTHER.into_iter().zip(longer) {
             assert!(place(part) < place(whole) && ONLY_WITH_ALL.contains(&whole), "{part:?}");
         }
