@@ -289,15 +289,18 @@ static void on_tick(void) {
 
 // The interrupt submits one image after the other while the main loop goes on with its own.
 static void check_interrupts(void) {
-  unsigned image = 0;
+  uint64_t next_us = 0;
+  unsigned image;
   if (!board_on_tick(&on_tick)) {
     return;
   }
-  while (ticked_told < IMAGES) {
+  for (image = 0; image < IMAGES; image += BATCH) {
     submit(image);
     run();
     check_batch(image, QNN_SUCCESS);
-    image = (image + BATCH) % IMAGES;
+  }
+  while (ticked_told < IMAGES && htp_rt_poll(now_us(), &next_us) == QNN_SUCCESS) {
+    board_sleep(next_us);
   }
   CHECK(board_on_tick(NULL));
   CHECK(ticked_accepted == IMAGES && ticked_told == IMAGES);
