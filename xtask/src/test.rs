@@ -102,9 +102,9 @@ enum Step {
     SizesAll,
     /// what can be run of every target under emulation; only with --all
     EmulatedAll,
-    /// a package for every target, the same from another folder; only with --all
+    /// a package for every target, this machine's the same from another folder; only with --all
     DistAll,
-    /// how much of the core its tests run; only with --all
+    /// the core's tests, and how much of it they run; only with --all
     Coverage,
     /// changes to the core that no test notices; only with --all
     Mutants,
