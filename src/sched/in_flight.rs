@@ -135,6 +135,7 @@ mod tests {
             assert!(table.insert(priority, running(slot)));
         }
         assert_eq!(table.iter().count(), IN_FLIGHT_MAX);
+        assert!(!table.is_empty());
         let slots: Vec<_> = core::iter::from_fn(|| table.pop()).map(|r| r.request.slot).collect();
         assert_eq!(slots, [6, 7, 4, 5, 2, 3, 0, 1]);
         assert!(table.is_empty());
