@@ -27,7 +27,7 @@ pub(crate) fn check() -> Outcome {
     let seeds = process::capture(program().arg("--check"), BUILD_LIMIT);
     let seeds = seeds.and_then(|finished| programs::tally(&finished));
     let mut every_order = process::cargo();
-    every_order.args(["test", "--release", "--package", "htp-sim", "--test", "restart"]);
+    every_order.args(["test", "--profile", "sim", "--package", "htp-sim", "--test", "restart"]);
     every_order.args(["--", "--nocapture", "--test-threads", "1"]);
     let orders = process::succeed(&mut every_order, BUILD_LIMIT);
     let states = |line: &&str| line.contains(" of them different, ");
@@ -45,6 +45,6 @@ pub(crate) fn check() -> Outcome {
 
 fn program() -> Command {
     let mut command = process::cargo();
-    command.args(["run", "--quiet", "--release", "--package", "htp-sim", "--"]);
+    command.args(["run", "--quiet", "--profile", "sim", "--package", "htp-sim", "--"]);
     command
 }
