@@ -851,8 +851,9 @@ size_t htp_rt_memory_required(const htp_rt_capacities_t *capacities);
  * size; `QNN_COMMON_ERROR_MEM_ALLOC` if the memory is smaller than `htp_rt_memory_required`;
  * `QNN_COMMON_ERROR_NOT_SUPPORTED` where there are no threads and `HTP_RT_INIT_NO_THREADS` is not
  * given; `QNN_COMMON_ERROR_SYSTEM` if the system refuses a lock (one that lends priorities, or a
- * wait on the monotonic clock) or a thread. Nothing was made then, and if it was more than the
- * very first lock that was refused, nothing can be made in this process any more.
+ * wait on the monotonic clock) or a thread. After that the library cannot be used in this process,
+ * and memory that was handed over stays its own; only if it was the very first lock that was
+ * refused, nothing was taken, and a later call may have more luck.
  *
  * # Safety
  * `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the

@@ -66,10 +66,28 @@ static STATE: AtomicU8 = AtomicU8::new(ABSENT);
 /// Held while the instance is made; holds what `htp_rt_vdev_configure` asked for until then.
 static INIT: os::Mutex<Option<VhtpConfig>> = os::Mutex::new(None);
 
-/// Takes [`INIT`].
+/// An instance with threads was asked for.
+static THREADED: AtomicBool = AtomicBool::new(false);
+
+/// Takes [`INIT`]. A process that is forked meanwhile has the lock, and nobody who gives it back,
+/// so it must not touch it.
 fn take_init() -> Result<os::Guard<'static, Option<VhtpConfig>>, Qnn_ErrorHandle_t> {
+    static FORKS_EXPECTED: AtomicBool = AtomicBool::new(false);
     INIT.init().map_err(|_| QNN_COMMON_ERROR_SYSTEM)?;
+    if !FORKS_EXPECTED.load(Ordering::Acquire) {
+        // Twice does no harm.
+        os::at_fork_in_child(forget_in_forked_process);
+        FORKS_EXPECTED.store(true, Ordering::Release);
+    }
     Ok(INIT.lock())
+}
+
+/// An instance without threads goes on in a forked process; one with threads has none of them, and
+/// one that was just made nobody who makes it.
+extern "C" fn forget_in_forked_process() {
+    if THREADED.load(Ordering::Acquire) || INIT.try_lock().is_none() {
+        STATE.store(NEVER, Ordering::Release);
+    }
 }
 
 /// The instance; made with all defaults if there is none yet.
@@ -78,7 +96,7 @@ pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
         Some(instance) => Ok(instance),
         None if STATE.load(Ordering::Acquire) == NEVER => Err(QNN_COMMON_ERROR_SYSTEM),
         None => {
-            expect_forks();
+            THREADED.store(true, Ordering::Release);
             let mut wanted = take_init()?;
             match existing() {
                 Some(instance) => Ok(instance),
@@ -103,7 +121,7 @@ pub(crate) fn init(setup: Setup) -> Result<(), Qnn_ErrorHandle_t> {
         return Err(QNN_COMMON_ERROR_SYSTEM);
     }
     if setup.threaded {
-        expect_forks();
+        THREADED.store(true, Ordering::Release);
     }
     let mut wanted = take_init()?;
     if existing().is_some() {
@@ -142,21 +160,6 @@ pub(crate) fn choose_soc(soc: u32) -> Result<(), Qnn_ErrorHandle_t> {
     }
     *wanted = Some(device);
     Ok(())
-}
-
-/// Before a thread that makes an instance with threads takes [`INIT`]: a process that is forked
-/// meanwhile has the lock, and nobody who gives it back, so it must not touch it.
-fn expect_forks() {
-    static EXPECTED: AtomicBool = AtomicBool::new(false);
-    if !EXPECTED.load(Ordering::Acquire) {
-        // Twice does no harm.
-        os::at_fork_in_child(forget_in_forked_process);
-        EXPECTED.store(true, Ordering::Release);
-    }
-}
-
-extern "C" fn forget_in_forked_process() {
-    STATE.store(NEVER, Ordering::Release);
 }
 
 fn make(

@@ -11,7 +11,19 @@ if("${PACKAGE_FIND_VERSION_MAJOR}.${PACKAGE_FIND_VERSION_MINOR}" STREQUAL "@MAJO
   set(PACKAGE_VERSION_COMPATIBLE TRUE)
 endif()
 
-# A package for machines with another size of pointers is none, nor is one for another processor.
+# A package for another operating system is none: its structures are not those of this one. Where
+# there is none of these, the machine is called what the integrator likes.
+if(CMAKE_SYSTEM_NAME)
+  set(_htp_runtime_system "${CMAKE_SYSTEM_NAME}")
+  if(NOT _htp_runtime_system MATCHES "^(Linux|Android|QNX|Windows|Darwin|FreeBSD)$")
+    set(_htp_runtime_system "none")
+  endif()
+  if(NOT _htp_runtime_system STREQUAL "@SYSTEM@")
+    set(PACKAGE_VERSION_UNSUITABLE TRUE)
+  endif()
+  unset(_htp_runtime_system)
+endif()
+# Nor is one for machines with another size of pointers, nor one for another processor.
 if(CMAKE_SIZEOF_VOID_P AND NOT CMAKE_SIZEOF_VOID_P EQUAL "@POINTER_BYTES@")
   set(PACKAGE_VERSION_UNSUITABLE TRUE)
 endif()

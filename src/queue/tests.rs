@@ -141,6 +141,26 @@ fn the_hash_of_a_heap_is_that_of_its_order() {
 }
 
 #[test]
+fn the_hash_of_a_queue_forgets_what_free_slots_held_and_knows_which_comes_next() {
+    let hash_of = |generation: u32, released: [usize; 2]| {
+        let mut queue = Queue::new(&mut region(), 0, 3).unwrap();
+        let slots: Vec<u16> =
+            core::iter::from_fn(|| Some(queue.acquire(generation)?.0.slot)).collect();
+        for index in released {
+            queue.get_mut(slots[index]).unwrap().state = RequestState::Queued;
+            queue.release_slot(slots[index]);
+        }
+        // The slot that is kept is the same, whatever the others held.
+        queue.get_mut(slots[2]).unwrap().generation = 1;
+        let mut hasher = DefaultHasher::new();
+        queue.hash_state(&mut hasher);
+        hasher.finish()
+    };
+    assert_eq!(hash_of(7, [0, 1]), hash_of(8, [0, 1]));
+    assert_ne!(hash_of(7, [0, 1]), hash_of(7, [1, 0]));
+}
+
+#[test]
 fn places_that_are_none_change_nothing() {
     let mut nodes = Queues::new(&mut region(), 1, 2);
     let places = nodes.fill();

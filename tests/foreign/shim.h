@@ -26,7 +26,6 @@ typedef struct {
   int32_t unused_either;
 } ForeignEvent;
 
-#define FOREIGN_EVENT_NONE 0
 #define FOREIGN_EVENT_SIGNAL 0x81
 #define FOREIGN_EVENT_SIGNAL_CODE 0x82
 #define FOREIGN_EVENT_PULSE 0x84

@@ -185,7 +185,7 @@ fn compare(before: &Path, after: &Path) -> Result<(bool, String)> {
 fn last_release(root: &Path) -> Result<Option<PathBuf>> {
     let changes = fs::read_to_string(root.join(CHANGES)).context(CHANGES)?;
     let dumps = dumps(&root.join(RELEASES))?;
-    for version in released(&changes) {
+    for version in released(&changes)? {
         let [major, minor, patch] = version;
         ensure!(
             dumps.contains_key(&version),
@@ -197,10 +197,14 @@ fn last_release(root: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// Versions that have a section of their own in the list of changes, as in `## [1.2.3] - date`.
-fn released(changes: &str) -> impl Iterator<Item = [u32; 3]> + '_ {
+fn released(changes: &str) -> Result<Vec<[u32; 3]>> {
     let titles = changes.lines().filter_map(|line| line.strip_prefix("## "));
-    let words = titles.filter_map(|title| title.split_whitespace().next());
-    words.filter_map(|word| version(word.trim_matches(['[', ']']).trim_start_matches('v')))
+    let words = titles.map(|title| title.split_whitespace().next().unwrap_or_default());
+    let names = words.map(|word| word.trim_matches(['[', ']']).trim_start_matches('v'));
+    let released = names.filter(|name| *name != "Unreleased");
+    released
+        .map(|name| version(name).with_context(|| format!("{CHANGES}: `{name}` is no version")))
+        .collect()
 }
 
 /// Dumps in a folder, if it is there, by their versions.
@@ -251,7 +255,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let changes =
             "# Changelog\n\n## [Unreleased]\n\n## [0.2.0] - 2026-12-24\n### Added\n## v0.1.0\n";
-        assert_eq!(released(changes).collect::<Vec<_>>(), [[0, 2, 0], [0, 1, 0]]);
+        assert_eq!(released(changes).unwrap(), [[0, 2, 0], [0, 1, 0]]);
+        let error = released("## [Unreleased]\n## [1.0.0-rc.1]\n").unwrap_err().to_string();
+        assert!(error.contains("`1.0.0-rc.1` is no version"), "{error}");
         assert!(last_release(root.path()).is_err(), "nothing says what was released");
         fs::write(root.path().join(CHANGES), changes).unwrap();
         let folder = root.path().join(RELEASES);

@@ -1,6 +1,7 @@
 //! Builds that later steps of `cargo xtask test` need, begun with its first step: a release build
-//! is one thread's for minutes, and so is many a step. Each has a folder of its own. A step whose
-//! build is not done waits for it, as cargo lets one at a time into a folder.
+//! is one thread's for minutes, and so is many a step. Those for other machines have folders of
+//! their own. A step whose build is not done waits for it, as cargo lets one at a time into a
+//! folder.
 
 use std::thread::{self, JoinHandle};
 

@@ -33,8 +33,8 @@ pub(crate) struct Target {
     pub(crate) machine: Machine,
     /// Links the shared library, and programs, where such are run for that target.
     pub(crate) shared_linker: Option<&'static str>,
-    /// An operating system is under it, with threads.
-    pub(crate) has_threads: bool,
+    /// The operating system under it, as CMake calls it. It brings threads.
+    pub(crate) system: Option<&'static str>,
 }
 
 const fn target(
@@ -44,22 +44,29 @@ const fn target(
     is_64: bool,
 ) -> Target {
     let machine = Machine { architecture, is_64 };
-    Target { name, triple, machine, shared_linker: None, has_threads: is_64 }
+    Target { name, triple, machine, shared_linker: None, system: None }
 }
 
 /// All of them. Names of targets stand here and nowhere else.
 pub(crate) const TARGETS: [Target; 8] = [
-    target("qnx710", "aarch64-unknown-nto-qnx710", Architecture::Aarch64, true),
-    target("qnx800", "aarch64-unknown-nto-qnx800", Architecture::Aarch64, true),
-    target("android", "aarch64-linux-android", Architecture::Aarch64, true),
     Target {
+        system: Some("QNX"),
+        ..target("qnx710", "aarch64-unknown-nto-qnx710", Architecture::Aarch64, true)
+    },
+    Target {
+        system: Some("QNX"),
+        ..target("qnx800", "aarch64-unknown-nto-qnx800", Architecture::Aarch64, true)
+    },
+    Target {
+        system: Some("Android"),
+        ..target("android", "aarch64-linux-android", Architecture::Aarch64, true)
+    },
+    Target {
+        system: Some("Linux"),
         shared_linker: Some("aarch64-linux-gnu-gcc"),
         ..target("aarch64", "aarch64-unknown-linux-gnu", Architecture::Aarch64, true)
     },
-    Target {
-        has_threads: false,
-        ..target("aarch64-none", "aarch64-unknown-none", Architecture::Aarch64, true)
-    },
+    target("aarch64-none", "aarch64-unknown-none", Architecture::Aarch64, true),
     target("thumbv7em", "thumbv7em-none-eabihf", Architecture::Arm, false),
     target("armv8r", "armv8r-none-eabihf", Architecture::Arm, false),
     target("hexagon", "hexagon-unknown-none-elf", Architecture::Hexagon, false),
@@ -75,7 +82,7 @@ const CORE_TARGET: &str = "thumbv7em";
 
 /// A linked toolchain whose library source is packaged, so that `core` can be built.
 pub(crate) const TOOLCHAIN: &str = "debian";
-const HOW_TO_GET: &str = "on Debian 12 `.ci/run --install`; leave the step out with `--skip cross`";
+const HOW_TO_GET: &str = "on Debian 12 `.ci/run --install`";
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     for name in &options.only {

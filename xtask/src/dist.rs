@@ -105,7 +105,7 @@ fn fill(product: &Product, tree: &Path) -> Result<()> {
         archive: &archive,
         shared: shared.as_deref(),
         machine: product.report.machine,
-        has_threads: product.has_threads,
+        system: product.system,
     };
     install::write(tree, &libraries)?;
     fs::remove_dir_all(scratch)?;

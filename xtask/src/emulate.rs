@@ -131,7 +131,7 @@ fn trace_of_process(compiler: &Path, runner: &[String], library: &Path) -> Resul
     compile.arg(library).args(staticlib::LINK_FLAGS).arg("-o").arg(&program);
     process::succeed(&mut compile, process::BUILD_LIMIT)?;
     let mut run = programs::run_command(runner, &program);
-    let finished = process::capture(&mut run, process::PROGRAM_LIMIT)?;
+    let finished = process::capture(&mut run, process::EMULATED_LIMIT)?;
     programs::tally(&finished)?;
     trace_in(&finished)
 }
@@ -319,6 +319,6 @@ impl Board {
 
         let mut emulator = Command::new(self.emulator[0]);
         emulator.args(&self.emulator[1..]).arg(&firmware);
-        process::capture(&mut emulator, process::PROGRAM_LIMIT)
+        process::capture(&mut emulator, process::EMULATED_LIMIT)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn check(target: &Target, emulator: &[&str]) -> Result<(Tally, String
     let firmware = build(target)?;
     let mut run = Command::new(emulator[0]);
     run.args(&emulator[1..]).arg(&firmware);
-    let (frames, finished) = process::capture_bytes(&mut run, process::PROGRAM_LIMIT)?;
+    let (frames, finished) = process::capture_bytes(&mut run, process::EMULATED_LIMIT)?;
     let log = decode(&firmware, &frames).with_context(|| finished.output.clone())?;
     ensure!(finished.success, "{log}{}", finished.output);
     let logits = fs::read(workspace::root().join("data/digits/logits.bin"))?;

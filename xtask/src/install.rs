@@ -36,8 +36,8 @@ pub(crate) struct Libraries<'a> {
     pub(crate) archive: &'a Path,
     pub(crate) shared: Option<&'a Path>,
     pub(crate) machine: Machine,
-    /// An operating system brings them.
-    pub(crate) has_threads: bool,
+    /// The operating system, as CMake calls it. It brings threads.
+    pub(crate) system: Option<&'static str>,
 }
 
 #[derive(clap::Args)]
@@ -59,7 +59,7 @@ pub(crate) fn into(folder: &Path) -> Result<PathBuf> {
         shared: Some(&archive.with_file_name(SHARED)),
         archive: &archive,
         machine: staticlib::HOST_MACHINE,
-        has_threads: true,
+        system: Some(staticlib::HOST_SYSTEM),
     };
     write(folder, &libraries)?;
     Ok(folder.join("lib").join(BACKEND))
@@ -100,8 +100,9 @@ fn fill_in(text: &str, libraries: &Libraries<'_>) -> Result<String> {
         .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
         .replace("@POINTER_BYTES@", if is_64 { "8" } else { "4" })
         .replace("@PROCESSORS@", processors(architecture)?)
-        .replace("@HAS_THREADS@", if libraries.has_threads { "TRUE" } else { "FALSE" })
-        .replace("@THREADS@", if libraries.has_threads { "-pthread" } else { "" }))
+        .replace("@SYSTEM@", libraries.system.unwrap_or("none"))
+        .replace("@HAS_THREADS@", if libraries.system.is_some() { "TRUE" } else { "FALSE" })
+        .replace("@THREADS@", if libraries.system.is_some() { "-pthread" } else { "" }))
 }
 
 /// What systems call a processor, as a regular expression of CMake's for the begin of the name in
@@ -185,17 +186,20 @@ mod tests {
 
     #[test]
     fn every_place_is_filled_in_for_every_target() {
-        let machines = cross::TARGETS.iter().map(|target| (target.machine, target.has_threads));
-        for (machine, has_threads) in machines.chain([(staticlib::HOST_MACHINE, true)]) {
+        let machines = cross::TARGETS.iter().map(|target| (target.machine, target.system));
+        let host = (staticlib::HOST_MACHINE, Some(staticlib::HOST_SYSTEM));
+        for (machine, system) in machines.chain([host]) {
             for (source, _) in FILLED_IN {
                 let text = fs::read_to_string(workspace::root().join(source)).unwrap();
                 let libraries =
-                    Libraries { archive: Path::new("a"), shared: None, machine, has_threads };
+                    Libraries { archive: Path::new("a"), shared: None, machine, system };
                 let filled = fill_in(&text, &libraries).unwrap();
                 assert!(!filled.contains('@'), "{filled}");
                 assert!(source.ends_with("config.cmake") || filled.contains(VERSION), "{filled}");
-                let threads = if has_threads { "if(TRUE)" } else { "if(FALSE)" };
+                let threads = if system.is_some() { "if(TRUE)" } else { "if(FALSE)" };
                 assert_eq!(source.ends_with("-config.cmake"), filled.contains(threads), "{filled}");
+                let system = format!("STREQUAL \"{}\"", system.unwrap_or("none"));
+                assert_eq!(source.ends_with("version.cmake"), filled.contains(&system), "{filled}");
             }
         }
     }

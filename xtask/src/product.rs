@@ -19,7 +19,7 @@ pub(crate) struct Product {
     pub(crate) report: Report,
     /// One object of all that the exported functions reach.
     pub(crate) reachable: PathBuf,
-    pub(crate) has_threads: bool,
+    pub(crate) system: Option<&'static str>,
 }
 
 /// Short names of everything the library is built for.
@@ -38,7 +38,7 @@ pub(crate) fn build(name: &str) -> Result<Product> {
             archive,
             report,
             reachable,
-            has_threads: true,
+            system: Some(staticlib::HOST_SYSTEM),
         });
     }
     let target = cross::find(name)?;
@@ -51,6 +51,6 @@ pub(crate) fn build(name: &str) -> Result<Product> {
         archive,
         report,
         reachable,
-        has_threads: target.has_threads,
+        system: target.system,
     })
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
 
+use crate::process::Finished;
 use crate::steps::{self, Tally};
 use crate::{process, test, workspace};
 
@@ -99,15 +100,17 @@ struct ExportFile {
 
 /// Prints lines and branches of each room of the core; fails below [`LINES_MIN`].
 pub(crate) fn coverage() -> Result<()> {
-    let (text, result) = read_coverage(&measure_coverage()?.report)?;
-    println!("{text}");
+    let Measured { tests, said, report } = measure_coverage()?;
+    let (text, result) = read_coverage(&report)?;
+    println!("{}{text}", said.unwrap_or_default());
+    ensure!(tests.failed == 0, "{} tests failed", tests.failed);
     result
 }
 
 /// The same as a step of `cargo xtask test --all`, which runs the core's tests in no other step.
 pub(crate) fn check_coverage() -> steps::Outcome {
     match measure_coverage() {
-        Ok(Measured { tests, report }) => reported(read_coverage(&report), tests),
+        Ok(Measured { tests, said, report }) => reported(read_coverage(&report), tests, said),
         Err(error) => Err(error).into(),
     }
 }
@@ -115,20 +118,29 @@ pub(crate) fn check_coverage() -> steps::Outcome {
 /// What a run of the tests left.
 struct Measured {
     tests: Tally,
+    /// If one failed, what all of them said.
+    said: Option<String>,
     report: PathBuf,
 }
 
-fn reported(measured: Result<(String, Result<()>)>, mut tests: Tally) -> steps::Outcome {
-    match measured {
-        Ok((text, result)) => {
-            let result = result.map(|()| {
-                tests.add(Tally::ONE);
-                tests
-            });
-            steps::Outcome { report: Some(text), ..result.into() }
-        }
-        Err(error) => Err(error).into(),
+/// The tests with what failing ones said, and one check more: the bound.
+fn reported(
+    measured: Result<(String, Result<()>)>,
+    mut tally: Tally,
+    said: Option<String>,
+) -> steps::Outcome {
+    let (report, result) = match measured {
+        Ok((text, result)) => (Some(text), result),
+        Err(error) => (None, Err(error)),
+    };
+    match result {
+        Ok(()) => tally.passed += 1,
+        Err(_) => tally.failed += 1,
     }
+    let reasons: Vec<String> =
+        said.into_iter().chain(result.err().map(|error| format!("{error:#}"))).collect();
+    let failure = (!reasons.is_empty()).then(|| reasons.join("\n"));
+    steps::Outcome { tally, failure, report }
 }
 
 fn measure_coverage() -> Result<Measured> {
@@ -136,17 +148,28 @@ fn measure_coverage() -> Result<Measured> {
     let tools = [process::require("llvm-cov-22", how)?, process::require("llvm-profdata-22", how)?];
     let report = workspace::target_dir().join("coverage.json");
     remove(&report)?;
-    let mut run = Command::new(tool(COVERAGE_TOOL)?);
-    run.current_dir(workspace::root()).arg("llvm-cov").args(TESTS);
-    run.args(["--branch", "--json", "--summary-only", "--output-path"]).arg(&report);
-    run.env("LLVM_COV", &tools[0]).env("LLVM_PROFDATA", &tools[1]);
-    // Branches are unstable, and so is the flag below; only this build has them.
-    run.env("RUSTC_BOOTSTRAP", "1");
-    // Else a small function that the compiler copies into a test's crate is not counted there.
-    run.env("RUSTFLAGS", "-Zcross-crate-inline-threshold=never");
-    run.env("PROPTEST_RNG_SEED", test::PROPERTY_SEED);
-    let output = process::succeed(&mut run, process::BUILD_LIMIT)?;
-    Ok(Measured { tests: test::count_tests(&output), report })
+    let program = tool(COVERAGE_TOOL)?;
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(workspace::root()).arg("llvm-cov").args(arguments);
+        command.env("LLVM_COV", &tools[0]).env("LLVM_PROFDATA", &tools[1]);
+        // Branches are unstable, and so is the flag below; only this build has them.
+        command.env("RUSTC_BOOTSTRAP", "1");
+        // Else a small function that the compiler copies into a test's crate is not counted there.
+        command.env("RUSTFLAGS", "-Zcross-crate-inline-threshold=never");
+        command
+    };
+    let mut run = command(&["--branch", "--no-report", "--no-fail-fast"]);
+    run.args(TESTS).env("PROPTEST_RNG_SEED", test::PROPERTY_SEED);
+    let Finished { success, output, .. } = process::capture(&mut run, process::BUILD_LIMIT)?;
+    let mut tests = test::count_tests(&output);
+    ensure!(tests.passed > 0, "no test ran:\n{output}");
+    if !success && tests.failed == 0 {
+        tests.failed = 1;
+    }
+    let mut write = command(&["report", "--json", "--summary-only", "--output-path"]);
+    process::succeed(write.arg(&report), process::BUILD_LIMIT)?;
+    Ok(Measured { tests, said: (!success).then_some(output), report })
 }
 
 fn read_coverage(report: &Path) -> Result<(String, Result<()>)> {
@@ -201,7 +224,7 @@ pub(crate) fn mutants() -> Result<()> {
 
 /// The same as a step of `cargo xtask test --all`.
 pub(crate) fn check_mutants() -> steps::Outcome {
-    reported(measure_mutants(), Tally::default())
+    reported(measure_mutants(), Tally::default(), None)
 }
 
 fn measure_mutants() -> Result<(String, Result<()>)> {
@@ -214,7 +237,7 @@ fn measure_mutants() -> Result<(String, Result<()>)> {
         run.arg("--file").arg(format!("{place}**/*.rs"));
     }
     run.args(["--jobs", "2"]).args(JUDGES.map(|judge| format!("--cargo-arg={judge}")));
-    run.env("PROPTEST_CASES", "64");
+    run.env("PROPTEST_CASES", "64").env("PROPTEST_RNG_SEED", test::PROPERTY_SEED);
     // A mutant is one changed line: built in a second or two where the rest is kept, unoptimized.
     run.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
     // Nobody looks at them in a debugger.
@@ -301,6 +324,23 @@ mod tests {
         let files = [file("src/a.rs", 100, 94)];
         assert!(judge_coverage(files.into_iter(), Path::new("/p")).unwrap().1.is_err());
         assert!(judge_coverage([].into_iter(), Path::new("/p")).is_err());
+    }
+
+    #[test]
+    fn a_step_counts_its_tests_and_its_bound() {
+        let tests = Tally { passed: 7, failed: 1 };
+        let within = reported(Ok(("table".to_owned(), Ok(()))), tests, Some("said".to_owned()));
+        assert_eq!((within.tally.passed, within.tally.failed), (8, 1));
+        assert_eq!(within.failure.as_deref(), Some("said"));
+        let low = || Err(anyhow::anyhow!("low"));
+        let below = reported(Ok(("table".to_owned(), low())), Tally::ONE, None);
+        assert_eq!((below.tally.passed, below.tally.failed), (1, 1));
+        assert_eq!(
+            (below.failure.as_deref(), below.report.as_deref()),
+            (Some("low"), Some("table"))
+        );
+        let lacking = reported(low().map(|()| unreachable!()), Tally::default(), None);
+        assert_eq!((lacking.tally.failed, lacking.report), (1, None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: the simulation, built for speed; what it prints is the program's.
+//! `cargo xtask sim`: the simulation, optimized; what it prints is the program's.
 
 use std::process::Command;
 

@@ -19,6 +19,8 @@ pub(crate) const HOST: &str = concat!("x86_64", "-unknown-linux-gnu");
 /// What its libraries are made for.
 pub(crate) const HOST_MACHINE: Machine =
     Machine { architecture: Architecture::X86_64, is_64: true };
+/// Its operating system, as CMake calls it.
+pub(crate) const HOST_SYSTEM: &str = "Linux";
 
 /// What a program linked with the library needs besides it.
 pub(crate) const LINK_FLAGS: [&str; 2] = ["-lpthread", "-ldl"];

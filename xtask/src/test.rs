@@ -62,7 +62,7 @@ enum Step {
     Loom,
     /// rustdoc, warnings as errors
     Docs,
-    /// the core with every feature set on this machine
+    /// the core with every feature set on this machine, checked by the compiler
     Features,
     /// the core and the static library for machines that are not this one
     Cross,
@@ -383,6 +383,9 @@ mod tests {
         for (part, whole) in PART_OF_ANOTHER.into_iter().zip(longer) {
             assert!(place(part) < place(whole) && ONLY_WITH_ALL.contains(&whole), "{part:?}");
         }
+        // What `RustOthers` leaves out.
+        assert!(place(Step::Rust) < place(Step::Coverage));
+        assert!(ONLY_WITH_ALL.contains(&Step::Coverage));
         // It finds the libraries built.
         assert!(place(Step::CrossAll) < place(Step::SizesAll));
     }

@@ -30,9 +30,6 @@ pub(super) fn monotonic_us() -> u64 {
 
 /// What POSIX initialises in storage that nobody has initialised yet; to do it twice is undefined.
 trait Object: Sized {
-    /// One that needs no call.
-    const PLAIN: Self;
-
     /// Whether the system could.
     ///
     /// # Safety
@@ -55,54 +52,69 @@ struct Making(UnsafeCell<libc::pthread_mutex_t>);
 // SAFETY: mutexes are made to be shared.
 unsafe impl Sync for Making {}
 
+impl Making {
+    fn lock(&self) {
+        static FORKS_EXPECTED: AtomicBool = AtomicBool::new(false);
+        if !FORKS_EXPECTED.load(Ordering::Acquire) {
+            // Twice does no harm.
+            at_fork_in_child(begin_making_anew);
+            FORKS_EXPECTED.store(true, Ordering::Release);
+        }
+        // SAFETY: a static initialiser made it, and it never moves.
+        unsafe { libc::pthread_mutex_lock(self.0.get()) };
+    }
+
+    fn unlock(&self) {
+        // SAFETY: the caller took it.
+        unsafe { libc::pthread_mutex_unlock(self.0.get()) };
+    }
+}
+
+/// Whoever held the lock when this process was forked is not here to give it back.
+extern "C" fn begin_making_anew() {
+    // SAFETY: a forked process has one thread, and that is here.
+    unsafe { MAKING.0.get().write(libc::PTHREAD_MUTEX_INITIALIZER) };
+}
+
 impl<T: Object> Once<T> {
     #[allow(clippy::declare_interior_mutable_const, reason = "what every new one begins as")]
     const NEW: Self =
         Self { storage: UnsafeCell::new(MaybeUninit::zeroed()), is_made: AtomicBool::new(false) };
 
-    /// Initialises it unless that is done; as a plain one if the system cannot and `or_plain`.
-    fn init(&self, or_plain: bool) -> Result<(), LockError> {
-        if self.is_made.load(Ordering::Acquire) {
+    /// Initialises it unless that is done.
+    fn init(&self) -> Result<(), LockError> {
+        // SAFETY: the storage is not initialised, and nobody else reaches it.
+        self.init_by(|storage| unsafe { T::init(storage) })
+    }
+
+    /// As [`Self::init`], by `make`: it gets storage that is not initialised and that nobody else
+    /// reaches, and says whether it could.
+    fn init_by(&self, make: impl FnOnce(*mut T) -> bool) -> Result<(), LockError> {
+        if self.is_made() {
             return Ok(());
         }
-        // SAFETY: a static initialiser made it, and it never moves.
-        unsafe { libc::pthread_mutex_lock(MAKING.0.get()) };
-        let storage = self.storage.get().cast::<T>();
-        let mut is_made = self.is_made.load(Ordering::Acquire);
-        if !is_made {
-            // SAFETY: not done yet, and whoever else would holds `MAKING` for it.
-            is_made = unsafe { T::init(storage) };
-            if !is_made && or_plain {
-                // SAFETY: as above; nothing was made.
-                unsafe { storage.write(T::PLAIN) };
-                is_made = true;
-            }
-            self.is_made.store(is_made, Ordering::Release);
-        }
-        // SAFETY: taken above.
-        unsafe { libc::pthread_mutex_unlock(MAKING.0.get()) };
+        MAKING.lock();
+        let is_made = self.is_made() || make(self.raw());
+        self.is_made.store(is_made, Ordering::Release);
+        MAKING.unlock();
         is_made.then_some(()).ok_or(LockError)
     }
 
-    /// The object, initialised.
-    fn get(&self) -> *mut T {
-        if !self.is_made.load(Ordering::Acquire) {
-            self.init_late();
-        }
-        self.storage.get().cast()
+    fn is_made(&self) -> bool {
+        self.is_made.load(Ordering::Acquire)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn init_late(&self) {
-        // It cannot fail.
-        _ = self.init(true);
+    /// Where it lies.
+    fn raw(&self) -> *mut T {
+        self.storage.get().cast()
     }
 }
 
 /// A mutex that lends the holder the priority of the most important waiter.
 pub struct RawMutex {
     raw: Once<libc::pthread_mutex_t>,
+    /// This one does not: nobody prepared it, and the system could not when it was needed.
+    is_plain: AtomicBool,
 }
 
 // SAFETY: mutexes are made to be shared.
@@ -110,9 +122,31 @@ unsafe impl Sync for RawMutex {}
 // SAFETY: as above; it is moved only before its first use.
 unsafe impl Send for RawMutex {}
 
-impl Object for libc::pthread_mutex_t {
-    const PLAIN: Self = libc::PTHREAD_MUTEX_INITIALIZER;
+impl RawMutex {
+    /// The mutex, initialised.
+    fn get(&self) -> *mut libc::pthread_mutex_t {
+        if !self.raw.is_made() {
+            self.init_late();
+        }
+        self.raw.raw()
+    }
 
+    #[cold]
+    #[inline(never)]
+    fn init_late(&self) {
+        if self.raw.init().is_err() {
+            // It cannot fail.
+            _ = self.raw.init_by(|storage| {
+                self.is_plain.store(true, Ordering::Release);
+                // SAFETY: nobody else reaches it.
+                unsafe { storage.write(libc::PTHREAD_MUTEX_INITIALIZER) };
+                true
+            });
+        }
+    }
+}
+
+impl Object for libc::pthread_mutex_t {
     unsafe fn init(storage: *mut Self) -> bool {
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
@@ -133,28 +167,29 @@ impl Object for libc::pthread_mutex_t {
 // SAFETY: that is what a mutex of the system's does.
 unsafe impl RawLock for RawMutex {
     #[allow(clippy::declare_interior_mutable_const, reason = "what every new one begins as")]
-    const NEW: Self = Self { raw: Once::NEW };
+    const NEW: Self = Self { raw: Once::NEW, is_plain: AtomicBool::new(false) };
 
     /// With priority inheritance.
     fn init(&'static self) -> Result<(), LockError> {
-        self.raw.init(false)
+        self.raw.init()?;
+        (!self.is_plain.load(Ordering::Acquire)).then_some(()).ok_or(LockError)
     }
 
     // Once for all who lock: with the check it is longer than a call.
     #[inline(never)]
     fn lock(&self) {
         // SAFETY: the mutex is initialised and never moves while shared.
-        unsafe { libc::pthread_mutex_lock(self.raw.get()) };
+        unsafe { libc::pthread_mutex_lock(self.get()) };
     }
 
     fn try_lock(&self) -> bool {
         // SAFETY: as in `lock`.
-        unsafe { libc::pthread_mutex_trylock(self.raw.get()) == 0 }
+        unsafe { libc::pthread_mutex_trylock(self.get()) == 0 }
     }
 
     unsafe fn unlock(&self) {
         // SAFETY: the caller took it, so it is initialised.
-        unsafe { libc::pthread_mutex_unlock(self.raw.storage.get().cast()) };
+        unsafe { libc::pthread_mutex_unlock(self.raw.raw()) };
     }
 }
 
@@ -169,8 +204,6 @@ unsafe impl Sync for RawCondvar {}
 unsafe impl Send for RawCondvar {}
 
 impl Object for libc::pthread_cond_t {
-    const PLAIN: Self = libc::PTHREAD_COND_INITIALIZER;
-
     unsafe fn init(storage: *mut Self) -> bool {
         let mut attributes = MaybeUninit::<libc::pthread_condattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
@@ -193,11 +226,21 @@ impl RawCondvar {
 
     /// On the monotonic clock.
     pub(super) fn init(&'static self) -> Result<(), LockError> {
-        self.raw.init(false)
+        self.raw.init()
     }
 
-    /// Gives up the lock that `held` holds until woken or `deadline`, and takes it back.
+    /// Gives up the lock that `held` holds until woken or `deadline`, and takes it back. Without a
+    /// condition on the monotonic clock it is woken at once, as by chance.
     pub(super) fn wait_until<T>(&self, held: &Guard<'_, T>, deadline: Instant) {
+        let mutex = held.raw().raw.raw();
+        if self.raw.init().is_err() {
+            // SAFETY: the guard holds the mutex, and holds it again then; it is borrowed.
+            unsafe {
+                libc::pthread_mutex_unlock(mutex);
+                libc::pthread_mutex_lock(mutex);
+            }
+            return;
+        }
         let at_us = deadline.as_us();
         let seconds = libc::time_t::try_from(at_us / US_PER_S).unwrap_or(libc::time_t::MAX);
         let nanos = (at_us % US_PER_S).saturating_mul(1000);
@@ -207,17 +250,22 @@ impl RawCondvar {
         };
         // SAFETY: the guard holds the mutex, and holds it again when the call returns, whatever its
         // result. Nobody reaches the value meanwhile, as the guard is borrowed.
-        unsafe { libc::pthread_cond_timedwait(self.raw.get(), held.raw().raw.get(), &time) };
+        unsafe { libc::pthread_cond_timedwait(self.raw.raw(), mutex, &time) };
     }
 
     pub(super) fn notify_one(&self) {
-        // SAFETY: initialised and never moved while shared.
-        unsafe { libc::pthread_cond_signal(self.raw.get()) };
+        // Whoever waits has made it.
+        if self.raw.is_made() {
+            // SAFETY: initialised and never moved while shared.
+            unsafe { libc::pthread_cond_signal(self.raw.raw()) };
+        }
     }
 
     pub(super) fn notify_all(&self) {
-        // SAFETY: as above.
-        unsafe { libc::pthread_cond_broadcast(self.raw.get()) };
+        if self.raw.is_made() {
+            // SAFETY: as above.
+            unsafe { libc::pthread_cond_broadcast(self.raw.raw()) };
+        }
     }
 }
 
@@ -471,4 +519,56 @@ pub(super) fn open_for_append(path: &CStr) -> Option<i32> {
 pub(super) fn close(fd: i32) {
     // SAFETY: any number may be tried.
     unsafe { libc::close(fd) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_forked_while_a_lock_is_made_can_make_its_own() {
+        static LATER: RawMutex = RawMutex::NEW;
+        MAKING.lock();
+        // SAFETY: the forked process makes a lock, for which it needs no memory, and ends; if it
+        // waits for ever, the signal ends it.
+        let child = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::alarm(10);
+                libc::_exit(c_int::from(LATER.init().is_err()));
+            }
+            child
+        };
+        MAKING.unlock();
+        assert!(child > 0);
+        let mut status = -1;
+        // SAFETY: `status` is writable.
+        let ended = unsafe { libc::waitpid(child, &mut status, 0) };
+        assert_eq!((ended, status), (child, 0));
+    }
+
+    #[test]
+    fn a_lock_that_is_plain_says_so_whenever_it_is_asked() {
+        static PLAIN: RawMutex = RawMutex::NEW;
+        let made = PLAIN.raw.init_by(|storage| {
+            PLAIN.is_plain.store(true, Ordering::Release);
+            // SAFETY: nobody else reaches it.
+            unsafe { storage.write(libc::PTHREAD_MUTEX_INITIALIZER) };
+            true
+        });
+        assert!(made.is_ok() && PLAIN.init().is_err());
+        PLAIN.lock();
+        assert!(!PLAIN.try_lock());
+        // SAFETY: taken above.
+        unsafe { PLAIN.unlock() };
+        assert!(PLAIN.try_lock());
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_tried_again_and_then_made_once() {
+        let once = Once::<libc::pthread_mutex_t>::NEW;
+        assert!(once.init_by(|_| false).is_err() && !once.is_made());
+        assert!(once.init().is_ok() && once.is_made());
+        assert!(once.init_by(|_| panic!("made twice")).is_ok());
+    }
 }

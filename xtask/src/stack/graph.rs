@@ -115,9 +115,11 @@ impl<'a> Graph<'a> {
                 }
                 self.calls[place].extend(to);
             }
-            if edge.addresses {
-                if function.addresses.is_empty() {
-                    lacking.insert(format!("  {name} has no address of a function"));
+            if edge.addresses > 0 {
+                let there = function.addresses.len();
+                if there < edge.addresses {
+                    let least = edge.addresses;
+                    lacking.insert(format!("  {name} has {there} addresses of {least} or more"));
                 }
                 self.calls[place].extend(&function.addresses);
             }
@@ -193,7 +195,7 @@ mod tests {
 
     fn edge(from: &str, to: &[&str]) -> Edge {
         let to = to.iter().map(|part| (*part).to_owned()).collect();
-        Edge { from: from.to_owned(), to, addresses: false, reason: "a test".to_owned() }
+        Edge { from: from.to_owned(), to, addresses: 0, reason: "a test".to_owned() }
     }
 
     #[test]
@@ -247,13 +249,16 @@ mod tests {
     #[test]
     fn an_address_counts_only_where_the_list_says_so() {
         let mut image = image(&[("asks", 8, &[], 1), ("callback", 100, &[], 0)]);
-        let listed = [Edge { addresses: true, ..edge("asks", &[]) }];
+        let listed = [Edge { addresses: 1, ..edge("asks", &[]) }];
         let resolve = |graph: &mut Graph<'_>, edges: &[Edge]| {
             graph.resolve(&[0], edges, &mut BTreeSet::new())
         };
         assert!(resolve(&mut Graph::new(&image), &listed).is_err());
         image.functions[0].addresses.insert(1);
         assert!(resolve(&mut Graph::new(&image), &[]).is_err());
+        let more = [Edge { addresses: 2, ..edge("asks", &[]) }];
+        let error = resolve(&mut Graph::new(&image), &more).unwrap_err().to_string();
+        assert!(error.contains("asks has 1 addresses of 2 or more"), "{error}");
         let bytes = |edges: &[Edge]| {
             let mut graph = Graph::new(&image);
             resolve(&mut graph, edges).unwrap();

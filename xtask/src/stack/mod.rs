@@ -103,9 +103,9 @@ struct Edge {
     /// others' code.
     to: Vec<String>,
     /// It calls functions whose addresses are in its own code: a compiler that saves bytes keeps
-    /// the address of what is called several times in a register.
+    /// the address of what is called several times in a register. At least so many; 0: none.
     #[serde(default)]
-    addresses: bool,
+    addresses: usize,
     reason: String,
 }
 
