@@ -106,7 +106,8 @@ pub unsafe extern "C" fn htp_rt_memory_required(capacities: *const htp_rt_capaci
 /// given; `QNN_COMMON_ERROR_SYSTEM` if the system refuses a lock (one that lends priorities, or a
 /// wait on the monotonic clock) or a thread. After that the library cannot be used in this process,
 /// and memory that was handed over stays its own; only if it was the very first lock that was
-/// refused, nothing was taken, and a later call may have more luck.
+/// refused, nothing was taken, and a later call may have more luck. The same answer has a process
+/// that was forked from one where the library had threads, or where a thread was in this call.
 ///
 /// # Safety
 /// `config` is NULL or points to a struct whose memory blocks, if any, are the library's for the

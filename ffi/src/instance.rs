@@ -66,9 +66,6 @@ static STATE: AtomicU8 = AtomicU8::new(ABSENT);
 /// Held while the instance is made; holds what `htp_rt_vdev_configure` asked for until then.
 static INIT: os::Mutex<Option<VhtpConfig>> = os::Mutex::new(None);
 
-/// An instance with threads was asked for.
-static THREADED: AtomicBool = AtomicBool::new(false);
-
 /// Takes [`INIT`]. A process that is forked meanwhile has the lock, and nobody who gives it back,
 /// so it must not touch it.
 fn take_init() -> Result<os::Guard<'static, Option<VhtpConfig>>, Qnn_ErrorHandle_t> {
@@ -85,7 +82,7 @@ fn take_init() -> Result<os::Guard<'static, Option<VhtpConfig>>, Qnn_ErrorHandle
 /// An instance without threads goes on in a forked process; one with threads has none of them, and
 /// one that was just made nobody who makes it.
 extern "C" fn forget_in_forked_process() {
-    if THREADED.load(Ordering::Acquire) || INIT.try_lock().is_none() {
+    if existing().is_some_and(|instance| instance.threaded) || INIT.try_lock().is_none() {
         STATE.store(NEVER, Ordering::Release);
     }
 }
@@ -96,7 +93,6 @@ pub(crate) fn get() -> Result<&'static Instance, Qnn_ErrorHandle_t> {
         Some(instance) => Ok(instance),
         None if STATE.load(Ordering::Acquire) == NEVER => Err(QNN_COMMON_ERROR_SYSTEM),
         None => {
-            THREADED.store(true, Ordering::Release);
             let mut wanted = take_init()?;
             match existing() {
                 Some(instance) => Ok(instance),
@@ -119,9 +115,6 @@ pub(crate) fn existing() -> Option<&'static Instance> {
 pub(crate) fn init(setup: Setup) -> Result<(), Qnn_ErrorHandle_t> {
     if STATE.load(Ordering::Acquire) == NEVER {
         return Err(QNN_COMMON_ERROR_SYSTEM);
-    }
-    if setup.threaded {
-        THREADED.store(true, Ordering::Release);
     }
     let mut wanted = take_init()?;
     if existing().is_some() {

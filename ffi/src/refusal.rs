@@ -312,8 +312,10 @@ impl Refusal {
 }
 
 fn refusals() -> Option<os::Guard<'static, Refusals>> {
-    if !WATCHED.swap(true, Ordering::AcqRel) {
+    if !WATCHED.load(Ordering::Acquire) {
+        // Twice does no harm.
         os::at_fork_in_child(forget_in_forked_process);
+        WATCHED.store(true, Ordering::Release);
     }
     if FORKED.load(Ordering::Acquire) {
         return None;

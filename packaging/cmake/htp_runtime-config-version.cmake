@@ -12,7 +12,8 @@ if("${PACKAGE_FIND_VERSION_MAJOR}.${PACKAGE_FIND_VERSION_MINOR}" STREQUAL "@MAJO
 endif()
 
 # A package for another operating system is none: its structures are not those of this one. Where
-# there is none of these, the machine is called what the integrator likes.
+# there is none of these, the machine is called what the integrator likes. Releases of QNX are not
+# told apart: projects do not say theirs.
 if(CMAKE_SYSTEM_NAME)
   set(_htp_runtime_system "${CMAKE_SYSTEM_NAME}")
   if(NOT _htp_runtime_system MATCHES "^(Linux|Android|QNX|Windows|Darwin|FreeBSD)$")

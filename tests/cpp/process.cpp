@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <thread>
 
 #include "QnnGlobalConfig.h"
@@ -25,6 +27,28 @@ bool answers(const Client& client, const Session& session) {
   Execution execution;
   execution.bind(client, session, 5);
   return execution.run(client, session) == QNN_SUCCESS && execution.right(client);
+}
+
+/** Whether `told` says so in a forked process, within five seconds. */
+template <typename Told>
+bool in_a_fork(const Told& told) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(5);
+    _exit(told() ? EXIT_SUCCESS : EXIT_FAILURE);
+  }
+  int status = 0;
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+         WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
+/** Chooses a SoC; the same one every time. */
+Qnn_ErrorHandle_t choose_soc() {
+  QnnGlobalConfig_t soc{};
+  soc.option = QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL;
+  soc.socModel = QNN_SOC_MODEL_SM8650;
+  const QnnGlobalConfig_t* list[] = {&soc, nullptr};
+  return QnnGlobalConfig_Set(list);
 }
 
 /** Frees its context when static objects are destroyed, after main. */
@@ -96,24 +120,18 @@ TEST(a_forked_process_is_told_that_the_runtime_is_not_there) {
     }
   });
   for (int time = 0; time < 50; ++time) {
-    const pid_t child = fork();
-    if (child == 0) {
-      alarm(5);
+    CHECK(in_a_fork([&] {
       Execution execution;
       execution.bind(client, session, 5);
       Qnn_BackendHandle_t backend = nullptr;
       htp_rt_stats_t stats = {};
-      const bool told =
-          execution.run(client, session) == QNN_GRAPH_ERROR_INVALID_HANDLE &&
-          client.api->contextFree(session.context, nullptr) == QNN_CONTEXT_ERROR_INVALID_HANDLE &&
-          client.api->backendCreate(nullptr, nullptr, &backend) == QNN_COMMON_ERROR_SYSTEM &&
-          htp_rt_init(nullptr) == QNN_COMMON_ERROR_SYSTEM && htp_rt_vdev_hold() != QNN_SUCCESS &&
-          htp_rt_stats(&stats) != QNN_SUCCESS;
-      _exit(told ? EXIT_SUCCESS : EXIT_FAILURE);
-    }
-    int status = 0;
-    REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+      return execution.run(client, session) == QNN_GRAPH_ERROR_INVALID_HANDLE &&
+             client.api->contextFree(session.context, nullptr) ==
+                 QNN_CONTEXT_ERROR_INVALID_HANDLE &&
+             client.api->backendCreate(nullptr, nullptr, &backend) == QNN_COMMON_ERROR_SYSTEM &&
+             htp_rt_init(nullptr) == QNN_COMMON_ERROR_SYSTEM &&
+             htp_rt_vdev_hold() != QNN_SUCCESS && htp_rt_stats(&stats) != QNN_SUCCESS;
+    }));
   }
   stop = true;
   busy.join();
@@ -126,30 +144,66 @@ TEST(a_process_forked_while_the_library_is_initialised_is_told_so) {
   static std::atomic<bool> told{false};
   before_a_thread = [] {
     std::thread([] {
-      const pid_t child = fork();
-      if (child == 0) {
-        // The library starts threads with signals blocked, and this one was started meanwhile.
-        sigset_t none;
-        sigemptyset(&none);
-        pthread_sigmask(SIG_SETMASK, &none, nullptr);
-        alarm(5);
-        QnnGlobalConfig_t soc{};
-        soc.option = QNN_GLOBAL_CONFIG_OPTION_SOC_MODEL;
-        soc.socModel = QNN_SOC_MODEL_SM8650;
-        const QnnGlobalConfig_t* list[] = {&soc, nullptr};
+      // The library starts threads with signals blocked, and this one was started meanwhile.
+      sigset_t none;
+      sigemptyset(&none);
+      pthread_sigmask(SIG_SETMASK, &none, nullptr);
+      told = in_a_fork([] {
         const htp_rt_vdev_config_t device = {};
-        const bool refused = QnnGlobalConfig_Set(list) == QNN_COMMON_ERROR_SYSTEM &&
-                             htp_rt_vdev_configure(&device) != QNN_SUCCESS &&
-                             htp_rt_init(nullptr) == QNN_COMMON_ERROR_SYSTEM;
-        _exit(refused ? EXIT_SUCCESS : EXIT_FAILURE);
-      }
-      int status = 0;
-      told = child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
-             WEXITSTATUS(status) == EXIT_SUCCESS;
+        return choose_soc() == QNN_COMMON_ERROR_SYSTEM &&
+               htp_rt_vdev_configure(&device) != QNN_SUCCESS &&
+               htp_rt_init(nullptr) == QNN_COMMON_ERROR_SYSTEM;
+      });
     }).join();
   };
   CHECK_EQ(htp_rt_init(nullptr), QNN_SUCCESS);
   CHECK(told);
+}
+
+// Whether the lock that this takes was held when the process was forked is chance.
+TEST(a_process_forked_while_the_library_is_configured_is_answered) {
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop) {
+      CHECK_EQ(choose_soc(), QNN_SUCCESS);
+    }
+  });
+  for (int time = 0; time < 100; ++time) {
+    CHECK(in_a_fork([] {
+      const Qnn_ErrorHandle_t answer = choose_soc();
+      return answer == QNN_SUCCESS || answer == QNN_COMMON_ERROR_SYSTEM;
+    }));
+  }
+  stop = true;
+  busy.join();
+}
+
+TEST(without_threads_a_forked_process_goes_on) {
+  htp_rt_config_t config = {};
+  config.struct_size = sizeof config;
+  config.flags = HTP_RT_INIT_NO_THREADS;
+  REQUIRE(htp_rt_init(&config) == QNN_SUCCESS);
+  CHECK_EQ(htp_rt_init(nullptr), QNN_COMMON_ERROR_OPERATION_NOT_PERMITTED);
+  const auto goes_on = [] {
+    htp_rt_stats_t stats = {};
+    return htp_rt_poll(1000, nullptr) == QNN_SUCCESS && htp_rt_stats(&stats) == QNN_SUCCESS;
+  };
+  CHECK(in_a_fork(goes_on));
+  CHECK(goes_on());
+}
+
+TEST(where_nothing_was_initialised_a_forked_process_may) {
+  std::array<std::byte, 64> little{};
+  htp_rt_config_t config = {};
+  config.struct_size = sizeof config;
+  config.memory = little.data();
+  config.memory_bytes = little.size();
+  CHECK_EQ(htp_rt_init(&config), QNN_COMMON_ERROR_MEM_ALLOC);
+  CHECK(in_a_fork([] {
+    Client client;
+    Session session;
+    return client.open() && session.open(client) == QNN_SUCCESS && answers(client, session);
+  }));
 }
 
 // Handlers were written for the client's threads.

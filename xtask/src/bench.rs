@@ -165,7 +165,7 @@ fn count(command: impl Fn(&str) -> Result<Command>) -> Result<Counted> {
             let mut command = command(step)?;
             command.args(["count".to_owned(), contexts.to_string(), depth.to_string()]);
             let output =
-                process::succeed(command.current_dir(workspace::root()), process::PROGRAM_LIMIT)?;
+                process::succeed(command.current_dir(workspace::root()), process::EMULATED_LIMIT)?;
             *count = mean(&output).with_context(|| format!("{step} was not counted:\n{output}"))?;
         }
     }

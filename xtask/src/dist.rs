@@ -312,7 +312,7 @@ fn with_cmake(prefix: &Path, project: &str, arguments: &[PathBuf]) -> Result<Tal
         let finished = process::capture(run.args(arguments), process::PROGRAM_LIMIT)?;
         tally.add(programs::tally(&finished).with_context(|| format!("{project}: {program}"))?);
     }
-    // A version that this is not is not found, nor is this for another processor.
+    // A version that this is not is not found, nor is this for another processor or system.
     let mut other = Command::new("cmake");
     other.arg("-S").arg(workspace::root().join(CLIENTS).join("cmake-version"));
     other.arg("-B").arg(prefix.join("../version"));

@@ -101,8 +101,9 @@ struct ExportFile {
 /// Prints lines and branches of each room of the core; fails below [`LINES_MIN`].
 pub(crate) fn coverage() -> Result<()> {
     let Measured { tests, said, report } = measure_coverage()?;
+    print!("{}", said.unwrap_or_default());
     let (text, result) = read_coverage(&report)?;
-    println!("{}{text}", said.unwrap_or_default());
+    println!("{text}");
     ensure!(tests.failed == 0, "{} tests failed", tests.failed);
     result
 }
@@ -159,6 +160,8 @@ fn measure_coverage() -> Result<Measured> {
         command.env("RUSTFLAGS", "-Zcross-crate-inline-threshold=never");
         command
     };
+    // Else what an earlier run counted would count again.
+    process::succeed(&mut command(&["clean", "--workspace"]), process::BUILD_LIMIT)?;
     let mut run = command(&["--branch", "--no-report", "--no-fail-fast"]);
     run.args(TESTS).env("PROPTEST_RNG_SEED", test::PROPERTY_SEED);
     let Finished { success, output, .. } = process::capture(&mut run, process::BUILD_LIMIT)?;
@@ -167,9 +170,17 @@ fn measure_coverage() -> Result<Measured> {
     if !success && tests.failed == 0 {
         tests.failed = 1;
     }
+    let said = (!success).then(|| what_failed(&output));
     let mut write = command(&["report", "--json", "--summary-only", "--output-path"]);
-    process::succeed(write.arg(&report), process::BUILD_LIMIT)?;
-    Ok(Measured { tests, said: (!success).then_some(output), report })
+    let written = process::succeed(write.arg(&report), process::BUILD_LIMIT);
+    written.with_context(|| said.clone().unwrap_or_default())?;
+    Ok(Measured { tests, said, report })
+}
+
+/// What tests said, without those that passed.
+fn what_failed(output: &str) -> String {
+    let lines = output.lines().filter(|line| !line.ends_with(" ... ok"));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn read_coverage(report: &Path) -> Result<(String, Result<()>)> {
@@ -332,6 +343,10 @@ mod tests {
         let within = reported(Ok(("table".to_owned(), Ok(()))), tests, Some("said".to_owned()));
         assert_eq!((within.tally.passed, within.tally.failed), (8, 1));
         assert_eq!(within.failure.as_deref(), Some("said"));
+        assert_eq!(
+            what_failed("test a ... ok\ntest b ... FAILED\nb said"),
+            "test b ... FAILED\nb said\n"
+        );
         let low = || Err(anyhow::anyhow!("low"));
         let below = reported(Ok(("table".to_owned(), low())), Tally::ONE, None);
         assert_eq!((below.tally.passed, below.tally.failed), (1, 1));

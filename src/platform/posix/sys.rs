@@ -94,7 +94,7 @@ impl<T: Object> Once<T> {
             return Ok(());
         }
         MAKING.lock();
-        let is_made = self.is_made() || make(self.raw());
+        let is_made = self.is_made() || make(self.fresh());
         self.is_made.store(is_made, Ordering::Release);
         MAKING.unlock();
         is_made.then_some(()).ok_or(LockError)
@@ -102,6 +102,13 @@ impl<T: Object> Once<T> {
 
     fn is_made(&self) -> bool {
         self.is_made.load(Ordering::Acquire)
+    }
+
+    /// Where it will lie, zeros again: a process that was forked meanwhile has it half made.
+    fn fresh(&self) -> *mut T {
+        // SAFETY: it is not made, and the caller holds `MAKING`.
+        unsafe { self.storage.get().write(MaybeUninit::zeroed()) };
+        self.raw()
     }
 
     /// Where it lies.

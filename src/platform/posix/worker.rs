@@ -28,8 +28,9 @@ pub fn current_thread() -> ThreadId {
     sys::current_thread()
 }
 
-/// Has `call` called in every process that this one forks, before anything else there. A fork takes
-/// along the locks as they are, and none of the threads that would release them.
+/// Has `call` called in every process that this one forks, before the fork returns there, in the
+/// order of these calls. A fork takes along the locks as they are, and none of the threads that
+/// would release them.
 pub fn at_fork_in_child(call: extern "C" fn()) {
     sys::at_fork_in_child(call);
 }

@@ -115,19 +115,14 @@ pub(in crate::platform) mod libc {
         owner: c_uint,
     }
     #[repr(C)]
-    pub struct pthread_cond_t {
-        state: c_uint,
-        owner: c_uint,
-    }
+    pub struct pthread_cond_t([c_uint; 2]);
 
-    /// As the 7.1 library has it; 8.0 differs in a bit. What is used in normal work is initialised
-    /// by a call instead.
+    /// As the 7.1 library has it; 8.0 differs in a bit. Only one mutex begins as it: the one that
+    /// is held while another is initialised by a call.
     pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t {
         state: if cfg!(target_env = "nto71") { 0x8200_0000 } else { 0x8000_0000 },
         owner: 0,
     };
-    pub const PTHREAD_COND_INITIALIZER: pthread_cond_t =
-        pthread_cond_t { state: 0, owner: 0xffff_fffb };
 
     #[repr(C)]
     pub struct pthread_mutexattr_t([c_int; 8]);
